@@ -1,0 +1,291 @@
+"""The interface that every inference runtime stands behind.
+
+Standard library and NumPy alone: a worker imports this module beside one runtime and nothing else.
+A backend is one file in this folder whose module attribute `BACKEND` satisfies `Backend`; the shortest
+way is to subclass `BaseBackend` and `BaseSession`, which hold the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Evidence = Literal["executed", "reported", "inferred", "none"]
+Role = Literal["runtime", "overhead", "anchor", "test"]
+EMULATED = ":emulated"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a model at the shape of a case.
+
+    Attributes:
+        name: the workload's own name for it, used in every dict of arrays.
+        dtype: NumPy name of the dtype at the host boundary (`float32`, `int64`).
+        shape: concrete extents for this case, batch first.
+        runtime_name: its name in the model file; the same as `name` unless the converter renamed it.
+        dynamic: axis → (least, most) where the model file leaves the extent open.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    runtime_name: str = ""
+    dynamic: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def name_in_file(self) -> str:
+        return self.runtime_name or self.name
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TensorSpec:
+        dynamic = {int(axis): (int(low), int(high)) for axis, (low, high) in data["dynamic"].items()}
+        shape = tuple(int(n) for n in data["shape"])
+        return cls(data["name"], data["dtype"], shape, data["runtime_name"], dynamic)
+
+
+@dataclass(frozen=True, slots=True)
+class IOSpec:
+    """Inputs and outputs of a case in the model's order; `state` pairs (output, input) carry state."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    state: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> IOSpec:
+        return cls(
+            tuple(TensorSpec.from_dict(t) for t in data["inputs"]),
+            tuple(TensorSpec.from_dict(t) for t in data["outputs"]),
+            tuple((str(out), str(into)) for out, into in data["state"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A workload in a form that a backend loads.
+
+    Attributes:
+        format: `exported`, `onnx`, …
+        path: the file to hand to the runtime (companions such as external data lie beside it).
+        sha256: of the file's content, hexadecimal.
+        lineage: exporter, opset, converter, versions and the parent's hash, newest first.
+    """
+
+    format: str
+    path: Path
+    sha256: str
+    lineage: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and how a case runs. `precision` may end in `:emulated`: asked for by name."""
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int = 1
+    preset: str = "stock"
+    variant: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision without `:emulated`."""
+        return self.precision.removesuffix(EMULATED)
+
+    @property
+    def emulation_allowed(self) -> bool:
+        return self.precision.endswith(EMULATED)
+
+    @property
+    def device_kind(self) -> str:
+        return self.device.split(":", 1)[0]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Target:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Whether a device computes a precision: natively, only emulated, or not at all, and why."""
+
+    level: Literal["native", "emulated", "none"]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a probe found: the runtime's version, and device → precision → support."""
+
+    version: str
+    devices: Mapping[str, Mapping[str, Support]]
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Capabilities:
+        devices = {
+            device: {precision: Support(**support) for precision, support in table.items()}
+            for device, table in data["devices"].items()
+        }
+        return cls(data["version"], devices, data["detail"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that was read back, with what it rests on.
+
+    `executed`: a profile or execution graph of an untimed session; `reported`: a property that the runtime
+    answers; `inferred`: from something else; `none`: an assumption.
+    """
+
+    value: str
+    evidence: Evidence
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """What really ran.
+
+    `precision` is the arithmetic of the operations that took the most time (`fp32`, `bf16`, `int8`, …),
+    `device` as in `Target.device`, `provider` the part of the runtime that ran it, `threads` a number.
+    """
+
+    precision: Fact
+    device: Fact
+    provider: Fact
+    threads: Fact
+    emulated: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Actual:
+        facts = {name: Fact(**data[name]) for name in ("precision", "device", "provider", "threads")}
+        return cls(**facts, emulated=data["emulated"], settings=data["settings"])
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Settings as data, with where they come from."""
+
+    settings: Mapping[str, Any]
+    source: str
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A loaded model. A context manager: leaving it frees what it holds."""
+
+    staged_sets: int
+    """How many staged inputs may live at once; 1 for a runtime with one fixed input buffer."""
+
+    def stage(self, inputs: Mapping[str, Array]) -> Any:
+        """Host arrays to where the runtime wants them, casts and layout included."""
+
+    def run(self, staged: Any) -> Any:
+        """One inference; returns when the outputs are complete. They live until the next run."""
+
+    def fetch(self, outputs: Any) -> dict[str, Array]:
+        """Outputs as host arrays under the workload's names, dtypes and layout."""
+
+    def actual(self) -> Actual:
+        """What really ran, read back; may load an untimed second session to find out."""
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """An inference runtime. Attributes and `environment` are read without importing the runtime."""
+
+    name: str
+    summary: str
+    """One sentence for lists."""
+    formats: tuple[str, ...]
+    """Model files it takes, best first; empty for a backend that needs none."""
+    install: str
+    """The command that gets it."""
+    runtime: tuple[str, ...]
+    """Modules that hold the runtime: the worker imports them, timed, before the model is loaded."""
+    variants: Mapping[str, str]
+    """Variant → one sentence; the first is meant where none is named, and is written ''."""
+    presets: Mapping[str, Preset]
+    role: Role
+    """`runtime` is compared and ranked; the others serve the harness."""
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        """Environment variables that must be set before the process starts."""
+
+    def probe(self) -> Capabilities:
+        """What is here. Only called in a worker. Raises BackendUnavailable with the mend."""
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        """Slow one-time work kept as a file (engine, compiled library); the model file itself if none."""
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> Session:
+        """Ready to run. Raises UnsupportedCase rather than fall back to another precision or device."""
+
+
+class BaseSession:
+    """Defaults of a session: nothing to free, any number of staged inputs."""
+
+    staged_sets = 8
+
+    def close(self) -> None:
+        """Frees what the session holds."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class BaseBackend:
+    """Defaults of a backend: one variant, no build, OpenMP held to the target's threads."""
+
+    variants: Mapping[str, str] = {"": "as it comes"}
+    presets: Mapping[str, Preset] = {"stock": Preset({}, "the runtime's own README")}
+    role: Role = "runtime"
+    runtime: tuple[str, ...] = ()
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        return {"OMP_NUM_THREADS": str(target.threads)}
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        return model
+
+
+def as_dict(value: Any) -> Any:
+    """A dataclass of this module as plain JSON-able data (paths become strings, keys become strings)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_dict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_dict(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

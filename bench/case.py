@@ -1,0 +1,81 @@
+"""A case: workload × backend × target × scenario, and its identity. Standard library alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backends.base import Role, Target, as_dict
+
+HARNESS = "harness"  # the pseudo workload of the null backend and the anchor: no model
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        workload: registry name; `harness` for the null backend and the anchor.
+        content: hash of the workload's definition and weights.
+        batch: samples per inference.
+        sequence: tokens per sample, None where the workload has no such axis.
+        backend: registry name without variant and version (those are in `target` and `version`).
+        target: device, precision, threads, preset, variant, options.
+        version: of the runtime, only if the suite names one.
+        weights: path of a local checkpoint, empty for seeded weights; not part of the id (content is).
+        role: the backend's role.
+    """
+
+    workload: str
+    content: str
+    batch: int
+    sequence: int | None
+    backend: str
+    target: Target
+    version: str | None = None
+    scenario: str = "single-stream"
+    weights: str = ""
+    role: Role = "runtime"
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the SHA-256 over the facts that make the case."""
+        facts = as_dict(self)
+        del facts["weights"], facts["role"]
+        canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def shape(self) -> str:
+        """`b1` or `b1 s128`."""
+        return f"b{self.batch}" + (f" s{self.sequence}" if self.sequence else "")
+
+    @property
+    def group(self) -> str:
+        """Cases of one group are compared with one another: one workload, shape and scenario."""
+        return f"{self.workload} {self.shape} {self.scenario} {self.content}"
+
+    @property
+    def backend_spec(self) -> str:
+        """`NAME[:VARIANT][==VERSION]`, as it is typed."""
+        variant = f":{self.target.variant}" if self.target.variant else ""
+        version = f"=={self.version}" if self.version else ""
+        return f"{self.backend}{variant}{version}"
+
+    @property
+    def label(self) -> str:
+        """One line for people: `resnet50 b1 · onnxruntime · fp32 · cpu · 2 threads`."""
+        threads = f"{self.target.threads} thread{'s' if self.target.threads != 1 else ''}"
+        parts = [f"{self.workload} {self.shape}", self.backend_spec, self.target.precision, self.target.device]
+        parts.append(threads)
+        if self.target.preset != "stock":
+            parts.append(self.target.preset)
+        parts.extend(f"{key}={value}" for key, value in self.target.options.items())
+        return " · ".join(parts)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Case:
+        return cls(**{**data, "target": Target.from_dict(data["target"])})

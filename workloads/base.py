@@ -1,0 +1,79 @@
+"""What a workload is. Standard library and NumPy alone; the model itself is built where torch is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from backends.base import Array, IOSpec
+
+if TYPE_CHECKING:
+    import torch
+
+TIMED_SEED = 20_000  # the timed loop's input; verification uses sample seeds 0, 1, 2, …
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """A model, its inputs for a seed, and its unit of work. Defined once, in PyTorch.
+
+    A workload is one object in a family's file; the file's `WORKLOADS` tuple is what the registry reads.
+    """
+
+    name: str
+    family: str
+    """`cnn`, `encoder`, `decoder`."""
+    summary: str
+    unit: str
+    """What one sample is: `image`, `sequence`, `token`."""
+    revision: int
+    """Raised whenever the definition changes what is computed: it is part of the content hash."""
+    config: Mapping[str, Any]
+    default_sequence: int | None
+
+    def io(self, batch: int, sequence: int | None) -> IOSpec:
+        """Inputs and outputs at a shape, with the ranges of the dynamic axes. ValueError out of range."""
+
+    def inputs(self, batch: int, sequence: int | None, seed: int) -> dict[str, Array]:
+        """Seeded inputs; sample i of a batch depends on `seed + i` alone, so batches stack samples."""
+
+    def build(self) -> torch.nn.Module:
+        """The module in fp32, eval mode, uninitialised; forward takes the inputs in IOSpec order and
+        returns the outputs in IOSpec order (a tensor, or a tuple of tensors)."""
+
+    def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
+        """Fills parameters and buffers from a NumPy generator, so that outputs do not degenerate."""
+
+
+def content_hash(workload: Workload, weights_sha256: str = "") -> str:
+    """Sixteen hexadecimal digits over definition and weights; seeded weights count as `seed:0`."""
+    facts = {
+        "name": workload.name,
+        "revision": workload.revision,
+        "config": dict(workload.config),
+        "weights": weights_sha256 or "seed:0",
+    }
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The errors that a precision may show: `low` ≤ error ≤ `high`, both relative (see bench.verify)."""
+
+    low: float
+    high: float
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one inference takes at least: floating-point operations and bytes moved (weights, in, out)."""
+
+    flops: int
+    bytes: int
+    parameters: int
+    detail: Mapping[str, Any] = field(default_factory=dict)

@@ -13,6 +13,7 @@ Status = Literal[
     "ok", "unsupported", "missing", "failed", "crashed", "out-of-memory", "timeout", "wrong-output"
 ]
 FAILURES: tuple[Status, ...] = ("failed", "crashed", "out-of-memory", "timeout")
+MEASURED: tuple[Status, ...] = ("ok", "wrong-output")  # those with figures
 Samples = NDArray[np.int64]
 
 

@@ -1,0 +1,48 @@
+# The two commands of a first visit are `make bench` and `make test`; both set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Kept through every install, so that no other package's requirement replaces torch by another build.
+TORCH ?= torch==2.13.0
+STAMP := $(VENV)/.installed
+
+.PHONY: setup bench test lint types check benchmarks gpu clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+$(STAMP): pyproject.toml hatch_build.py $(wildcard backends/*.txt)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	printf '%s\n' "$(TORCH)" > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[cpu,dev]'
+	touch $(STAMP)
+
+setup: $(STAMP)  ## .venv with everything the CPU suites and the tests need
+
+bench: setup     ## the quick suite on this machine's CPU, and results/report.html
+	$(BIN)/bakeoff run quick --report results/report.html
+
+test: setup      ## all tests
+	$(BIN)/python -m pytest -q
+
+lint: setup      ## ruff, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup     ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test  ## all that CI checks but the wheel
+
+benchmarks: setup  ## bakeoff's own speed; prints figures, asserts nothing
+	$(BIN)/python -m benchmarks
+
+gpu: setup       ## what only runs where a GPU is: the contract on cuda:0, and a small sweep
+	$(BIN)/python -m pytest -q tests/contract -k cuda
+	$(BIN)/bakeoff run quick --backend torch --device cuda:0 --report results/gpu.html
+
+clean:           ## .venv and caches of the tools; results stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -1,0 +1,237 @@
+"""The main job from Python: `run(suite) -> Run`. What the command line does, without its printing."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import registry
+from backends.base import Capabilities
+from bench import machine
+from bench.block import FAILURES
+from bench.cache import cache_root
+from bench.compare import results
+from bench.environments import probe_all
+from bench.errors import BakeoffError, UsageError
+from bench.lock import measurement_lock
+from bench.plan import Plan, plan
+from bench.prepare import Prepared, prepare
+from bench.processes import guard
+from bench.results import Results
+from bench.runner import Rerun, Setting, measure, refuse
+from bench.store import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
+from bench.suite import Suite, load_suite
+from bench.turns import Limits, Listener
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run in a store."""
+
+    id: str
+    store: Path
+
+    def results(self) -> Results:
+        """Rows, groups and answers, read afresh from the store."""
+        with Store.open(self.store) as store:
+            return results(store, self.id)
+
+    def table(self) -> pd.DataFrame:
+        """One row a case; the columns are described in `reports.columns.COLUMNS`."""
+        from reports.tables import frame
+
+        return frame(self.results())
+
+    def failed(self) -> list[str]:
+        """Labels of the cases that broke: failed, crashed, timed out, ran out of memory, or came out wrong."""
+        broken = (*FAILURES, "wrong-output")
+        return [row.case.label for row in self.results().rows if row.status in broken]
+
+
+def silent(event: str, facts: Mapping[str, Any]) -> None:
+    """A listener that does not care."""
+
+
+def open_run(run_id: str = "latest", store: Path = DEFAULT_PATH) -> Run:
+    """A run that is there already, by its id, the beginning of it, or `latest`."""
+    with Store.open(store) as opened:
+        return Run(opened.run(run_id).id, store)
+
+
+def plan_suite(suite: Suite) -> tuple[Plan, machine.Budget, dict[str, Capabilities | BakeoffError]]:
+    """Probes the suite's backends and lays out its cases for this machine."""
+    budget = machine.core_budget()
+    wanted = [spec_name(backend.name) for backend in suite.backends]
+    capabilities = probe_all([*wanted, *registry.names("anchor"), *registry.names("overhead")])
+    return plan(suite, budget, capabilities), budget, dict(capabilities)
+
+
+def spec_name(spec: str) -> str:
+    """`onnxruntime:openvino==1.31.1` → `onnxruntime==1.31.1`, what a probe is asked for."""
+    name, _, number = registry.parse(spec)
+    return f"{name}=={number}" if number else name
+
+
+def run(
+    suite: Suite | str | Path = "quick",
+    *,
+    store: Path = DEFAULT_PATH,
+    resume: str | None = None,
+    rerun: Rerun = "onfail",
+    command: Sequence[str] = (),
+    wait: bool = True,
+    listener: Listener = silent,
+) -> Run:
+    """Plans, prepares, measures and stores; every block that was measured is kept whatever happens.
+
+    Args:
+        suite: a suite, a suite file's path, or the name of a built-in one. Ignored where `resume` is given.
+        store: the SQLite file, made where it is missing.
+        resume: id of a run in the store (or `latest`) that is gone on with instead of starting one.
+        rerun: what of a resumed run is measured again besides what is missing: `onfail` what failed,
+            `never` nothing, `always` everything.
+        command: the arguments that a person typed, kept with the run.
+        wait: for another measurement on this machine, rather than raise.
+        listener: gets (event, facts) as work goes on; see `bench.progress`.
+
+    Raises:
+        BakeoffError: with the next command to type.
+        KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
+    """
+    machine.require_supported_platform()
+    with Store.open(store, create=True) as opened, guard():
+        record = opened.run(resume) if resume is not None else None
+        chosen = Suite.from_dict(record.suite) if record else _suite(suite)
+        planned, budget, capabilities = plan_suite(chosen)
+        if record is None:
+            record = _new_record(chosen, command, capabilities)
+            opened.create_run(record)
+        record.state = "running"
+        opened.update_run(record)
+        listener("run", {"run": record, "plan": planned, "store": store})
+        with _closing(record, opened):
+            _go(planned, budget, chosen, record, opened, rerun, wait, listener)
+        listener("done", {"run": record})
+    return Run(record.id, store)
+
+
+def _suite(suite: Suite | str | Path) -> Suite:
+    return suite if isinstance(suite, Suite) else load_suite(suite)
+
+
+def _go(
+    planned: Plan,
+    budget: machine.Budget,
+    suite: Suite,
+    record: RunRecord,
+    store: Store,
+    rerun: Rerun,
+    wait: bool,
+    listener: Listener,
+) -> None:
+    everything = [*planned.cases, *(case for case, _, _ in planned.refused)]
+    if not planned.cases and not planned.refused:
+        raise UsageError("the suite has no case", hint="bakeoff list cases")
+    if rerun == "always":
+        store.drop_blocks(record.id, [case.id for case in everything])
+    baselines = {case_id for case_id in planned.baselines.values() if case_id}
+    store.add_cases(record.id, [CaseRecord(case, case.id in baselines) for case in everything])
+    refuse(planned.refused, store, record.id)
+    with _timed(record, "prepare"):
+        prepared = prepare(planned.cases, listener)
+    known = [_case_record(case, case.id in baselines, prepared.get(case.id)) for case in everything]
+    store.add_cases(record.id, known)
+    store.update_run(record)
+    setting = Setting(
+        run_id=record.id,
+        profile=planned.profile,
+        limits=Limits(suite.limits.load, suite.limits.warmup, suite.limits.burst),
+        budget=budget,
+        memory_bytes=suite.limits.memory or int(budget.memory_bytes * 0.8),
+        build_folder=cache_root() / "builds",
+    )
+    with measurement_lock(wait, lambda text: listener("wait", {"text": text})), _timed(record, "measure"):
+        measure(
+            planned.cases,
+            planned.baselines,
+            prepared,
+            store,
+            setting,
+            rerun=rerun,
+            listener=listener,
+        )
+
+
+def _case_record(case: Any, baseline: bool, ready: Prepared | None) -> CaseRecord:
+    from bench.case import HARNESS
+    from workloads.registry import get
+
+    unit = get(case.workload).unit if case.workload != HARNESS else "call"
+    record = CaseRecord(case, baseline, unit)
+    if ready is not None:
+        record.cost = asdict(ready.cost) if ready.cost else {}
+        record.band = asdict(ready.band) if ready.band else {}
+        if ready.model:
+            record.model = {
+                "format": ready.model.format,
+                "sha256": ready.model.sha256,
+                "lineage": list(ready.model.lineage),
+            }
+    return record
+
+
+def _new_record(
+    suite: Suite, command: Sequence[str], capabilities: Mapping[str, Capabilities | BakeoffError]
+) -> RunRecord:
+    versions = {"bakeoff": own_version(), "python": platform.python_version()}
+    versions |= {name: c.version for name, c in capabilities.items() if isinstance(c, Capabilities)}
+    return RunRecord(
+        id=time.strftime("%Y%m%d-%H%M%S"),
+        name=suite.name,
+        state="running",
+        started=now(),
+        suite=suite.to_dict(),
+        machine=machine.fingerprint(),
+        versions=versions,
+        command=list(command),
+        relevant=suite.relevant / 100,
+    )
+
+
+def own_version() -> str:
+    """Of the installed distribution."""
+    try:
+        return version("bakeoff")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def _closing(record: RunRecord, store: Store) -> Iterator[None]:
+    """Marks how the run ended; a kill leaves it `running`, which resumes just as well."""
+    try:
+        yield
+    except BaseException:
+        record.state, record.finished = "interrupted", now()
+        store.update_run(record)
+        raise
+    record.state, record.finished = "finished", now()
+    store.update_run(record)
+
+
+@contextmanager
+def _timed(record: RunRecord, phase: str) -> Iterator[None]:
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        record.seconds[phase] = record.seconds.get(phase, 0.0) + time.monotonic() - start

@@ -1,0 +1,190 @@
+"""What can be typed: commands, flags, their help. argparse alone, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from bench.errors import EXIT_USAGE
+
+STORE = Path("results") / "bakeoff.sqlite"
+
+EPILOG = """\
+examples:
+  bakeoff run quick --report results/report.html      the built-in suite, and a page to open
+  bakeoff run --workload resnet50 --backend onnxruntime,openvino --batch 1,8 --threads 1,2
+  bakeoff run --resume                                 go on where it was stopped
+  bakeoff show                                         the latest run as a table
+
+exit codes: 0 all measured · 1 some case failed · 2 usage · 130 interrupted, everything measured is kept
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Adds 'did you mean' to argparse's errors, and keeps them to two lines."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice:" in message or "unrecognized arguments:" in message:
+            message += self._suggestion(message)
+        print(f"bakeoff: {message}\n  {self.prog} --help", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+    def _suggestion(self, message: str) -> str:
+        if "unrecognized arguments:" in message:
+            word = message.split("unrecognized arguments:")[1].split()[0].split("=")[0]
+            known = [flag for parser in _all(self) for flag in parser._option_string_actions]
+        else:
+            word = message.split("'")[1] if "'" in message else ""
+            known = [choice for parser in _all(self) for choice in _choices(parser)]
+        close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+        return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _all(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    below = [
+        child
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for child in action.choices.values()
+    ]
+    return [parser, *below]
+
+
+def _choices(parser: argparse.ArgumentParser) -> list[str]:
+    return [str(choice) for action in parser._actions for choice in action.choices or ()]
+
+
+class Comma(argparse.Action):
+    """`--batch 1,8 --batch 32` → ['1', '8', '32']."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        items = [item.strip() for item in str(values).split(",") if item.strip()]
+        if not items:
+            parser.error(f"argument {option_string}: a value is missing")
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *items])
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, with `command` the function that carries them out."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--store", type=Path, default=STORE, metavar="PATH", help="SQLite file (%(default)s)")
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    parser = Parser(
+        prog="bakeoff",
+        description="Runs one model on every inference runtime, measured in turns, verified, proven, shown.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+
+    run = commands.add_parser("run", parents=[common], help="plan, prepare, measure, store")
+    run.set_defaults(command=_command("run"))
+    _run_flags(run)
+
+    listing = commands.add_parser("list", parents=[common], help="what there is to choose from")
+    listing.set_defaults(command=_command("listing"))
+    listing.add_argument("what", choices=("workloads", "backends", "suites", "cases", "runs"))
+    listing.add_argument("suite", nargs="?", default="quick", help="for cases: suite (%(default)s)")
+    _sweep_flags(listing)
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help="what each runtime can do here, and whether the machine is fit"
+    )
+    doctor.set_defaults(command=_command("doctor"))
+    doctor.add_argument("--json", action="store_true", help="one JSON document")
+
+    show = commands.add_parser("show", parents=[common], help="a run as a table")
+    show.set_defaults(command=_command("show"))
+    _which_run(show)
+    show.add_argument("--json", action="store_true", help="one JSON document")
+
+    report = commands.add_parser("report", parents=[common], help="a run as one offline HTML file")
+    report.set_defaults(command=_command("report"))
+    _which_run(report)
+    report.add_argument("-o", "--output", type=Path, default=Path("results/report.html"), metavar="FILE")
+
+    export = commands.add_parser("export", parents=[common], help="a run as csv, parquet or json")
+    export.set_defaults(command=_command("export"))
+    _which_run(export)
+    export.add_argument("--format", default="csv", metavar="FORMAT", help="csv, parquet, json (%(default)s)")
+    export.add_argument("--samples", action="store_true", help="every sample instead of a row a case")
+    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: results/RUN.FORMAT")
+
+    options = parser.parse_args(list(arguments))
+    options.typed = list(arguments)
+    return options
+
+
+def _which_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="its id or the beginning of it")
+
+
+def _sweep_flags(parser: argparse.ArgumentParser) -> None:
+    """Every axis of a sweep. A flag replaces the suite's list; values are separated by commas."""
+    sweep = parser.add_argument_group("the sweep (lists, separated by commas; each replaces the suite's)")
+    axes = {
+        "--workload": "resnet50,minilm-l6,… (bakeoff list workloads)",
+        "--backend": "NAME[:VARIANT][==VERSION],… (bakeoff list backends)",
+        "--precision": "fp32,bf16,… ; bf16:emulated asks for emulation by name",
+        "--device": "cpu, cuda:0, …",
+        "--batch": "samples per inference",
+        "--sequence": "tokens per sample, for workloads that have them",
+        "--threads": "numbers, or auto for all cores of the budget",
+        "--preset": "stock, expert",
+    }
+    for flag, text in axes.items():
+        sweep.add_argument(flag, action=Comma, metavar="LIST", help=text)
+    sweep.add_argument("--weights", metavar="PATH", help="checkpoint for the workload (one workload only)")
+    sweep.add_argument("--baseline", metavar="BACKEND", help="what the others are compared with")
+    sweep.add_argument("--profile", metavar="NAME", help="quick, standard, publish")
+    sweep.add_argument("--budget", metavar="TIME", help="10m, 1h30m: fewer generations if need be")
+
+
+def _run_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("suite", nargs="?", default="quick", metavar="SUITE", help="name or file (%(default)s)")
+    _sweep_flags(parser)
+    going_on = parser.add_argument_group("going on with a run")
+    going_on.add_argument(
+        "--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run (the latest if none is named)"
+    )
+    going_on.add_argument(
+        "--rerun",
+        choices=("never", "onfail", "always"),
+        default="onfail",
+        help="of a resumed run, measure again: nothing, what failed (default), everything",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--report", type=Path, metavar="FILE", help="write the HTML report when done")
+    output.add_argument("--json", action="store_true", help="progress as one JSON object a line")
+    output.add_argument("--no-wait", action="store_true", help="fail if another measurement is running here")
+
+
+def _command(module: str) -> Callable[[argparse.Namespace], int]:
+    def call(options: argparse.Namespace) -> int:
+        function: Callable[[argparse.Namespace], int] = import_module(f"bench.cli.{module}").command
+        return function(options)
+
+    return call
+
+
+class _Version(argparse.Action):
+    """Looked up only when it is asked for: reading metadata takes longer than parsing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from bench.api import own_version
+
+        parser.exit(message=f"bakeoff {own_version()}\n")

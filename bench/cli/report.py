@@ -1,0 +1,16 @@
+"""`bakeoff report [RUN] -o FILE`: one offline HTML file."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.api import open_run
+from bench.errors import EXIT_OK
+
+
+def command(options: argparse.Namespace) -> int:
+    from reports.html import write
+
+    write(open_run(options.run, options.store).results(), options.output)
+    print(f"report: {options.output}")
+    return EXIT_OK

@@ -1,0 +1,23 @@
+"""`bakeoff show [RUN]`: a run as a table in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.api import open_run
+from bench.errors import EXIT_OK
+
+
+def command(options: argparse.Namespace) -> int:
+    results = open_run(options.run, options.store).results()
+    if options.json:
+        from reports.exporters.json import text
+
+        print(text(results))
+        return EXIT_OK
+    from rich.console import Console
+
+    from reports.text import render
+
+    Console(highlight=False).print(render(results))
+    return EXIT_OK

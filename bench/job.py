@@ -1,0 +1,83 @@
+"""What the parent tells a worker, and how both put messages on the wire. Standard library and NumPy alone.
+
+A message is one JSON object; after a reply to `burst` two blobs of int64 samples follow. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from backends.base import IOSpec, ModelFile, as_dict
+from bench.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One case for one worker.
+
+    Attributes:
+        model: the model file, None for a backend that takes none.
+        inputs: npz of the timed input, keys are tensor names; None for zeros.
+        reference: npz for `bench.verify`; None where nothing is verified.
+        band: (low, high) of the relative error; None where nothing is verified.
+        cpus: logical CPUs to pin to; empty for none (macOS).
+        memory_bytes: bound on the worker's private memory; None for none.
+        build_folder: where `Backend.build` keeps what it makes.
+        spawned_ns: the parent's `time.monotonic_ns()` just before the process was started.
+        burst_ns: length of a burst, at least.
+        capacity: most samples a burst may hold.
+        loop_under_ns: an inference shorter than this is looped within a sample; 0 never loops.
+    """
+
+    case: Case
+    model: ModelFile | None
+    io: IOSpec
+    inputs: Path | None = None
+    reference: Path | None = None
+    band: tuple[float, float] | None = None
+    cpus: tuple[int, ...] = ()
+    memory_bytes: int | None = None
+    build_folder: Path | None = None
+    spawned_ns: int = 0
+    burst_ns: int = 150_000_000
+    capacity: int = 10_000
+    loop_under_ns: int = 20_000
+    warmup: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Job:
+        model = data["model"]
+        return cls(
+            **{
+                **data,
+                "case": Case.from_dict(data["case"]),
+                "model": model and ModelFile(**{**model, "path": Path(model["path"])}),
+                "io": IOSpec.from_dict(data["io"]),
+                "inputs": _path(data["inputs"]),
+                "reference": _path(data["reference"]),
+                "build_folder": _path(data["build_folder"]),
+                "band": data["band"] and tuple(data["band"]),
+                "cpus": tuple(data["cpus"]),
+            }
+        )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def send(connection: Connection, message: Mapping[str, Any]) -> None:
+    connection.send_bytes(json.dumps(as_dict(message)).encode())
+
+
+def receive(connection: Connection) -> dict[str, Any]:
+    """Raises EOFError when the other side is gone, ValueError for what is no message."""
+    message = json.loads(connection.recv_bytes())
+    if not isinstance(message, dict):
+        raise ValueError(f"not a message: {message!r:.80}")
+    return message

@@ -1,0 +1,12 @@
+"""How a run is shown while it goes on: `state` follows the events, one file a way of showing them.
+
+Events, each with its facts, in the order they come:
+    run      run (RunRecord), plan, store
+    prepare  artefact, state (cached, making, made, failed), seconds
+    wait     text
+    part     part, parts, generation
+    case     case, phase (load, warm up, verify), generation
+    burst    case, round, rounds            just before the burst: nothing is drawn until the next event
+    block    block
+    done     run
+"""

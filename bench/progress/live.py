@@ -1,0 +1,87 @@
+"""The live display in a terminal: what goes on, the time left, and the table so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bench.case import HARNESS
+from reports.numbers import duration as time_text
+from reports.numbers import factor
+from bench.progress.state import CaseState, State
+from bench.units import duration
+
+STYLES = {"ok": "green", "measuring": "bold cyan", "waiting": "dim", "unsupported": "yellow", "missing": "yellow"}
+BUSY = ("load", "warm up", "verify", "measuring")
+LEAST_S = 0.1
+
+
+class LiveProgress:
+    """Redraws on events alone and never while a burst is timed: the parent sleeps then."""
+
+    def __init__(self, console: Console) -> None:
+        self._state = State()
+        self._start = time.monotonic()
+        self._drawn = 0.0
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        self._state.take(event, facts)
+        moment = time.monotonic()
+        if event in ("burst", "prepare") and moment - self._drawn < LEAST_S:
+            return
+        self._drawn = moment
+        self._live.update(self._render(), refresh=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def _render(self) -> RenderableType:
+        state = self._state
+        name = f"{state.run.name} {state.run.id}" if state.run else "bakeoff"
+        left = state.left_s()
+        head = Text.assemble(
+            (name, "bold"), f"  {duration(time.monotonic() - self._start)} so far",
+            f", about {duration(left)} left" if left is not None else "",
+        )
+        done = (state.part + state.share) / state.parts if state.parts else 0.0
+        bar = ProgressBar(total=1.0, completed=done, width=40)
+        return Group(head, bar, Text(state.doing, style="cyan"), self._table())
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("case", "precision"):
+            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        for column in ("latency", "to baseline", "gen."):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("status", no_wrap=True, overflow="ellipsis", ratio=1)
+        for found in self._state.cases.values():
+            if found.case.workload != HARNESS:
+                table.add_row(*self._cells(found))
+        return table
+
+    def _cells(self, found: CaseState) -> tuple[RenderableType, ...]:
+        case = found.case
+        ratio = self._state.ratio(case)
+        now = case.id == self._state.current
+        status = f"{found.status}: {found.reason}" if found.reason else found.status
+        style = STYLES.get(found.status, "cyan" if found.status in BUSY else "red")
+        return (
+            Text(f"{case.workload} {case.shape} · {case.backend_spec}", style="bold" if now else ""),
+            case.target.precision,
+            time_text(found.latency) if found.latency else "–",
+            factor(ratio) if ratio else "–",
+            f"{len(found.medians)}/{self._state.generations}",
+            Text(status, style=style),
+        )

@@ -1,0 +1,107 @@
+"""Where a run stands, from its events. Plain data; the renderers read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.block import MEASURED, Block
+from bench.case import Case
+from bench.compare import steady
+from bench.store import RunRecord
+
+LOAD_SHARE = 0.6  # of a part's time that goes into starting, loading, warming up and verifying
+
+
+@dataclass(slots=True)
+class CaseState:
+    """A case so far: its status and the medians of its blocks in seconds."""
+
+    case: Case
+    status: str = "waiting"
+    reason: str = ""
+    medians: list[float] = field(default_factory=list)
+
+    @property
+    def latency(self) -> float | None:
+        return float(np.exp(np.mean(np.log(self.medians)))) if self.medians else None
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a renderer may want to show."""
+
+    run: RunRecord | None = None
+    cases: dict[str, CaseState] = field(default_factory=dict)
+    baselines: dict[str, str | None] = field(default_factory=dict)
+    generations: int = 0
+    doing: str = "planning"
+    current: str | None = None
+    part: int = 0
+    parts: int = 0
+    share: float = 0.0  # of the current part
+    expected_s: float = 0.0
+    measuring_since: float | None = None
+
+    def take(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Follows one event."""
+        match event:
+            case "run":
+                plan = facts["plan"]
+                self.run = facts["run"]
+                self.baselines = dict(plan.baselines)
+                self.generations = plan.profile.generations
+                self.cases = {case.id: CaseState(case) for case in plan.cases}
+                for case, status, reason in plan.refused:
+                    self.cases[case.id] = CaseState(case, status, reason)
+            case "prepare":
+                self.doing = f"prepare: {facts['artefact']} ({facts['state']})"
+            case "wait":
+                self.doing = facts["text"]
+            case "part":
+                self.part, self.parts, self.share = facts["part"], facts["parts"], 0.0
+                self.measuring_since = self.measuring_since or time.monotonic()
+            case "case":
+                self.current = facts["case"].id
+                self.doing = f"{facts['phase']}: {facts['case'].label}"
+                self.cases[facts["case"].id].status = facts["phase"]
+                if facts["phase"] != "verify":
+                    self.share = min(LOAD_SHARE, self.share + 0.05)
+            case "burst":
+                self.current = facts["case"].id
+                self.cases[facts["case"].id].status = "measuring"
+                self.doing = f"round {facts['round'] + 1} of {facts['rounds']}"
+                self.share = LOAD_SHARE + (1 - LOAD_SHARE) * facts["round"] / facts["rounds"]
+            case "block":
+                self._take_block(facts["block"])
+            case "done":
+                self.doing, self.current = "done", None
+
+    def _take_block(self, block: Block) -> None:
+        found = self.cases[block.case_id]
+        found.status, found.reason = block.status, block.reason
+        if block.status in MEASURED and block.bursts:
+            found.medians.append(float(np.median(steady(block, block.host_ns))) * 1e-9)
+        self.current = None
+
+    def ratio(self, case: Case) -> float | None:
+        """Latency so far over the baseline's; without an interval, as it is only a look."""
+        base = self.baselines.get(case.group)
+        if base is None or base == case.id or base not in self.cases:
+            return None
+        own, other = self.cases[case.id].latency, self.cases[base].latency
+        return own / other if own and other else None
+
+    def left_s(self) -> float | None:
+        """Seconds that measuring will still take, from the parts that are done; None before the first."""
+        if self.measuring_since is None or not self.parts:
+            return None
+        done = (self.part + self.share) / self.parts
+        if self.part == 0 or done <= 0:
+            return None
+        elapsed = time.monotonic() - self.measuring_since
+        return elapsed / done * (1 - done)

@@ -1,0 +1,111 @@
+"""What a run comes to: rows, groups and their answers, as plain data. Made by `bench.compare`.
+
+A row is what tables, figures and reports show; nothing downstream reads blocks except the figures of
+distributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.block import Block, Status
+from bench.case import Case
+from bench.stats import Estimate
+from bench.store import CaseRecord, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case of a run, ready to show. Times in seconds, sizes in bytes, ratios as factors.
+
+    Attributes:
+        status, reason, log: the worst block's, with the end of its log where it failed.
+        ranked: whether it may win; `unranked_because` says why not.
+        latency: one inference at the `host` boundary: median of block medians over steady samples.
+        device_latency: the same inferences at the `device` boundary.
+        rate: units of work per second at concurrency 1 (`unit`), from `latency` and the batch.
+        quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the
+            sample cannot support it (then `tail_needs` says how many it takes).
+        ratio: latency over the baseline's, paired by rounds; under 1 is faster. None for the baseline.
+        error, band_low, band_high: worst verification error of all blocks and its band.
+        precision_ran, precision_evidence, device_ran, provider, threads_ran: from `actual()`.
+        disturbed: share of bursts marked as disturbed.
+        mismatch: what ran is not what was asked for, or is unproven; '' if proven.
+    """
+
+    record: CaseRecord
+    status: Status
+    reason: str
+    log: str
+    ranked: bool
+    unranked_because: str
+    baseline: bool
+    latency: Estimate
+    device_latency: Estimate
+    rate: float | None
+    unit: str
+    quantiles: Mapping[str, float | None]
+    samples: int
+    ratio: Estimate
+    first: float | None
+    load: float | None
+    build: float | None
+    runtime_import: float | None
+    ready: float | None
+    peak_bytes: float | None
+    model_bytes: float | None
+    cpu_share: float | None
+    error: float | None
+    band_low: float | None
+    band_high: float | None
+    precision_ran: str
+    precision_evidence: str
+    emulated: bool
+    device_ran: str
+    provider: str
+    threads_ran: str
+    runtime_version: str
+    generations: int
+    disturbed: float | None
+    mismatch: str
+    warmup_capped: bool
+    inner: int
+
+    @property
+    def case(self) -> Case:
+        return self.record.case
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cases of one workload and shape, with the answer in a sentence.
+
+    `winner` is None where nothing is ranked; `tied` are the ranked cases that cannot be told from it.
+    """
+
+    key: str
+    title: str
+    rows: tuple[Row, ...]
+    baseline: Row | None
+    winner: Row | None
+    tied: tuple[Row, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A run, read back and judged.
+
+    `overhead` is the null backend's row, `anchor` the anchor's; None where the run has none.
+    """
+
+    run: RunRecord
+    groups: tuple[Group, ...]
+    overhead: Row | None
+    anchor: Row | None
+    blocks: Mapping[str, tuple[Block, ...]] = field(repr=False)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for group in self.groups for row in group.rows)

@@ -1,0 +1,183 @@
+"""The parent: takes a plan and prepared model files through all generations into the store."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backends import registry
+from bench.block import FAILURES, MEASURED, Block
+from bench.case import Case
+from bench.environments import interpreter
+from bench.job import Job
+from bench.machine import Budget
+from bench.prepare import Prepared
+from bench.store import Store, now
+from bench.profiles import Profile
+from bench.turns import Limits, Listener, Seat, measure_part
+
+Rerun = Literal["never", "onfail", "always"]
+PART_SIZE = 6  # workers alive at once, baseline and anchor included
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Cases that will live together in one generation."""
+
+    generation: int
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all parts of a run share."""
+
+    run_id: str
+    profile: Profile
+    limits: Limits
+    budget: Budget
+    memory_bytes: int | None
+    build_folder: Path
+
+
+def lacking(cases: Sequence[Case], blocks: Iterable[Block], generations: int) -> dict[str, list[int]]:
+    """Case id → generations in which it has no block with figures."""
+    done: dict[str, set[int]] = {case.id: set() for case in cases}
+    for block in blocks:
+        if block.status in MEASURED:
+            done.setdefault(block.case_id, set()).add(block.generation)
+    wanted = {case.id: [g for g in range(generations) if g not in done[case.id]] for case in cases}
+    return {case_id: missing for case_id, missing in wanted.items() if missing}
+
+
+def parts(
+    cases: Sequence[Case],
+    baselines: Mapping[str, str | None],
+    wanted: Mapping[str, Sequence[int]],
+    generations: int,
+    order: random.Random,
+) -> list[Part]:
+    """Who lives with whom: parts of at most six workers, the group's baseline and the anchor in each.
+
+    Generations come one after the other, groups within them in random order. The null backend, which is
+    compared with nothing, rides in one part of each generation.
+    """
+    anchor = [case for case in cases if case.role == "anchor"]
+    riders = [case for case in cases if case.role == "overhead"]
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.role not in ("anchor", "overhead"):
+            groups.setdefault(case.group, []).append(case)
+    found: list[Part] = []
+    for generation in range(generations):
+        lack = [case for case in cases if generation in wanted.get(case.id, ())]
+        riding = [case for case in riders if case in lack]
+        for key in order.sample(list(groups), len(groups)):
+            todo = [case for case in groups[key] if case in lack]
+            if not todo:
+                continue
+            base = [case for case in groups[key] if case.id == baselines.get(key)]
+            others = [case for case in todo if case not in base] + riding
+            riding = []
+            room = max(1, PART_SIZE - len(base) - len(anchor))
+            shuffled = order.sample(others, len(others))
+            chunks = [shuffled[i : i + room] for i in range(0, len(shuffled), room)] or [[]]
+            found += [Part(generation, (*base, *chunk, *anchor)) for chunk in chunks]
+        if riding:
+            found.append(Part(generation, (*riding, *anchor)))
+    return found
+
+
+def measure(
+    cases: Sequence[Case],
+    baselines: Mapping[str, str | None],
+    prepared: Mapping[str, Prepared],
+    store: Store,
+    setting: Setting,
+    *,
+    rerun: Rerun,
+    listener: Listener,
+) -> None:
+    """Measures what the run lacks, storing each part as it ends.
+
+    A case that fails is not tried again in the same call. What failed in an earlier one is tried again in
+    the generations it lacks (`onfail`), or left (`never`); for `always` the caller has dropped the blocks.
+    """
+    blocks = store.blocks(setting.run_id)
+    generations = setting.profile.generations
+    left = {b.case_id for b in blocks if b.status in FAILURES} if rerun == "never" else set()
+    runnable = [case for case in cases if not prepared[case.id].error and case.id not in left]
+    _refuse_unprepared(cases, prepared, store, setting.run_id)
+    wanted = lacking(runnable, blocks, generations)
+    order = random.Random(f"{setting.run_id}:{len(blocks)}")
+    planned = parts(runnable, baselines, wanted, generations, order)
+    again = {b.case_id for b in blocks if b.status not in MEASURED} & wanted.keys()
+    failed: set[str] = set()
+    for index, part in enumerate(planned):
+        seated = [case for case in part.cases if case.id not in failed]
+        if not any(part.generation in wanted.get(case.id, ()) for case in seated):
+            continue
+        number = store.next_part(setting.run_id)
+        listener("part", {"part": index, "parts": len(planned), "generation": part.generation})
+        found = measure_part(
+            [_seat(case, prepared[case.id], setting) for case in seated],
+            generation=part.generation,
+            part=number,
+            rounds=setting.profile.rounds,
+            limits=setting.limits,
+            order=order,
+            listener=listener,
+        )
+        ids = {case.id for case in seated}
+        store.add_blocks(setting.run_id, found, replaces=sorted(ids & again))
+        again -= ids
+        failed |= {block.case_id for block in found if block.status not in MEASURED}
+        for block in found:
+            listener("block", {"block": block})
+
+
+def _refuse_unprepared(
+    cases: Sequence[Case], prepared: Mapping[str, Prepared], store: Store, run_id: str
+) -> None:
+    """A case whose model file could not be made is a `failed` row with the reason."""
+    part = store.next_part(run_id)
+    refused = [
+        Block(case.id, 0, part, "failed", reason=f"prepare: {prepared[case.id].error}", started=now())
+        for case in cases
+        if prepared[case.id].error
+    ]
+    store.add_blocks(run_id, refused, replaces=[block.case_id for block in refused])
+
+
+def refuse(refused: Sequence[tuple[Case, str, str]], store: Store, run_id: str) -> None:
+    """Cases that the plan refused (`unsupported`, `missing`) as rows with their reasons."""
+    part = store.next_part(run_id)
+    blocks = [
+        Block(case.id, 0, part, status, reason=reason, started=now())  # type: ignore[arg-type]
+        for case, status, reason in refused
+    ]
+    store.add_blocks(run_id, blocks, replaces=[block.case_id for block in blocks])
+
+
+def _seat(case: Case, ready: Prepared, setting: Setting) -> Seat:
+    """What a worker of this case is told. All get the same CPUs; fewer threads get the first of them."""
+    backend = registry.get(case.backend)
+    cpus = setting.budget.cpus[: max(case.target.threads, 1)]
+    job = Job(
+        case=case,
+        model=ready.model,
+        io=ready.io,
+        inputs=ready.inputs,
+        reference=ready.reference,
+        band=(ready.band.low, ready.band.high) if ready.band else None,
+        cpus=cpus,
+        memory_bytes=setting.memory_bytes,
+        build_folder=setting.build_folder / case.id,
+        burst_ns=int(setting.profile.burst_s * 1e9),
+        warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_cap_s},
+    )
+    where = interpreter(case.backend, case.version)
+    return Seat(job, dict(backend.environment(case.target)), where)

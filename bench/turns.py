@@ -1,0 +1,169 @@
+"""One part of a generation: fresh workers live together and take bursts in random turns.
+
+What wanders in the machine's speed then hits all alike and leaves their ratio. Whoever is not running is
+stopped, so that no pool spins beside the one that is timed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.block import Block, Burst, Samples, Status
+from bench.case import Case
+from bench.job import Job
+from bench.link import Failure, Link
+from bench.store import now
+from bench.verify import Verification, judge
+from workloads.base import Band
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+LOG_KEPT = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that a phase may take."""
+
+    load: float = 300.0
+    warmup: float = 120.0
+    burst: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One case's place in a part: its job, what its process needs, and its interpreter."""
+
+    job: Job
+    environment: Mapping[str, str] = field(default_factory=dict)
+    interpreter: Path | None = None
+
+    @property
+    def case(self) -> Case:
+        return self.job.case
+
+
+@dataclass(slots=True)
+class _Live:
+    link: Link
+    block: Block
+    host: list[Samples] = field(default_factory=list)
+    device: list[Samples] = field(default_factory=list)
+
+
+def measure_part(
+    seats: Sequence[Seat],
+    *,
+    generation: int,
+    part: int,
+    rounds: int,
+    limits: Limits,
+    order: random.Random,
+    listener: Listener,
+) -> list[Block]:
+    """Measures the cases of a part together; one block each, whatever became of it.
+
+    Workers are started, loaded, verified and warmed up one at a time, all others stopped. Any worker that
+    fails leaves the part; the rest goes on. Nothing that was started is alive when this returns or raises.
+    """
+    live: list[_Live] = []
+    ended: list[Block] = []
+    try:
+        for seat in order.sample(list(seats), len(seats)):
+            block = Block(seat.case.id, generation, part, "ok", started=now())
+            listener("case", {"case": seat.case, "phase": "load", "generation": generation})
+            one = _Live(Link(seat.job, environment=seat.environment, interpreter=seat.interpreter), block)
+            live.append(one)
+            if _guarded(one, live, ended, partial(_make_ready, one, limits, listener)):
+                one.link.stop()
+        for number in range(rounds):
+            for place, one in enumerate(order.sample(live, len(live))):
+                listener("burst", {"case": one.link.case, "round": number, "rounds": rounds})
+                _guarded(one, live, ended, partial(_turn, one, number, place, limits))
+        for one in list(live):
+            listener("case", {"case": one.link.case, "phase": "verify", "generation": generation})
+            if _guarded(one, live, ended, partial(_close, one, limits)):
+                live.remove(one)
+                ended.append(_finished(one))
+    finally:
+        for one in live:
+            one.link.end()
+    return sorted(ended, key=lambda block: [seat.case.id for seat in seats].index(block.case_id))
+
+
+def _guarded(one: _Live, live: list[_Live], ended: list[Block], step: Callable[[], None]) -> bool:
+    """Runs a step; on failure the worker leaves the part with the reason and the end of its log."""
+    try:
+        step()
+    except Failure as failure:
+        log = one.link.end()
+        live.remove(one)
+        block = _finished(one)
+        block.status, block.reason = failure.status, failure.reason
+        block.log = "\n".join(text for text in (failure.trace, log) if text)[-LOG_KEPT:]
+        ended.append(block)
+        return False
+    return True
+
+
+def _make_ready(one: _Live, limits: Limits, listener: Listener) -> None:
+    """Start, load, first inference, verification, warm-up."""
+    link, block = one.link, one.block
+    block.versions = link.ask("start", limits.load, job=link.job)["versions"]
+    block.figures = link.ask("load", limits.load)["figures"]
+    _verify(one, "before", limits)
+    listener("case", {"case": link.case, "phase": "warm up", "generation": block.generation})
+    block.warmup = link.ask("warm", limits.warmup)["warmup"]
+
+
+def _turn(one: _Live, number: int, place: int, limits: Limits) -> None:
+    """Wakes a worker for one burst and stops it again."""
+    one.link.resume()
+    reply = one.link.ask("burst", limits.burst)
+    one.link.stop()
+    host, device = (np.frombuffer(blob, dtype=np.int64) for blob in reply["blobs"])
+    start = sum(samples.size for samples in one.host)
+    burst = Burst(number, place, start, int(host.size), reply["disturbance"], bool(reply["disturbed"]))
+    one.block.bursts.append(burst)
+    one.host.append(host)
+    one.device.append(device)
+
+
+def _close(one: _Live, limits: Limits) -> None:
+    """Memory and CPU figures, verification after, and what really ran."""
+    one.link.resume()
+    one.block.figures = one.link.ask("finish", limits.load)["figures"]
+    _verify(one, "after", limits)
+    one.block.actual = one.link.ask("actual", limits.load)["actual"]
+    one.block.log = one.link.end()[-LOG_KEPT:]
+
+
+def _verify(one: _Live, when: str, limits: Limits) -> None:
+    job, block = one.link.job, one.block
+    found = one.link.ask("verify", limits.load)["verification"]
+    if found is None or job.band is None:
+        return
+    low, high = job.band
+    block.verification.update({when: found, "low": low, "high": high})
+    verdict = judge(Verification(**found), Band(low, high))
+    if verdict:
+        block.status = _wrong(block.status)
+        block.reason = f"{when} timing: {verdict}"
+
+
+def _wrong(status: Status) -> Status:
+    return "wrong-output" if status == "ok" else status
+
+
+def _finished(one: _Live) -> Block:
+    """The block with its samples in the order they were taken."""
+    if one.host:
+        one.block.host_ns = np.concatenate(one.host)
+        one.block.device_ns = np.concatenate(one.device)
+    return one.block

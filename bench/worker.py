@@ -1,0 +1,251 @@
+"""The child side: one fresh process measures one case, a command at a time.
+
+    python -P -m bench.worker --serve FD PARENT     commands over a socket (see `COMMANDS`)
+    python -P -m bench.worker --probe BACKEND       one line of JSON: what the backend can do here
+
+Imports the standard library, NumPy and, when told to start, one backend's runtime; nothing else, so that
+memory and start-up are the runtime's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from backends.base import Array, Backend, ModelFile, Session, as_dict
+from bench import residence
+from bench.case import Case
+from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
+from bench.job import Job, receive, send
+from bench.measure import SLOW_NS, buffer, looped, no_gc, timed_loop, warm_up
+from bench.telemetry import Meter, difference, disturbed
+from bench.verify import Reference, compare, load_reference, worst
+
+
+class Worker:
+    """Holds what one case needs between commands."""
+
+    job: Job
+    backend: Backend
+    session: Session
+    inputs: dict[str, Array]
+    reference: Reference | None = None
+    model: ModelFile | None = None
+    meter: Meter
+    host: array[int]
+    device: array[int]
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+        self.median_ns = 0.0
+        self.inner = 1
+        self.cpu_ns = 0
+
+    def start(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Pins, bounds, and imports the runtime, timed; the model is not touched."""
+        self.job = job = Job.from_dict(message["job"])
+        began = time.monotonic_ns()
+        if job.cpus and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, job.cpus)
+        if job.memory_bytes:
+            residence.limit_memory(job.memory_bytes)
+        self.backend = _backend(job.case)
+        self.meter = Meter(job.cpus)
+        self.host, self.device = buffer(job.capacity), buffer(job.capacity)
+        self.inputs = _arrays(job)
+        if job.reference is not None:
+            self.reference = load_reference(job.reference)
+        start = time.perf_counter_ns()
+        _import_runtime(self.backend)
+        self.figures["import_ns"] = time.perf_counter_ns() - start
+        self.figures["spawn_ns"] = began - job.spawned_ns
+        residence.reset_peak()
+        self.figures["idle_bytes"] = residence.resident_bytes()
+        return {"versions": _versions(self.backend), "pid": os.getpid()}
+
+    def load(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Build, load and the first inference, each timed, in that order and before anything else runs."""
+        job = self.job
+        self.model = job.model
+        if job.model is not None and job.build_folder is not None:
+            start = time.perf_counter_ns()
+            self.model = self.backend.build(job.model, job.case.target, job.io, job.build_folder)
+            if self.model is not job.model:
+                self.figures["build_ns"] = time.perf_counter_ns() - start
+        start = time.perf_counter_ns()
+        self.session = self.backend.load(self.model, job.case.target, job.io)  # type: ignore[arg-type]
+        self.figures["load_ns"] = time.perf_counter_ns() - start
+        self.figures["ready_ns"] = time.monotonic_ns() - job.spawned_ns
+        start = time.perf_counter_ns()
+        self.session.fetch(self.session.run(self.session.stage(self.inputs)))
+        self.figures["first_ns"] = time.perf_counter_ns() - start
+        return {}
+
+    def verify(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Outputs against the fp64 reference, on inputs that the timed loop does not see."""
+        if self.reference is None:
+            return {"verification": None}
+        session, results = self.session, []
+        for inputs, samples in self.reference.batches(self.job.case.batch):
+            outputs = session.fetch(session.run(session.stage(inputs)))
+            results.append(compare(self.reference, outputs, samples))
+        return {"verification": asdict(worst(results))}
+
+    def warm(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Warms up until the steady state shows, and settles how samples are taken."""
+        bounds = self.job.warmup
+        with no_gc():
+            count, spent, capped, self.median_ns = warm_up(
+                self.session,
+                self.inputs,
+                least_ns=int(bounds["least_s"] * 1e9),
+                most_ns=int(bounds["most_s"] * 1e9),
+            )
+        if self.median_ns < self.job.loop_under_ns and self.backend.role == "runtime":
+            self.inner = max(2, round(self.job.loop_under_ns / max(self.median_ns, 1.0)))
+        self.figures["inner"] = self.inner
+        facts = {"count": count, "ns": spent, "capped": capped, "median_ns": self.median_ns}
+        return {"warmup": facts}
+
+    def burst(self, message: dict[str, Any]) -> dict[str, Any]:
+        """One burst: samples at both boundaries, and what others took meanwhile."""
+        job = self.job
+        before, cpu_before = self.meter.read(), time.process_time_ns()
+        with no_gc():
+            if self.inner == 1:
+                at_least = 1 if self.median_ns > SLOW_NS else 3
+                count = timed_loop(self.session, self.inputs, self.host, self.device, job.burst_ns, at_least)
+            else:
+                count = looped(self.session, self.inputs, self.host, self.device, job.burst_ns, self.inner)
+        self.cpu_ns += time.process_time_ns() - cpu_before
+        taken = difference(before, self.meter.read())
+        return {
+            "count": count,
+            "disturbance": taken,
+            "disturbed": disturbed(taken, job.cpus),
+            "blobs": [self.host[:count].tobytes(), self.device[:count].tobytes()],
+        }
+
+    def finish(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Memory and CPU time, before the untimed session of `actual` adds to them."""
+        peak = residence.peak_bytes()
+        self.figures["peak_bytes"] = peak
+        self.figures["model_bytes"] = max(0, peak - self.figures["idle_bytes"])
+        self.figures["cpu_ns"] = self.cpu_ns
+        return {"figures": self.figures}
+
+    def actual(self, message: dict[str, Any]) -> dict[str, Any]:
+        """What really ran, with its evidence."""
+        return {"actual": as_dict(self.session.actual())}
+
+
+COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], dict[str, Any]]] = {
+    "start": Worker.start,
+    "load": Worker.load,
+    "verify": Worker.verify,
+    "warm": Worker.warm,
+    "burst": Worker.burst,
+    "finish": Worker.finish,
+    "actual": Worker.actual,
+}
+
+
+def serve(connection: Connection) -> None:
+    """Answers commands until the parent goes or one fails; a failure is answered with its kind."""
+    worker = Worker()
+    while True:
+        try:
+            message = receive(connection)
+        except EOFError:
+            return
+        try:
+            reply = COMMANDS[message["do"]](worker, message)
+        except Exception as error:
+            send(connection, {"error": _explain(error)})
+            return
+        blobs = reply.pop("blobs", ())
+        send(connection, {"ok": True, "figures": worker.figures, **reply})
+        for blob in blobs:
+            connection.send_bytes(blob)
+
+
+def _explain(error: Exception) -> dict[str, str]:
+    """An exception as a status of the case, with its message and traceback."""
+    if isinstance(error, UnsupportedCase):
+        status = "unsupported"
+    elif isinstance(error, BackendUnavailable):
+        status = "missing"
+    elif isinstance(error, MemoryError) or residence.speaks_of_memory(f"{type(error).__name__}: {error}"):
+        status = "out-of-memory"
+    else:
+        status = "failed"
+    own = isinstance(error, BakeoffError)
+    message = error.message if isinstance(error, BakeoffError) else f"{type(error).__name__}: {error}"
+    trace = "" if own else traceback.format_exc()
+    hint = error.hint if isinstance(error, BakeoffError) else ""
+    return {"status": status, "message": message, "hint": hint, "trace": trace}
+
+
+def _backend(case: Case) -> Backend:
+    from backends.registry import get
+
+    return get(case.backend)
+
+
+def _import_runtime(backend: Backend) -> None:
+    for module in backend.runtime:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise BackendUnavailable(f"{backend.name}: {error}", hint=backend.install) from error
+
+
+def _arrays(job: Job) -> dict[str, Array]:
+    """The timed input; zeros for a backend that has no model."""
+    if job.inputs is None:
+        return {t.name: np.zeros(t.shape, t.dtype) for t in job.io.inputs}
+    with np.load(job.inputs, allow_pickle=False) as file:
+        return {t.name: file[t.name] for t in job.io.inputs}
+
+
+def _versions(backend: Backend) -> dict[str, str]:
+    """Versions of NumPy and of the runtime's modules as they tell themselves."""
+    modules = {"numpy": np, **{name: sys.modules.get(name) for name in backend.runtime}}
+    return {name: str(getattr(module, "__version__", "?")) for name, module in modules.items()}
+
+
+def probe(name: str) -> dict[str, Any]:
+    """Capabilities as a dict, or why there are none."""
+    from backends.registry import get
+
+    try:
+        return {"ok": True, "capabilities": as_dict(get(name).probe())}
+    except BackendUnavailable as error:
+        return {"ok": False, "kind": "missing", "message": error.message, "hint": error.hint}
+    except Exception as error:
+        return {"ok": False, "kind": "failed", "message": f"{type(error).__name__}: {error}", "hint": ""}
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[0] == "--probe":
+        print(json.dumps(probe(arguments[1])), flush=True)
+        return
+    _, descriptor, parent = arguments
+    residence.die_with_parent(int(parent))
+    residence.be_first_to_go()
+    serve(Connection(int(descriptor)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

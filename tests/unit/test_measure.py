@@ -1,0 +1,142 @@
+"""The timed loops: what they count, how they end, and that nothing is made within them."""
+
+import gc
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import measure
+
+
+class Fixed:
+    """A session whose run takes a set time, busy, and that counts its calls."""
+
+    staged_sets = 8
+
+    def __init__(self, run_ns: int = 0, stage_ns: int = 0) -> None:
+        self.run_ns, self.stage_ns = run_ns, stage_ns
+        self.calls: list[str] = []
+        self.gc_was_on = False
+
+    def stage(self, inputs: Mapping[str, Any]) -> Any:
+        self.calls.append("stage")
+        busy(self.stage_ns)
+        return inputs
+
+    def run(self, staged: Any) -> Any:
+        self.calls.append("run")
+        self.gc_was_on |= gc.isenabled()
+        busy(self.run_ns)
+        return staged
+
+    def fetch(self, outputs: Any) -> dict[str, Any]:
+        self.calls.append("fetch")
+        return {}
+
+
+def busy(ns: int) -> None:
+    end = time.perf_counter_ns() + ns
+    while time.perf_counter_ns() < end:
+        pass
+
+
+def buffers(capacity: int = 1000):
+    return measure.buffer(capacity), measure.buffer(capacity)
+
+
+def test_a_burst_lasts_as_long_as_asked_and_device_lies_within_host() -> None:
+    session = Fixed(run_ns=500_000, stage_ns=300_000)
+    host, device = buffers()
+    count = measure.timed_loop(session, {}, host, device, burst_ns=20_000_000, at_least=3)
+    assert count >= 3
+    assert sum(host[:count]) >= 19_000_000
+    assert session.calls == ["stage", "run", "fetch"] * count
+    assert all(h >= d + 300_000 for h, d in zip(host[:count], device[:count], strict=True))
+    assert np.median(device[:count]) >= 500_000
+
+
+def test_three_at_least_and_one_where_slow() -> None:
+    host, device = buffers()
+    assert measure.timed_loop(Fixed(run_ns=2_000_000), {}, host, device, 1_000, 3) == 3
+    assert measure.timed_loop(Fixed(run_ns=2_000_000), {}, host, device, 1_000, 1) == 1
+
+
+def test_a_full_buffer_ends_the_burst() -> None:
+    host, device = buffers(5)
+    assert measure.timed_loop(Fixed(), {}, host, device, 10**12, 3) == 5
+
+
+def test_a_looped_sample_is_the_mean_of_its_inferences() -> None:
+    session = Fixed(run_ns=20_000)
+    host, device = buffers()
+    count = measure.looped(session, {}, host, device, burst_ns=5_000_000, inner=10)
+    assert session.calls.count("run") == 20 * count
+    assert 20_000 <= np.median(device[:count]) < 60_000
+
+
+def test_garbage_collection_is_off_and_comes_back() -> None:
+    session = Fixed()
+    assert gc.isenabled()
+    with measure.no_gc():
+        measure.timed_loop(session, {}, *buffers(), 1_000, 3)
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert not session.gc_was_on
+
+
+def test_the_loop_makes_no_objects_per_iteration() -> None:
+    class Nothing(Fixed):
+        def __init__(self) -> None:
+            self.result: dict[str, Any] = {}
+
+        def stage(self, inputs: Any) -> Any:
+            return None
+
+        run = stage
+
+        def fetch(self, outputs: Any) -> dict[str, Any]:
+            return self.result
+
+    host, device = buffers(20_000)
+    with measure.no_gc():
+        before = gc.get_count()[0]
+        measure.timed_loop(Nothing(), {}, host, device, 10**12, 3)
+        assert gc.get_count()[0] - before < 50  # tracked containers, over 20,000 iterations
+
+
+def test_warm_up_waits_for_the_steady_state() -> None:
+    class Cooling(Fixed):
+        def run(self, staged: Any) -> Any:
+            self.calls.append("run")
+            busy(max(200_000, 3_000_000 - 60_000 * len(self.calls)))
+
+    count, spent, capped, median = measure.warm_up(
+        Cooling(), {}, least_ns=10_000_000, most_ns=5_000_000_000
+    )
+    assert not capped
+    assert count > 20
+    assert spent >= 10_000_000
+    assert median == pytest.approx(200_000, rel=0.5)
+
+
+def test_warm_up_that_never_settles_is_capped() -> None:
+    class Growing(Fixed):
+        def run(self, staged: Any) -> Any:
+            self.calls.append("run")
+            busy(100_000 * len(self.calls))
+
+    _, spent, capped, _ = measure.warm_up(Growing(), {}, least_ns=1_000_000, most_ns=100_000_000)
+    assert capped
+    assert spent >= 100_000_000
+
+
+def test_settled_compares_the_last_third_with_the_third_before() -> None:
+    steady = measure.buffer(9)
+    for i, value in enumerate([900, 500, 400, 100, 101, 100, 102, 100, 101]):
+        steady[i] = value
+    assert measure.settled(steady, 9)
+    assert not measure.settled(steady, 6)
+    assert not measure.settled(steady, 2)

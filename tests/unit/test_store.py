@@ -1,0 +1,145 @@
+"""The store keeps what it is given, in whole parts, and explains what it cannot do."""
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backends.base import Target
+from bench.block import Block, Burst
+from bench.case import Case
+from bench.errors import StoreError, UsageError
+from bench.store import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store
+
+
+def case(backend: str = "onnxruntime", **changes: object) -> Case:
+    facts = {"workload": "resnet50", "content": "c0", "batch": 1, "sequence": None, **changes}
+    return Case(backend=backend, target=Target(threads=2, options={"a": 1}), **facts)
+
+
+def block(case_id: str, generation: int = 0, part: int = 0, status: str = "ok") -> Block:
+    return Block(
+        case_id,
+        generation,
+        part,
+        status,
+        reason="because",
+        figures={"load_ns": 5.0},
+        verification={"before": {"error": float("inf")}},
+        bursts=[Burst(0, 1, 0, 3, {"steal_ns": 2.0}, True)],
+        host_ns=np.array([3, 1, 2**40], dtype=np.int64),
+        device_ns=np.array([2, 1, 1], dtype=np.int64),
+    )
+
+
+def run(run_id: str = "20260101-000000") -> RunRecord:
+    return RunRecord(run_id, "quick", "running", "2026-01-01T00:00:00+00:00", machine={"cpu": "x"})
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with Store.open(tmp_path / "deep" / "s.sqlite", create=True) as opened:
+        yield opened
+
+
+def test_what_goes_in_comes_out(store: Store) -> None:
+    record = run()
+    run_id = store.create_run(record)
+    kept = CaseRecord(case(), True, "image", {"flops": 4}, {"high": 1e-5}, {"format": "onnx"})
+    store.add_cases(run_id, [kept])
+    given = block(kept.case.id)
+    store.add_blocks(run_id, [given])
+    assert store.run() == record
+    assert store.cases(run_id) == [kept]
+    (found,) = store.blocks(run_id)
+    assert np.array_equal(found.host_ns, given.host_ns)
+    assert np.array_equal(found.device_ns, given.device_ns)
+    for name in ("status", "reason", "figures", "bursts", "verification", "generation", "part"):
+        assert getattr(found, name) == getattr(given, name)
+
+
+def test_a_part_is_kept_whole_or_not_at_all(store: Store) -> None:
+    run_id = store.create_run(run())
+    store.add_cases(run_id, [CaseRecord(case())])
+    good = block(case().id)
+    with pytest.raises(StoreError):
+        store.add_blocks(run_id, [good, good])  # the second breaks the key
+    assert store.blocks(run_id) == []
+
+
+def test_a_repeated_case_leaves_no_failed_block(store: Store) -> None:
+    run_id = store.create_run(run())
+    store.add_cases(run_id, [CaseRecord(case())])
+    one = case().id
+    store.add_blocks(run_id, [block(one, 0, 0)])
+    store.add_blocks(run_id, [block(one, 1, 1, "crashed")])
+    store.add_blocks(run_id, [block(one, 1, 2)], replaces=[one])
+    assert [(b.generation, b.status) for b in store.blocks(run_id)] == [(0, "ok"), (1, "ok")]
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(store: Store) -> None:
+    first = store.create_run(run("20260101-000000"))
+    second = store.create_run(run("20260101-000000"))
+    assert second == "20260101-000000-2"
+    assert store.run(first).id == first
+    assert store.run(second).id == second
+    with pytest.raises(UsageError, match="could be any of"):
+        store.run("2026")
+    with pytest.raises(UsageError, match="no run"):
+        store.run("1999")
+
+
+def test_an_absent_store_names_the_command_that_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="bakeoff run quick"):
+        Store.open(tmp_path / "none.sqlite")
+
+
+def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(StoreError, match="newer bakeoff"):
+        Store.open(path)
+
+
+def test_a_file_that_is_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    path.write_text("hello " * 500)
+    with pytest.raises(StoreError, match="--store"):
+        Store.open(path)
+    other = tmp_path / "o.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE birds (name)")
+    with pytest.raises(StoreError, match="not a bakeoff store"):
+        Store.open(other)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(StoreError, match="--store"):
+        Store.open(blocked / "s.sqlite", create=True)
+
+
+def test_a_full_disk_keeps_what_was_stored(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "s.sqlite", create=True) as store:
+        run_id = store.create_run(run())
+        store.add_cases(run_id, [CaseRecord(case())])
+        store.add_blocks(run_id, [block(case().id)])
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then answers as on a full disk
+        large = block(case().id, 1, 1)
+        large.host_ns = np.zeros(200_000, dtype=np.int64)
+        with pytest.raises(StoreError, match="free some disk space"):
+            store.add_blocks(run_id, [large])
+        assert len(store.blocks(run_id)) == 1
+
+
+def test_every_migration_runs_from_an_empty_file(tmp_path: Path) -> None:
+    assert len(MIGRATIONS) == SCHEMA_VERSION
+    path = tmp_path / "s.sqlite"
+    Store.open(path, create=True).close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)

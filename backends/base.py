@@ -200,7 +200,7 @@ class Session(Protocol):
         """One inference; returns when the outputs are complete. They live until the next run."""
 
     def fetch(self, outputs: Any) -> dict[str, Array]:
-        """Outputs as host arrays under the workload's names, dtypes and layout."""
+        """Outputs as host arrays under the workload's names, dtypes and layout; later runs leave them."""
 
     def actual(self) -> Actual:
         """What really ran, read back; may load an untimed second session to find out."""
@@ -264,6 +264,10 @@ class BaseSession:
 class BaseBackend:
     """Defaults of a backend: one variant, no build, OpenMP held to the target's threads."""
 
+    name: str
+    summary: str
+    install: str
+    formats: tuple[str, ...] = ()
     variants: Mapping[str, str] = {"": "as it comes"}
     presets: Mapping[str, Preset] = {"stock": Preset({}, "the runtime's own README")}
     role: Role = "runtime"

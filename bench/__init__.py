@@ -21,7 +21,7 @@ _HOMES = {
     "Suite": "bench.suite",
     "load_suite": "bench.suite",
 }
-__all__ = ["Run", "Suite", "load_suite", "open_run", "run"]  # noqa: F822  (found by __getattr__)
+__all__ = ["Run", "Suite", "load_suite", "open_run", "run"]
 
 
 def __getattr__(name: str) -> Any:

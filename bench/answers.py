@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.results import Row
 
@@ -22,7 +22,7 @@ def answer(
         text = f"{title}: {name(winner, rows)} leads with {figure}, but {others} cannot be told from it"
     else:
         text = f"{title}: {name(winner, rows)} is fastest, {figure}"
-    return f"{text}{_against(winner, baseline, rows)}."
+    return text + ("." if baseline in tied else f"{_against(winner, baseline, rows)}.")
 
 
 def _against(winner: Row, baseline: Row | None, rows: Sequence[Row]) -> str:
@@ -43,7 +43,7 @@ def _why_none(rows: Sequence[Row]) -> str:
 def name(row: Row, rows: Sequence[Row]) -> str:
     """The backend, with as many of the other facts as it takes to tell the rows apart."""
     target = row.case.target
-    facts = {
+    facts: dict[str, Callable[[Row], object]] = {
         "precision": lambda r: r.case.target.precision,
         "device": lambda r: r.case.target.device,
         "threads": lambda r: r.case.target.threads,

@@ -20,7 +20,7 @@ from bench.compare import results
 from bench.environments import probe_all
 from bench.errors import BakeoffError, UsageError
 from bench.lock import measurement_lock
-from bench.plan import Plan, plan
+from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
 from bench.processes import guard
 from bench.results import Results
@@ -52,9 +52,11 @@ class Run:
         return frame(self.results())
 
     def failed(self) -> list[str]:
-        """Labels of the cases that broke: failed, crashed, timed out, ran out of memory, or came out wrong."""
+        """Labels of the cases that failed, crashed, timed out, ran out of memory or came out wrong."""
         broken = (*FAILURES, "wrong-output")
-        return [row.case.label for row in self.results().rows if row.status in broken]
+        found = self.results()
+        rows = [*found.rows, *(row for row in (found.overhead, found.anchor) if row is not None)]
+        return [row.case.label for row in rows if row.status in broken]
 
 
 def silent(event: str, facts: Mapping[str, Any]) -> None:
@@ -70,15 +72,9 @@ def open_run(run_id: str = "latest", store: Path = DEFAULT_PATH) -> Run:
 def plan_suite(suite: Suite) -> tuple[Plan, machine.Budget, dict[str, Capabilities | BakeoffError]]:
     """Probes the suite's backends and lays out its cases for this machine."""
     budget = machine.core_budget()
-    wanted = [spec_name(backend.name) for backend in suite.backends]
+    wanted = [probe_name(backend.name) for backend in suite.backends]
     capabilities = probe_all([*wanted, *registry.names("anchor"), *registry.names("overhead")])
     return plan(suite, budget, capabilities), budget, dict(capabilities)
-
-
-def spec_name(spec: str) -> str:
-    """`onnxruntime:openvino==1.31.1` → `onnxruntime==1.31.1`, what a probe is asked for."""
-    name, _, number = registry.parse(spec)
-    return f"{name}=={number}" if number else name
 
 
 def run(

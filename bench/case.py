@@ -69,7 +69,12 @@ class Case:
     def label(self) -> str:
         """One line for people: `resnet50 b1 · onnxruntime · fp32 · cpu · 2 threads`."""
         threads = f"{self.target.threads} thread{'s' if self.target.threads != 1 else ''}"
-        parts = [f"{self.workload} {self.shape}", self.backend_spec, self.target.precision, self.target.device]
+        parts = [
+            f"{self.workload} {self.shape}",
+            self.backend_spec,
+            self.target.precision,
+            self.target.device,
+        ]
         parts.append(threads)
         if self.target.preset != "stock":
             parts.append(self.target.preset)

@@ -17,7 +17,6 @@ from bench.job import Job, receive, send
 from bench.processes import Process
 from bench.residence import speaks_of_memory
 
-
 # Which of the suite's limits bounds a command; all others fall under `load`.
 _LIMIT_OF = {"warm": "warmup", "burst": "burst"}
 

@@ -54,27 +54,19 @@ class LogTail:
         self._thread.start()
 
     def _drain(self) -> None:
-        while True:
-            try:
-                chunk = os.read(self._descriptor, LOG_BYTES)
-            except OSError:
-                return
-            if not chunk:
-                return
-            self._chunks.append(chunk)
-            self._size += len(chunk)
-            while self._size - len(self._chunks[0]) >= LOG_BYTES:
-                gone = len(self._chunks.popleft())
-                self._size -= gone
-                self.dropped += gone
+        with os.fdopen(self._descriptor, "rb", buffering=0) as pipe:
+            while chunk := pipe.read(LOG_BYTES):
+                self._chunks.append(chunk)
+                self._size += len(chunk)
+                while self._size - len(self._chunks[0]) >= LOG_BYTES:
+                    gone = len(self._chunks.popleft())
+                    self._size -= gone
+                    self.dropped += gone
 
     def close(self) -> str:
         """The end of what was printed; at most one second is spent on a child that keeps the pipe open."""
         self._thread.join(timeout=1.0)
         text = b"".join(list(self._chunks))[-LOG_BYTES:].decode(errors="replace")
-        if not self._thread.is_alive():
-            with suppress(OSError):
-                os.close(self._descriptor)
         return f"[{self.dropped} bytes before this left out]\n{text}" if self.dropped else text
 
 

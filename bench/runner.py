@@ -15,8 +15,8 @@ from bench.environments import interpreter
 from bench.job import Job
 from bench.machine import Budget
 from bench.prepare import Prepared
-from bench.store import Store, now
 from bench.profiles import Profile
+from bench.store import Store, now
 from bench.turns import Limits, Listener, Seat, measure_part
 
 Rerun = Literal["never", "onfail", "always"]
@@ -75,6 +75,7 @@ def parts(
     for generation in range(generations):
         lack = [case for case in cases if generation in wanted.get(case.id, ())]
         riding = [case for case in riders if case in lack]
+        before = len(found)
         for key in order.sample(list(groups), len(groups)):
             todo = [case for case in groups[key] if case in lack]
             if not todo:
@@ -86,7 +87,7 @@ def parts(
             shuffled = order.sample(others, len(others))
             chunks = [shuffled[i : i + room] for i in range(0, len(shuffled), room)] or [[]]
             found += [Part(generation, (*base, *chunk, *anchor)) for chunk in chunks]
-        if riding:
+        if riding or (len(found) == before and any(case in lack for case in anchor)):
             found.append(Part(generation, (*riding, *anchor)))
     return found
 
@@ -142,12 +143,12 @@ def measure(
 def _refuse_unprepared(
     cases: Sequence[Case], prepared: Mapping[str, Prepared], store: Store, run_id: str
 ) -> None:
-    """A case whose model file could not be made is a `failed` row with the reason."""
+    """A case whose model file could not be made is a row with the reason."""
     part = store.next_part(run_id)
     refused = [
-        Block(case.id, 0, part, "failed", reason=f"prepare: {prepared[case.id].error}", started=now())
+        Block(case.id, 0, part, ready.status, reason=f"prepare: {ready.error}", started=now())
         for case in cases
-        if prepared[case.id].error
+        if (ready := prepared[case.id]).error
     ]
     store.add_blocks(run_id, refused, replaces=[block.case_id for block in refused])
 
@@ -177,7 +178,7 @@ def _seat(case: Case, ready: Prepared, setting: Setting) -> Seat:
         memory_bytes=setting.memory_bytes,
         build_folder=setting.build_folder / case.id,
         burst_ns=int(setting.profile.burst_s * 1e9),
-        warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_cap_s},
+        warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_most_s},
     )
     where = interpreter(case.backend, case.version)
     return Seat(job, dict(backend.environment(case.target)), where)

@@ -9,7 +9,6 @@ memory and start-up are the runtime's own.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Array, Backend, ModelFile, Session, as_dict
+from backends.support import import_runtime
 from bench import residence
 from bench.case import Case
 from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
@@ -67,7 +67,7 @@ class Worker:
         if job.reference is not None:
             self.reference = load_reference(job.reference)
         start = time.perf_counter_ns()
-        _import_runtime(self.backend)
+        import_runtime(self.backend)
         self.figures["import_ns"] = time.perf_counter_ns() - start
         self.figures["spawn_ns"] = began - job.spawned_ns
         residence.reset_peak()
@@ -84,7 +84,7 @@ class Worker:
             if self.model is not job.model:
                 self.figures["build_ns"] = time.perf_counter_ns() - start
         start = time.perf_counter_ns()
-        self.session = self.backend.load(self.model, job.case.target, job.io)  # type: ignore[arg-type]
+        self.session = self.backend.load(self.model, job.case.target, job.io)
         self.figures["load_ns"] = time.perf_counter_ns() - start
         self.figures["ready_ns"] = time.monotonic_ns() - job.spawned_ns
         start = time.perf_counter_ns()
@@ -201,14 +201,6 @@ def _backend(case: Case) -> Backend:
     from backends.registry import get
 
     return get(case.backend)
-
-
-def _import_runtime(backend: Backend) -> None:
-    for module in backend.runtime:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise BackendUnavailable(f"{backend.name}: {error}", hint=backend.install) from error
 
 
 def _arrays(job: Job) -> dict[str, Array]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 TIMED_SEED = 20_000  # the timed loop's input; verification uses sample seeds 0, 1, 2, …
+MOST_BATCH = 1024
 
 
 @runtime_checkable
@@ -33,6 +34,8 @@ class Workload(Protocol):
     """Raised whenever the definition changes what is computed: it is part of the content hash."""
     config: Mapping[str, Any]
     default_sequence: int | None
+    ignored_keys: tuple[str, ...]
+    """Patterns of state-dict keys that a checkpoint may have or lack."""
 
     def io(self, batch: int, sequence: int | None) -> IOSpec:
         """Inputs and outputs at a shape, with the ranges of the dynamic axes. ValueError out of range."""
@@ -46,6 +49,12 @@ class Workload(Protocol):
 
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
         """Fills parameters and buffers from a NumPy generator, so that outputs do not degenerate."""
+
+
+def check_range(what: str, value: int, least: int, most: int) -> None:
+    """Raises ValueError with a sentence unless `least` ≤ `value` ≤ `most`."""
+    if not least <= value <= most:
+        raise ValueError(f"{what} {value} is outside {least} to {most}")
 
 
 def content_hash(workload: Workload, weights_sha256: str = "") -> str:

@@ -76,9 +76,7 @@ def _runs(options: argparse.Namespace) -> Rows:
     from bench.store import Store
 
     with Store.open(options.store) as store:
-        return [
-            {"run": r.id, "suite": r.name, "state": r.state, "started": r.started} for r in store.runs()
-        ]
+        return [{"run": r.id, "suite": r.name, "state": r.state, "started": r.started} for r in store.runs()]
 
 
 _LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {

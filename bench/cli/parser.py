@@ -77,7 +77,7 @@ class Comma(argparse.Action):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with `command` the function that carries them out."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--store", type=Path, default=STORE, metavar="PATH", help="SQLite file (%(default)s)")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -130,7 +130,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _which_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="its id or the beginning of it")
+    parser.add_argument(
+        "run", nargs="?", default="latest", metavar="RUN", help="its id or the beginning of it"
+    )
 
 
 def _sweep_flags(parser: argparse.ArgumentParser) -> None:
@@ -155,11 +157,17 @@ def _sweep_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("suite", nargs="?", default="quick", metavar="SUITE", help="name or file (%(default)s)")
+    parser.add_argument(
+        "suite", nargs="?", default="quick", metavar="SUITE", help="name or file (%(default)s)"
+    )
     _sweep_flags(parser)
     going_on = parser.add_argument_group("going on with a run")
     going_on.add_argument(
-        "--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run (the latest if none is named)"
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="RUN",
+        help="go on with a run (the latest if none is named)",
     )
     going_on.add_argument(
         "--rerun",

@@ -13,12 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.case import HARNESS
-from reports.numbers import duration as time_text
-from reports.numbers import factor
 from bench.progress.state import CaseState, State
 from bench.units import duration
+from reports.numbers import duration as time_text
+from reports.numbers import factor
 
-STYLES = {"ok": "green", "measuring": "bold cyan", "waiting": "dim", "unsupported": "yellow", "missing": "yellow"}
+STYLES = {
+    "ok": "green",
+    "measuring": "bold cyan",
+    "waiting": "dim",
+    "unsupported": "yellow",
+    "missing": "yellow",
+}
 BUSY = ("load", "warm up", "verify", "measuring")
 LEAST_S = 0.1
 
@@ -52,7 +58,8 @@ class LiveProgress:
         name = f"{state.run.name} {state.run.id}" if state.run else "bakeoff"
         left = state.left_s()
         head = Text.assemble(
-            (name, "bold"), f"  {duration(time.monotonic() - self._start)} so far",
+            (name, "bold"),
+            f"  {duration(time.monotonic() - self._start)} so far",
             f", about {duration(left)} left" if left is not None else "",
         )
         done = (state.part + state.share) / state.parts if state.parts else 0.0

@@ -24,7 +24,9 @@ class PlainProgress:
         if event == "run":
             refused = len(facts["plan"].refused)
             also = f", {refused} that cannot run here" if refused else ""
-            self._say(f"run {facts['run'].id}: {len(facts['plan'].cases)} cases{also}; store {facts['store']}")
+            self._say(
+                f"run {facts['run'].id}: {len(facts['plan'].cases)} cases{also}; store {facts['store']}"
+            )
             for state in self._state.cases.values():
                 if state.reason:
                     self._say(f"  {state.status}: {state.case.label}: {state.reason}")

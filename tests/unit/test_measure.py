@@ -113,9 +113,7 @@ def test_warm_up_waits_for_the_steady_state() -> None:
             self.calls.append("run")
             busy(max(200_000, 3_000_000 - 60_000 * len(self.calls)))
 
-    count, spent, capped, median = measure.warm_up(
-        Cooling(), {}, least_ns=10_000_000, most_ns=5_000_000_000
-    )
+    count, spent, capped, median = measure.warm_up(Cooling(), {}, least_ns=10_000_000, most_ns=5_000_000_000)
     assert not capped
     assert count > 20
     assert spent >= 10_000_000

@@ -52,7 +52,9 @@ def test_no_tail_without_samples_or_blocks() -> None:
     few = stats.quantiles(np.arange(71.0), blocks=3)
     assert few["p50"] == 35.0
     assert few["p95"] is None
-    assert stats.quantiles(np.arange(72.0), blocks=3)["p95"] == pytest.approx(np.quantile(np.arange(72.0), 0.95))
+    assert stats.quantiles(np.arange(72.0), blocks=3)["p95"] == pytest.approx(
+        np.quantile(np.arange(72.0), 0.95)
+    )
     assert stats.quantiles(np.arange(72.0), blocks=2)["p95"] is None
 
 

@@ -1,0 +1,271 @@
+"""ONNX Runtime on its CPU provider."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import support
+from backends.base import (
+    Actual,
+    Array,
+    BaseBackend,
+    BaseSession,
+    Capabilities,
+    Fact,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+    TensorSpec,
+)
+from backends.support import PRECISIONS, Operation
+from bench.errors import ModelFileError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+PROVIDER = "CPUExecutionProvider"
+NO_KERNELS = "its CPU provider has no kernels of that type and casts to fp32"
+DEVICES = {
+    "cpu": {
+        "fp32": Support("native"),
+        "bf16": Support("none", NO_KERNELS),
+        "fp16": Support("none", NO_KERNELS),
+    }
+}
+# Attributes of SessionOptions, and keys of onnxruntime_session_options_config_keys.h. The list is closed
+# because ONNX Runtime takes any key in silence.
+ATTRIBUTES = ("enable_cpu_mem_arena", "enable_mem_pattern", "enable_mem_reuse", "use_deterministic_compute")
+CONFIG_KEYS = (
+    "session.disable_prepacking",
+    "session.dynamic_block_base",
+    "session.enable_gemm_fastmath_arm64_bfloat16",
+    "session.force_spinning_stop",
+    "session.intra_op.allow_spinning",
+    "session.intra_op_thread_affinities",
+    "session.set_denormal_as_zero",
+    "session.use_device_allocator_for_initializers",
+    "mlas.enable_gemm_fastmath_arm64_bfloat16",
+)
+
+
+class OnnxRuntimeSession(BaseSession):
+    """Runs through `InferenceSession.run`: the call that people write. It hands its outputs over as NumPy
+    arrays, so their copy is within the `device` boundary too."""
+
+    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+        self._model, self._target, self._io, self._settings = model, target, io, settings
+        self._session = _open(model, target, io, settings)
+        self._inputs = tuple((t.name, t.name_in_file) for t in io.inputs)
+        self._names = tuple(t.name for t in io.outputs)
+        self._wanted = [t.name_in_file for t in io.outputs]
+        self._run = self._session.run
+
+    def stage(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return {in_file: inputs[name] for name, in_file in self._inputs}
+
+    def run(self, staged: Mapping[str, Array]) -> list[Array]:
+        return self._run(self._wanted, staged)  # type: ignore[no-any-return]
+
+    def fetch(self, outputs: list[Array]) -> dict[str, Array]:
+        return dict(zip(self._names, outputs, strict=True))
+
+    def close(self) -> None:
+        del self._session, self._run
+
+    def actual(self) -> Actual:
+        """From the profile of a second session that is run twice, the first time not counted."""
+        options = self._session.get_session_options()
+        nodes = self._profile()
+        operations = [Operation(n["args"]["op_name"], _precision(n["args"]), n["dur"] * 1e3) for n in nodes]
+        precision, shares = support.weigh(operations, "profile of an untimed session")
+        providers: Counter[str] = Counter()
+        for node in nodes:
+            providers[node["args"]["provider"]] += max(1, node["dur"])
+        provider, spent = providers.most_common(1)[0]
+        share = f"{spent / providers.total():.1%} of the profile's time"
+        device = "cpu" if set(providers) == {PROVIDER} else "mixed"
+        settings = {
+            **shares,
+            "time_by_provider": {name: part / providers.total() for name, part in providers.items()},
+            "inter_op_num_threads": options.inter_op_num_threads,
+            "graph_optimization_level": options.graph_optimization_level.name,
+            **self._settings,
+        }
+        return Actual(
+            precision=precision,
+            device=Fact(device, "executed", ", ".join(providers)),
+            provider=Fact(provider, "executed", share),
+            threads=Fact(str(options.intra_op_num_threads), "reported", "intra_op_num_threads"),
+            settings=settings,
+        )
+
+    def _profile(self) -> list[dict[str, Any]]:
+        feeds = self.stage(support.untimed_inputs(self._io))
+        with tempfile.TemporaryDirectory(prefix="bakeoff-ort-") as folder:
+            prefix = str(Path(folder) / "profile")
+            session = _open(self._model, self._target, self._io, self._settings, profile_prefix=prefix)
+            session.run(self._wanted, feeds)
+            session.run(self._wanted, feeds)
+            events = json.loads(Path(session.end_profiling()).read_text())
+        last_run = max(event["ts"] for event in events if event["name"] == "model_run")
+        return [
+            e for e in events if e.get("cat") == "Node" and "op_name" in e["args"] and e["ts"] >= last_run
+        ]
+
+
+class OnnxRuntimeBackend(BaseBackend):
+    name = "onnxruntime"
+    summary = "ONNX Runtime with its CPU provider (MLAS kernels)."
+    formats: tuple[str, ...] = ("onnx",)
+    install = "pip install 'bakeoff[onnxruntime]'"
+    runtime: tuple[str, ...] = ("onnxruntime",)
+    presets: Mapping[str, Preset] = {
+        "stock": Preset({}, "ONNX Runtime's README and 'Get started: Python': a session with its defaults"),
+        "expert": Preset(
+            {"session.dynamic_block_base": "4", "session.set_denormal_as_zero": "1"},
+            "onnxruntime_session_options_config_keys.h: dynamic block sizing 'helps to reduce the variance "
+            "of E2E inference latency and boost performance' (its example value, 4); ONNX Runtime docs, "
+            "'Troubleshooting performance': denormals flushed to zero",
+        ),
+    }
+
+    def probe(self) -> Capabilities:
+        support.import_runtime(self)
+        import onnxruntime as ort
+
+        return Capabilities(
+            ort.__version__, DEVICES, {"providers in this build": ", ".join(ort.get_available_providers())}
+        )
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> OnnxRuntimeSession:
+        support.import_runtime(self)
+        support.require(self, target, DEVICES)
+        if model is None:
+            raise ModelFileError("onnxruntime: no model file was given", hint="prepare an onnx file")
+        settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
+        return OnnxRuntimeSession(model, target, io, settings)
+
+
+def _open(
+    model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any], profile_prefix: str = ""
+) -> ort.InferenceSession:
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = target.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    for key, value in settings.items():
+        if key in ATTRIBUTES:
+            setattr(options, key, bool(value))
+        else:
+            options.add_session_config_entry(key, str(int(value) if isinstance(value, bool) else value))
+    if profile_prefix:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile_prefix
+    try:
+        for dimension, extent in _extents(model.path, io.inputs).items():
+            options.add_free_dimension_override_by_name(dimension, extent)
+        session = ort.InferenceSession(str(model.path), options, providers=[PROVIDER])
+    except state.NotImplemented as error:
+        raise UnsupportedCase(f"onnxruntime: {support.first_line(error)}", hint="bakeoff doctor") from error
+    except (
+        OSError,
+        ValueError,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoModel,
+        state.NoSuchFile,
+    ) as error:
+        raise support.broken(model, error) from error
+    if session.get_providers() != [PROVIDER]:
+        raise UnsupportedCase(
+            f"onnxruntime: {PROVIDER} was asked for, {', '.join(session.get_providers())} came",
+            hint="bakeoff doctor",
+        )
+    has = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
+    missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
+    if missing:
+        raise ModelFileError(f"{model.path}: has no {', '.join(missing)} (it has {', '.join(sorted(has))})")
+    return session
+
+
+def _precision(args: Mapping[str, Any]) -> str:
+    """A node's arithmetic: the type of its first input, or of its output where that is a mask or an index."""
+    for tensors in (args["input_type_shape"], args["output_type_shape"]):
+        for tensor in tensors[:1]:
+            for dtype in tensor:
+                if dtype in PRECISIONS:
+                    return PRECISIONS[dtype]
+    return ""
+
+
+def _extents(path: Path, inputs: tuple[TensorSpec, ...]) -> dict[str, int]:
+    """Names of the file's symbolic dimensions → their extents in this case.
+
+    Read from the protobuf itself, since a session tells them only once it is loaded; weights are stepped
+    over. onnx.proto: ModelProto.graph = 7, GraphProto.input = 11, ValueInfoProto.name = 1 and .type = 2,
+    TypeProto.tensor_type = 1, its shape = 2, TensorShapeProto.dim = 1, Dimension.dim_param = 2.
+    """
+    shapes = {tensor.name_in_file: tensor.shape for tensor in inputs}
+    extents: dict[str, int] = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for value in _fields(data, (0, len(data)), 7, 11):
+            name = next((data[a:b].decode() for a, b in _fields(data, value, 1)), "")
+            for axis, dimension in enumerate(_fields(data, value, 2, 1, 2, 1)):
+                for start, end in _fields(data, dimension, 2):
+                    if name in shapes and axis < len(shapes[name]):
+                        extents[data[start:end].decode()] = shapes[name][axis]
+    return extents
+
+
+Span = tuple[int, int]
+
+
+def _fields(data: mmap.mmap, span: Span, *path: int) -> Iterator[Span]:
+    """Spans of the length-delimited fields that lie under a path of field numbers. ValueError if broken."""
+    position, end = span
+    while position < end:
+        key, position = _varint(data, position)
+        wire = key & 7
+        if wire == 0:
+            _, position = _varint(data, position)
+        elif wire in (1, 5):
+            position += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, position = _varint(data, position)
+            if position + length > end:
+                raise ValueError("Protobuf parsing failed.")
+            if key >> 3 == path[0]:
+                inner = (position, position + length)
+                yield from _fields(data, inner, *path[1:]) if path[1:] else (inner,)
+            position += length
+        else:
+            raise ValueError("Protobuf parsing failed.")
+
+
+def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(data) or shift > 63:
+            raise ValueError("Protobuf parsing failed.")
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+
+
+BACKEND = OnnxRuntimeBackend()

@@ -1,0 +1,221 @@
+"""OpenVINO on its CPU plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backends import support
+from backends.base import (
+    Actual,
+    Array,
+    BaseBackend,
+    BaseSession,
+    Capabilities,
+    Fact,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from backends.support import PRECISIONS, Operation
+from bench.errors import ModelFileError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+# What the case itself says may not be said again as an option.
+OF_THE_CASE = {"INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT", "PERF_COUNT", "DEVICE_ID"}
+# Elsewhere u8 and i8 are masks.
+MATRIX_OPERATIONS = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
+
+
+class OpenVinoSession(BaseSession):
+    """One infer request; staged inputs are tensors over the host's own memory."""
+
+    def __init__(
+        self, model: ov.Model, target: Target, io: IOSpec, config: Mapping[str, Any], emulated: bool
+    ) -> None:
+        import openvino as ov
+
+        self._model, self._target, self._io = model, target, io
+        self._config, self._emulated = config, emulated
+        self._compiled = ov.Core().compile_model(model, "CPU", dict(config))
+        self._request = self._compiled.create_infer_request()
+        self._tensor = ov.Tensor
+        self._bound: Any = None
+        ports = {name: i for i, port in enumerate(model.inputs) for name in port.get_names()}
+        self._inputs = tuple((t.name, ports[t.name_in_file]) for t in io.inputs)
+        out_ports = {name: i for i, port in enumerate(model.outputs) for name in port.get_names()}
+        self._outputs = tuple((t.name, out_ports[t.name_in_file]) for t in io.outputs)
+
+    def stage(self, inputs: Mapping[str, Array]) -> list[tuple[int, ov.Tensor]]:
+        tensor = self._tensor
+        return [(port, tensor(_shareable(inputs[name]), shared_memory=True)) for name, port in self._inputs]
+
+    def run(self, staged: list[tuple[int, ov.Tensor]]) -> ov.InferRequest:
+        request = self._request
+        if staged is not self._bound:
+            for port, tensor in staged:
+                request.set_input_tensor(port, tensor)
+            self._bound = staged
+        request.infer(share_outputs=True)
+        return request
+
+    def fetch(self, outputs: ov.InferRequest) -> dict[str, Array]:
+        return {name: outputs.get_output_tensor(port).data.copy() for name, port in self._outputs}
+
+    def close(self) -> None:
+        del self._bound, self._request, self._compiled, self._model
+
+    def precision_hint(self) -> str:
+        """The precision that the plugin settled on, under our name for it."""
+        return PRECISIONS[self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
+
+    def actual(self) -> Actual:
+        """From the execution graph of a second compiled model with counters, after two inferences."""
+        import openvino as ov
+
+        counted = ov.Core().compile_model(self._model, "CPU", {**self._config, "PERF_COUNT": True})
+        request = counted.create_infer_request()
+        for port, tensor in self.stage(support.untimed_inputs(self._io)):
+            request.set_input_tensor(port, tensor)
+        request.infer()
+        request.infer()
+        operations, kernels = [], {}
+        for node in counted.get_runtime_model().get_ops():
+            info = {key: value.astype(str) for key, value in node.get_rt_info().items()}
+            if info["execTimeMcs"].isdigit():
+                kind, dtype = info["layerType"], info["runtimePrecision"]
+                arithmetic = PRECISIONS.get(dtype, "")
+                if arithmetic == "int8" and kind not in MATRIX_OPERATIONS:
+                    arithmetic = ""
+                operations.append(Operation(kind, arithmetic, int(info["execTimeMcs"]) * 1e3))
+                kernels[info["primitiveType"]] = kind
+        precision, shares = support.weigh(operations, "execution graph of an untimed compiled model")
+        devices = self._compiled.get_property("EXECUTION_DEVICES")
+        get = self._compiled.get_property
+        return Actual(
+            precision=precision,
+            device=Fact(",".join(devices).lower(), "reported", "EXECUTION_DEVICES"),
+            provider=Fact("CPU plugin", "reported", get("RUNTIME_REQUIREMENTS")),
+            threads=Fact(str(get("INFERENCE_NUM_THREADS")), "reported", "INFERENCE_NUM_THREADS"),
+            emulated=self._emulated,
+            settings={
+                **shares,
+                "kernels": sorted(kernels),
+                "precision_hint": self.precision_hint(),
+                "streams": get("NUM_STREAMS"),
+                "execution_mode": get("EXECUTION_MODE_HINT").name,
+                "cpu_pinning": get("ENABLE_CPU_PINNING"),
+                "dynamic_quantization_group_size": get("DYNAMIC_QUANTIZATION_GROUP_SIZE"),
+            },
+        )
+
+
+class OpenVinoBackend(BaseBackend):
+    name = "openvino"
+    summary = "OpenVINO with its CPU plugin (oneDNN kernels)."
+    formats: tuple[str, ...] = ("onnx",)
+    install = "pip install 'bakeoff[openvino]'"
+    runtime: tuple[str, ...] = ("openvino",)
+    presets: Mapping[str, Preset] = {
+        "stock": Preset(
+            {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1},
+            "OpenVINO docs, 'High-level performance hints': LATENCY, the default, is one stream on a CPU",
+        ),
+        "expert": Preset(
+            {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "CPU_DENORMALS_OPTIMIZATION": True},
+            "OpenVINO docs, 'CPU device: denormals optimization': denormals flushed to zero, 'could "
+            "significantly improve the performance'",
+        ),
+    }
+
+    def probe(self) -> Capabilities:
+        support.import_runtime(self)
+        import openvino as ov
+
+        core = ov.Core()
+        name = core.get_property("CPU", "FULL_DEVICE_NAME")
+        plugins = ", ".join(core.available_devices)
+        devices = {"cpu": {precision: _support(precision) for precision in HINTS}}
+        return Capabilities(ov.__version__.split("-")[0], devices, {"cpu": name, "devices seen": plugins})
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> OpenVinoSession:
+        support.import_runtime(self)
+        known = {precision: Support("none") for precision in HINTS} | {
+            target.arithmetic: _support(target.arithmetic)
+        }
+        how = support.require(self, target, {"cpu": known})
+        if model is None:
+            raise ModelFileError("openvino: no model file was given", hint="prepare an onnx file")
+        config = {
+            **support.settings(self, target, _options()),
+            "INFERENCE_NUM_THREADS": target.threads,
+            # Always said: the default of the hint is lower than fp32 where the CPU has it.
+            "INFERENCE_PRECISION_HINT": HINTS[target.arithmetic],
+        }
+        session = OpenVinoSession(_read(model, io), target, io, config, how.level == "emulated")
+        if session.precision_hint() != target.arithmetic:
+            said = _accepted(target.arithmetic, session.precision_hint())
+            raise UnsupportedCase(said, hint=f"--precision {session.precision_hint()}")
+        return session
+
+
+def _shareable(array: Array) -> Array:
+    """The array, or a copy where OpenVINO could not share its memory."""
+    return array if array.flags.carray else array.copy()
+
+
+def _accepted(asked: str, ran: str) -> str:
+    return f"openvino accepts the {HINTS[asked]} hint on this CPU and runs {HINTS[ran]}"
+
+
+def _options() -> list[str]:
+    import openvino as ov
+
+    properties = ov.Core().get_property("CPU", "SUPPORTED_PROPERTIES")
+    return [name for name, access in properties.items() if access == "RW" and name not in OF_THE_CASE]
+
+
+def _support(precision: str) -> Support:
+    """Asked of the plugin itself: a model of one operation is compiled and the hint read back."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    if precision not in HINTS:
+        return Support("none", "it knows no such precision")
+    if precision == "fp32":
+        return Support("native")
+    value = ops.parameter([1, 16], np.float32)
+    probe = ov.Model([ops.relu(value)], [value])
+    compiled = ov.Core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision]})
+    ran = PRECISIONS[compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
+    if ran != precision:
+        return Support("none", _accepted(precision, ran).removeprefix("openvino "))
+    if support.cpu_computes(precision):
+        return Support("native")
+    return Support("emulated", f"this CPU has no {precision} arithmetic and OpenVINO runs it all the same")
+
+
+def _read(model: ModelFile, io: IOSpec) -> ov.Model:
+    """The model at the shapes of the case. Raises ModelFileError."""
+    import openvino as ov
+
+    try:
+        network = ov.Core().read_model(str(model.path))
+    except RuntimeError as error:
+        raise support.broken(model, error) from error
+    has = {name for port in (*network.inputs, *network.outputs) for name in port.get_names()}
+    missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
+    if missing:
+        raise ModelFileError(f"{model.path}: has no {', '.join(missing)} (it has {', '.join(sorted(has))})")
+    network.reshape({t.name_in_file: ov.PartialShape(list(t.shape)) for t in io.inputs})
+    return network
+
+
+BACKEND = OpenVinoBackend()

@@ -1,0 +1,103 @@
+"""Finds backends by name without importing a runtime.
+
+A backend is a module of this package with an attribute `BACKEND`, or an entry point of another distribution
+in the group `bakeoff.backends` whose value is such an object; in both the name is that of the backend.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+import re
+import warnings
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import cast
+
+import backends
+from backends.base import Backend, Role
+from bench.errors import BackendUnavailable, UsageError, did_you_mean
+
+GROUP = "bakeoff.backends"
+NOT_BACKENDS = {"base", "contract", "registry", "support"}  # and what begins with an underscore
+SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w.+!-]+))?")
+
+
+@functools.cache
+def _modules() -> frozenset[str]:
+    found = {module.name for module in pkgutil.iter_modules(backends.__path__)}
+    return frozenset(name for name in found - NOT_BACKENDS if not name.startswith("_"))
+
+
+@functools.cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def names(role: Role | None = None) -> list[str]:
+    """Backends there are, sorted, all or of one role. One that cannot be imported is left out of a role,
+    with a warning."""
+    known = sorted({*_modules(), *_entry_points()})
+    return known if role is None else [name for name in known if _has_role(name, role)]
+
+
+def _has_role(name: str, role: Role) -> bool:
+    try:
+        return get(name).role == role
+    except BackendUnavailable as error:
+        warnings.warn(str(error), stacklevel=3)
+        return False
+
+
+@functools.cache
+def get(name: str) -> Backend:
+    """The backend of that name; a module of this package goes before an entry point.
+
+    Raises UsageError for an unknown name, BackendUnavailable where another distribution's is broken.
+    """
+    if name in _modules():
+        return cast(Backend, importlib.import_module(f"backends.{name}").BACKEND)
+    entry = _entry_points().get(name)
+    if entry is None:
+        raise UsageError(
+            f"no backend {name!r}", hint=f"{did_you_mean(name, names())} (bakeoff list backends)"
+        )
+    try:
+        backend = entry.load()
+    except Exception as error:
+        raise BackendUnavailable(
+            f"backend {name!r} ({entry.value}) cannot be imported: {type(error).__name__}: {error}",
+            hint=f"mend or remove the distribution {entry.dist.name if entry.dist else '?'}",
+        ) from error
+    if not isinstance(backend, Backend) or backend.name != name:
+        raise BackendUnavailable(
+            f"backend {name!r}: {entry.value} is not a Backend of that name",
+            hint="class BackendContract in backends/contract.py says what is missing",
+        )
+    return backend
+
+
+def parse(spec: str) -> tuple[str, str, str | None]:
+    """`NAME[:VARIANT][==VERSION]` as (name, variant, version); '' and None where left out.
+
+    Raises UsageError for what cannot be read, an unknown backend or an unknown variant.
+    """
+    match = SPEC.fullmatch(spec)
+    if match is None:
+        raise UsageError(f"backend {spec!r} cannot be read", hint="write NAME[:VARIANT][==VERSION]")
+    name, variant = match["name"], match["variant"] or ""
+    variants = [known for known in get(name).variants if known]
+    if variant and variant not in variants:
+        hint = did_you_mean(variant, variants) or f"write {name} alone"
+        raise UsageError(f"backend {name!r} has no variant {variant!r}", hint=hint)
+    return name, variant, match["version"]
+
+
+def requirements(name: str) -> list[str]:
+    """What pip installs for a backend of this package; empty for one that needs nothing more."""
+    path = Path(__file__).with_name(f"{name}.txt")
+    if not path.is_file():
+        return []
+    lines = (line.split("#", 1)[0].strip() for line in path.read_text().splitlines())
+    return [line for line in lines if line]

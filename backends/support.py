@@ -1,0 +1,167 @@
+"""What several backends need: refusing a case in the same words, the CPU's flags, weighing a profile.
+
+Standard library and NumPy alone. A backend outside this repository may use it as well.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends.base import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
+from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
+
+# How runtimes spell their element types → the precision of the arithmetic.
+PRECISIONS = {
+    **dict.fromkeys(("float64", "double", "f64"), "fp64"),
+    **dict.fromkeys(("float32", "float", "f32"), "fp32"),
+    **dict.fromkeys(("float16", "half", "f16"), "fp16"),
+    **dict.fromkeys(("bfloat16", "bf16"), "bf16"),
+    **dict.fromkeys(("int8", "uint8", "i8", "u8"), "int8"),
+}
+# Flags of /proc/cpuinfo that mean arithmetic in that type (x86-64 and aarch64).
+CPU_FLAGS = {
+    "bf16": frozenset({"avx512_bf16", "amx_bf16", "bf16"}),
+    "fp16": frozenset({"avx512_fp16", "amx_fp16", "asimdhp"}),
+}
+
+
+def import_runtime(backend: Backend) -> None:
+    """Imports the runtime's modules. Raises BackendUnavailable with the command that mends it."""
+    for module in backend.runtime:
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError) as error:
+            raise BackendUnavailable(
+                f"{backend.name}: {module} cannot be imported ({first_line(error)})", hint=backend.install
+            ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message that says something."""
+    lines = (line.strip() for line in str(error).splitlines())
+    said = [line for line in lines if line and not line.startswith("Exception from ")]
+    return said[0] if said else type(error).__name__
+
+
+def broken(model: ModelFile, error: BaseException) -> ModelFileError:
+    """The error for a model file that its runtime cannot read."""
+    why = "it is not there" if not model.path.is_file() else first_line(error)
+    return ModelFileError(
+        f"{model.path}: cannot be loaded as {model.format} ({why})",
+        hint="delete it and run again: model files are made anew",
+    )
+
+
+@functools.cache
+def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Features that the first CPU names; empty where there is no such file."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def cpu_computes(precision: str) -> bool:
+    """Whether this CPU has arithmetic of that precision."""
+    return precision == "fp32" or not cpu_flags().isdisjoint(CPU_FLAGS.get(precision, frozenset()))
+
+
+def require(backend: Backend, target: Target, devices: Mapping[str, Mapping[str, Support]]) -> Support:
+    """How the target's precision is computed; `devices` is the table that `probe` answers.
+
+    Raises UnsupportedCase where the variant, device or precision is not to be had, or only emulated and
+    not asked for as such.
+    """
+    name, precision = backend.name, target.arithmetic
+    if target.variant not in backend.variants:
+        raise UnsupportedCase(
+            f"{name} has no variant {target.variant!r}",
+            hint=did_you_mean(target.variant, [variant for variant in backend.variants if variant]),
+        )
+    table = devices.get(target.device)
+    if table is None:
+        raise UnsupportedCase(
+            f"{name} has no device {target.device!r} here",
+            hint=f"--device {','.join(devices)}, or `bakeoff doctor` for why",
+        )
+    native = ",".join(p for p, support in table.items() if support.level == "native")
+    support = table.get(precision)
+    if support is None or support.level == "none":
+        why = support.why if support else "it knows no such precision"
+        raise UnsupportedCase(
+            f"{name} does not compute {precision} on {target.device}: {why}", hint=f"--precision {native}"
+        )
+    if support.level == "emulated" and not target.emulation_allowed:
+        raise UnsupportedCase(
+            f"{name} only emulates {precision} on {target.device}: {support.why}",
+            hint=f"--precision {precision}{EMULATED}",
+        )
+    return support
+
+
+def settings(backend: Backend, target: Target, known: Collection[str]) -> dict[str, Any]:
+    """The preset's settings with the target's own options over them. Raises UnsupportedCase for others."""
+    preset = backend.presets.get(target.preset)
+    if preset is None:
+        raise UnsupportedCase(
+            f"{backend.name} has no preset {target.preset!r}",
+            hint=did_you_mean(target.preset, backend.presets),
+        )
+    for option in target.options:
+        if option not in known:
+            raise UnsupportedCase(
+                f"{backend.name} takes no option {option!r}", hint=did_you_mean(option, known)
+            )
+    return {**preset.settings, **target.options}
+
+
+def untimed_inputs(io: IOSpec) -> dict[str, Array]:
+    """Inputs for an untimed run that only shows what executes: ones (a valid token, an open mask)."""
+    return {tensor.name: np.ones(tensor.shape, tensor.dtype) for tensor in io.inputs}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One executed operation of a profile: what it is, its arithmetic ('' for none), its time in ns."""
+
+    kind: str
+    precision: str
+    ns: float
+
+
+def weigh(operations: Iterable[Operation], source: str) -> tuple[Fact, dict[str, Any]]:
+    """The precision in which the most time was spent, as an `executed` fact, and the shares behind it.
+
+    Operations without arithmetic of their own (shapes, masks, indices) have no say in the precision.
+    An operation too short for the profile's clock counts as 1 ns.
+    """
+    kinds: Counter[str] = Counter()
+    precisions: Counter[str] = Counter()
+    for operation in operations:
+        spent = max(1, round(operation.ns))
+        kinds[operation.kind] += spent
+        if operation.precision:
+            precisions[operation.precision] += spent
+    shares = {"time_by_precision": _shares(precisions), "time_by_operation": _shares(kinds, most=8)}
+    if not precisions:
+        return Fact("none", "none", f"{source}: no arithmetic was seen"), shares
+    detail = ", ".join(f"{name} {share:.1%} of the time" for name, share in _shares(precisions).items())
+    return Fact(next(iter(_shares(precisions))), "executed", f"{source}: {detail}"), shares
+
+
+def _shares(spent: Counter[str], most: int | None = None) -> dict[str, float]:
+    total = spent.total() or 1
+    return {name: round(part / total, 4) for name, part in spent.most_common(most)}

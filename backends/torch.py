@@ -1,0 +1,280 @@
+"""PyTorch, operation by operation: an exported program run as plain Python over ATen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from backends import support
+from backends.base import (
+    Actual,
+    Array,
+    BaseBackend,
+    BaseSession,
+    Capabilities,
+    Fact,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from backends.support import PRECISIONS, Operation
+from bench.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+OPTIONS = ("channels_last", "cudnn_benchmark", "flush_denormal")
+Tensors = tuple["torch.Tensor", ...]
+
+
+class TorchSession(BaseSession):
+    """Inputs are staged as tensors in the target's precision; in fp32 on a CPU they share host memory."""
+
+    def __init__(
+        self, module: GraphModule, target: Target, io: IOSpec, settings: Mapping[str, Any], emulated: bool
+    ) -> None:
+        import torch
+
+        self._target, self._io, self._settings, self._emulated = target, io, settings, emulated
+        self._device = torch.device(target.device)
+        self._stage = tuple(
+            (t.name, _mover(self._device, target, settings, t.dtype, len(t.shape))) for t in io.inputs
+        )
+        self._host_dtypes = tuple((t.name, getattr(torch, t.dtype)) for t in io.outputs)
+        self._module = module
+        # `forward` itself: the hooks of an exported module check its inputs again, 150 µs a call.
+        self._forward = module.forward
+        self._mode = torch.inference_mode()
+
+    def stage(self, inputs: Mapping[str, Array]) -> Tensors:
+        return tuple([move(inputs[name]) for name, move in self._stage])
+
+    def run(self, staged: Tensors) -> Tensors:
+        with self._mode:
+            return self._forward(*staged)  # type: ignore[no-any-return]
+
+    def fetch(self, outputs: Tensors) -> dict[str, Array]:
+        return {
+            name: output.to("cpu", dtype).numpy()
+            for (name, dtype), output in zip(self._host_dtypes, outputs, strict=True)
+        }
+
+    def close(self) -> None:
+        del self._forward, self._module
+
+    def actual(self) -> Actual:
+        """From every ATen operation of an untimed run: its time, dtypes and devices."""
+        import torch
+
+        staged = self.stage(support.untimed_inputs(self._io))
+        self.run(staged)
+        operations, devices = _watch(lambda: self.run(staged), self._device)
+        precision, shares = support.weigh(operations, "dispatched operations of an untimed run")
+        on = ",".join(sorted(devices))
+        onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return Actual(
+            precision=precision,
+            device=Fact(on, "executed", "devices of the tensors that the operations computed"),
+            provider=Fact("eager", "executed", f"{len(operations)} ATen operations"),
+            threads=Fact(str(torch.get_num_threads()), "reported", "torch.get_num_threads"),
+            emulated=self._emulated,
+            settings={
+                **shares,
+                "interop_threads": torch.get_num_interop_threads(),
+                "onednn": onednn and torch.backends.mkldnn.enabled,
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+                "fp32_precision": torch.backends.fp32_precision,  # type: ignore[attr-defined]
+                **self._settings,
+            },
+        )
+
+
+class CudaSession(TorchSession):
+    """The same on a GPU: `run` waits for the stream, and events give the device's own time."""
+
+    def __init__(
+        self, module: GraphModule, target: Target, io: IOSpec, settings: Mapping[str, Any], emulated: bool
+    ) -> None:
+        import torch
+
+        super().__init__(module, target, io, settings, emulated)
+        torch.cuda.set_device(self._device)
+        self._stream = torch.cuda.current_stream(self._device)
+        self._begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def run(self, staged: Tensors) -> Tensors:
+        self._begin.record(self._stream)
+        with self._mode:
+            outputs: Tensors = self._forward(*staged)
+        self._end.record(self._stream)
+        self._stream.synchronize()
+        return outputs
+
+    def device_ns(self) -> int:
+        """Time between the events around the last run, in ns (the events resolve about 500 ns)."""
+        return round(float(self._begin.elapsed_time(self._end)) * 1e6)
+
+
+class TorchBackend(BaseBackend):
+    name = "torch"
+    summary = "PyTorch eager, on a CPU or a CUDA GPU."
+    formats: tuple[str, ...] = ("exported",)
+    install = "pip install 'bakeoff[torch]'"
+    runtime: tuple[str, ...] = ("torch",)
+    presets: Mapping[str, Preset] = {
+        "stock": Preset({}, "PyTorch docs, 'Inference mode' and torch.export.load: defaults"),
+        "expert": Preset(
+            {"channels_last": True, "cudnn_benchmark": True},
+            "PyTorch 'Performance Tuning Guide': channels_last memory format for vision models, and 'Enable "
+            "cuDNN auto-tuner'",
+        ),
+    }
+
+    def probe(self) -> Capabilities:
+        support.import_runtime(self)
+        import torch
+
+        detail = {"cpu": torch.backends.cpu.get_cpu_capability()}
+        if not torch.cuda.is_available():
+            build = torch.version.cuda or "none"
+            detail["cuda"] = f"no usable GPU (CUDA of this build: {build})"
+        for i in range(torch.cuda.device_count()):
+            detail[f"cuda:{i}"] = torch.cuda.get_device_name(i)
+        return Capabilities(torch.__version__, _devices(), detail)
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TorchSession:
+        support.import_runtime(self)
+        import torch
+
+        how = support.require(self, target, _devices())
+        settings = support.settings(self, target, OPTIONS)
+        if model is None:
+            raise ModelFileError("torch: no model file was given", hint="prepare an exported program")
+        torch.set_num_threads(target.threads)
+        if torch.get_num_interop_threads() != 1:
+            torch.set_num_interop_threads(1)
+        # fp32 means fp32: cuDNN's convolutions default to TF32.
+        torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", False))
+        torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
+        module = _plain(model, target.device)
+        if target.arithmetic != "fp32":
+            _cast(module, getattr(torch, DTYPES[target.arithmetic]))
+        if settings.get("channels_last"):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        session = CudaSession if target.device_kind == "cuda" else TorchSession
+        return session(module, target, io, settings, how.level == "emulated")
+
+
+def _devices() -> dict[str, dict[str, Support]]:
+    import torch
+
+    cpu = {"fp32": Support("native")}
+    for precision in ("bf16", "fp16"):
+        native = support.cpu_computes(precision)
+        why = "" if native else f"this CPU has no {precision} arithmetic; PyTorch converts to fp32 and back"
+        cpu[precision] = Support("native" if native else "emulated", why)
+    devices = {"cpu": cpu}
+    for i in range(torch.cuda.device_count()):
+        major, _ = torch.cuda.get_device_capability(i)
+        bf16 = Support("native") if major >= 8 else Support("emulated", "native from compute capability 8.0")
+        devices[f"cuda:{i}"] = {"fp32": Support("native"), "bf16": bf16, "fp16": Support("native")}
+    return devices
+
+
+def _plain(model: ModelFile, device: str) -> GraphModule:
+    """The exported graph on a device, as a module of flat tensors without the exporter's checks.
+
+    The shapes are the case's own, so guards on them would only cost time (230 µs a call).
+    """
+    import torch
+    from torch.export.passes import move_to_device_pass
+    from torch.fx.graph import CodeGen
+
+    try:
+        program = torch.export.load(model.path)
+    except Exception as error:
+        raise support.broken(model, error) from error
+    if device != "cpu":  # constants and the devices written into the graph go along
+        program = move_to_device_pass(program, device)
+    module = program.module(check_guards=False)
+    for node in list(module.graph.nodes):
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            module.graph.erase_node(node)
+    module.graph.set_codegen(CodeGen())
+    module.recompile()
+    return module.requires_grad_(False)
+
+
+def _cast(module: GraphModule, dtype: torch.dtype) -> None:
+    """Parameters, buffers, constants, and the dtypes written into the graph, from fp32 to another type."""
+    import torch
+    from torch.fx.node import map_aggregate
+
+    def cast(value: Any) -> Any:
+        return dtype if value is torch.float32 else value
+
+    module.to(dtype)
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
+                setattr(part, name, value.to(dtype))
+    for node in module.graph.nodes:
+        node.args = map_aggregate(node.args, cast)
+        node.kwargs = map_aggregate(node.kwargs, cast)
+    module.recompile()
+
+
+def _mover(
+    device: torch.device, target: Target, settings: Mapping[str, Any], dtype: str, rank: int
+) -> Callable[[Array], torch.Tensor]:
+    """How one input gets to the device; integers keep their dtype."""
+    import torch
+
+    to_dtype = getattr(torch, DTYPES[target.arithmetic] if dtype == "float32" else dtype)
+    if settings.get("channels_last") and rank == 4:
+        layout = torch.channels_last
+        return lambda array: torch.from_numpy(array).to(device, to_dtype, memory_format=layout)
+    if device.type == "cpu" and str(to_dtype) == f"torch.{dtype}":
+        return torch.from_numpy
+    return lambda array: torch.from_numpy(array).to(device, to_dtype)
+
+
+def _watch(run: Callable[[], Any], device: torch.device) -> tuple[list[Operation], set[str]]:
+    """Every ATen operation of a run, and the devices that computed."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    operations: list[Operation] = []
+    devices: set[str] = set()
+
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            start = time.perf_counter_ns()
+            output = func(*args, **(kwargs or {}))
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            spent = time.perf_counter_ns() - start
+            tensors = [value for value in (*args, output) if isinstance(value, torch.Tensor)]
+            precision = ""
+            for tensor in tensors:
+                precision = precision or PRECISIONS.get(str(tensor.dtype).removeprefix("torch."), "")
+            if tensors:
+                devices.add(str(tensors[-1].device))
+                operations.append(Operation(str(func).removeprefix("aten."), precision, spent))
+            return output
+
+    with Watch():  # type: ignore[no-untyped-call]
+        run()
+    return operations, devices
+
+
+BACKEND = TorchBackend()

@@ -1,0 +1,99 @@
+"""Converters make the files that cases need, each in a process: `python -P -m bench.converters JOB`.
+
+One file a converter, with a module attribute `CONVERTER`; putting the file here is all it takes to add one.
+The modules are imported by the parent too, so torch and its like are imported inside functions only.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workloads.base import Workload
+
+RESULT = "result.json"  # what a converter's process answers, beside its job file
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """An artefact that another is made from: its main file and what its converter found."""
+
+    path: Path
+    sha256: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a converter is told.
+
+    Attributes:
+        workload: registry name.
+        weights: path of the user's checkpoint, '' for seeded weights.
+        facts: the converter's axes: `batch`, `samples` (of the reference), `sequence`, `precision`.
+        parents: kind → artefact.
+        output: the file to write; companions go beside it.
+    """
+
+    kind: str
+    workload: str
+    weights: str
+    facts: Mapping[str, Any]
+    parents: Mapping[str, Parent]
+    output: Path
+
+    def definition(self) -> Workload:
+        """The workload itself."""
+        from workloads.registry import get
+
+        return get(self.workload)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Job:
+        parents = {
+            kind: Parent(Path(parent["path"]), parent["sha256"], parent["facts"])
+            for kind, parent in data["parents"].items()
+        }
+        return cls(**{**data, "parents": parents, "output": Path(data["output"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """How one kind of artefact is made.
+
+    Attributes:
+        kind: its name; for a model file the format that backends ask for.
+        file: name of the main file.
+        revision: raised whenever the same input would give another file; part of the key.
+        parents: kinds it is made from.
+        axes: facts of a case that it depends on (keys of `Job.facts`); part of the key.
+        distributions: whose versions are part of the key and stand in the lineage.
+        model: whether it is a model file, which backends load.
+        make: writes `Job.output`; returns JSON-able facts. Those under `lineage` go there.
+    """
+
+    kind: str
+    file: str
+    revision: int
+    parents: tuple[str, ...]
+    axes: tuple[str, ...]
+    distributions: tuple[str, ...]
+    make: Callable[[Job], Mapping[str, Any]]
+    model: bool = False
+
+
+@functools.cache
+def converters() -> Mapping[str, Converter]:
+    """Kind → converter, of every file in this folder."""
+    found: dict[str, Converter] = {}
+    for info in pkgutil.iter_modules(__path__):
+        if info.name != "__main__":
+            module = importlib.import_module(f"{__name__}.{info.name}")
+            if converter := getattr(module, "CONVERTER", None):
+                found[converter.kind] = converter
+    return found

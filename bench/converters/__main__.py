@@ -1,0 +1,47 @@
+"""Makes one artefact: reads a job file, runs its converter, writes `result.json` beside the job file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from bench import residence
+from bench.converters import RESULT, Job, converters
+from bench.errors import BakeoffError
+
+
+def main(path: Path) -> int:
+    message = json.loads(path.read_text())
+    residence.die_with_parent(message["parent_pid"])
+    residence.be_first_to_go()
+    if message["memory_bytes"]:
+        residence.limit_memory(message["memory_bytes"])
+    job = Job.from_dict(message["job"])
+    try:
+        result: dict[str, Any] = {"facts": dict(converters()[job.kind].make(job))}
+    except BakeoffError as error:
+        result = {"error": error.message, "hint": error.hint}
+    except Exception as error:
+        traceback.print_exc()
+        result = explain(error)
+    (path.parent / RESULT).write_text(json.dumps(result))
+    return int("error" in result)
+
+
+def explain(error: Exception) -> dict[str, str]:
+    """A sentence and, where there is one, the mend."""
+    text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    if isinstance(error, ImportError):
+        return {"error": text, "hint": "pip install 'bakeoff[prepare]'"}
+    if isinstance(error, MemoryError) or residence.speaks_of_memory(str(error)):
+        return {"error": f"out of memory ({text})", "hint": "free memory, or take a smaller batch"}
+    if "No space left" in str(error):
+        return {"error": text, "hint": "free space, or choose another folder: export BAKEOFF_CACHE=FOLDER"}
+    return {"error": text, "hint": ""}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))

@@ -1,0 +1,57 @@
+"""torch.export: the exported program (.pt2), batch and sequence left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.converters import Converter, Job
+from bench.converters.origin import restore
+
+if TYPE_CHECKING:
+    import torch
+
+TRACED_BATCH = 2  # extents of 0 and 1 would be taken for constants
+AXES = {0: "batch", 1: "sequence"}
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import torch
+
+    program = export(job, restore(job))
+    torch.export.save(program, job.output)
+    return {"lineage": {"exporter": "torch.export"}}
+
+
+def export(job: Job, module: torch.nn.Module) -> torch.export.ExportedProgram:
+    """Traces the module; axes of the same number and range are one dimension (batch, sequence)."""
+    import torch
+
+    workload = job.definition()
+    sequence = workload.default_sequence
+    io = workload.io(TRACED_BATCH, sequence)
+    arrays = workload.inputs(TRACED_BATCH, sequence, seed=0)
+    arguments = tuple(torch.from_numpy(arrays[spec.name]) for spec in io.inputs)
+    open_axes = {(axis, span) for spec in io.inputs for axis, span in spec.dynamic.items()}
+    dims = {
+        (axis, span): torch.export.Dim(AXES.get(axis, f"axis{axis}"), min=span[0], max=span[1])
+        for axis, span in open_axes
+    }
+    shapes = tuple({axis: dims[axis, span] for axis, span in spec.dynamic.items()} for spec in io.inputs)
+    with torch.no_grad():
+        program = torch.export.export(module, arguments, dynamic_shapes=shapes)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
+
+
+CONVERTER = Converter(
+    kind="exported",
+    file="model.pt2",
+    revision=1,
+    parents=("origin",),
+    axes=(),
+    distributions=("torch",),
+    make=make,
+    model=True,
+)

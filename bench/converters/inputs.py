@@ -1,0 +1,30 @@
+"""The timed input: one batch that the verification samples do not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.converters import Converter, Job
+from workloads.base import TIMED_SEED
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    workload = job.definition()
+    arrays = workload.inputs(int(job.facts["batch"]), job.facts["sequence"], TIMED_SEED)
+    with job.output.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for its own flags
+    return {}
+
+
+CONVERTER = Converter(
+    kind="inputs",
+    file="inputs.npz",
+    revision=1,
+    parents=(),
+    axes=("batch", "sequence"),
+    distributions=("numpy",),
+    make=make,
+)

@@ -1,0 +1,102 @@
+"""The parent's side of a converter: starts its process, bounds it, and takes what it made into the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backends.base import as_dict
+from bench import cache
+from bench.converters import RESULT, Converter, Job
+from bench.errors import PrepareError
+from bench.processes import Process
+
+JOB = "job.json"
+LOG_LINES = 5
+# Idle threads of one converter must not spin on the cores of the other.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+class Making:
+    """An artefact in the making. Raises PrepareError where the cache cannot be written."""
+
+    def __init__(
+        self,
+        converter: Converter,
+        key: str,
+        lineage: tuple[Mapping[str, Any], ...],
+        job: Mapping[str, Any],
+        *,
+        memory_bytes: int,
+        limit_s: float,
+    ) -> None:
+        self.converter = converter
+        self.started = time.monotonic()
+        self._lineage = lineage
+        self._limit_s = limit_s
+        self._draft = cache.Draft(converter.kind, key)
+        try:
+            folder = self._draft.folder
+            whole = Job(kind=converter.kind, output=folder / converter.file, **job)
+            message = {"parent_pid": os.getpid(), "memory_bytes": memory_bytes, "job": as_dict(whole)}
+            with cache.writing():
+                (folder / JOB).write_text(json.dumps(message))
+            arguments = ["-m", "bench.converters", str(folder / JOB)]
+            self._process = Process(arguments, environment=ENVIRONMENT)
+        except BaseException:
+            self._draft.discard()
+            raise
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def running(self) -> bool:
+        """False when it has ended, or has been ended for taking too long."""
+        return self._process.alive and self.seconds < self._limit_s
+
+    def result(self) -> cache.Artefact:
+        """The artefact, in the cache. Raises PrepareError with the reason and the end of the log."""
+        try:
+            overdue = self._process.alive
+            log = self._process.end()
+            facts = self._facts(overdue, log)
+            step = {**dict(self._lineage[0]), **facts.pop("lineage", {})}
+            made = [p.name for p in self._draft.folder.iterdir() if p.name not in (JOB, RESULT, cache.LOCK)]
+            if self.converter.file not in made:
+                raise PrepareError(f"its converter ended well but wrote no {self.converter.file}")
+            return self._draft.commit(self.converter.file, facts, (step, *self._lineage[1:]), sorted(made))
+        finally:
+            self._draft.discard()
+
+    def kill(self) -> None:
+        """Ends it; nothing is left."""
+        self._process.end()
+        self._draft.discard()
+
+    def _facts(self, overdue: bool, log: str) -> dict[str, Any]:
+        lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES:]
+        end = "".join(f"\n    {line}" for line in lines)
+        if overdue:
+            raise PrepareError(f"took over {self._limit_s:.0f} s and was ended{end}")
+        result = _read(self._draft.folder / RESULT)
+        if result is None:
+            code = self._process.popen.returncode
+            how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
+            raise PrepareError(f"its process {how} without a result{end}")
+        if "error" in result:
+            raise PrepareError(f"{result['error']}{end}", hint=result["hint"])
+        return dict(result["facts"])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,64 @@
+"""ONNX by torch's exporter, from the exported program; names are the workload's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from backends.base import IOSpec
+from bench.converters import Converter, Job
+from bench.converters.exported import AXES
+from bench.errors import PrepareError
+
+if TYPE_CHECKING:
+    import torch
+
+OPSET = 20
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import torch
+
+    workload = job.definition()
+    io = workload.io(1, workload.default_sequence)
+    program = torch.onnx.export(
+        torch.export.load(job.parents["exported"].path),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[spec.name_in_file for spec in io.inputs],
+        output_names=[spec.name_in_file for spec in io.outputs],
+        dynamic_shapes=[{axis: AXES.get(axis, f"axis{axis}") for axis in spec.dynamic} for spec in io.inputs],
+        verbose=False,
+    )
+    if program is None:
+        raise PrepareError(f"torch.onnx.export gave no program for {workload.name}")
+    _clean(program, io)
+    program.save(job.output)  # beside it a .data file where protobuf's 2 GB would not hold it
+    return {"lineage": {"exporter": "torch.onnx.export(dynamo=True)", "opset": OPSET}}
+
+
+def _clean(program: torch.onnx.ONNXProgram, io: IOSpec) -> None:
+    """Takes paths of this machine out, and names of inner values that are also the workload's."""
+    taken = {spec.name_in_file for spec in (*io.inputs, *io.outputs)}
+    graph = program.model.graph
+    outputs = set(graph.outputs)
+    program.model.metadata_props.clear()
+    graph.metadata_props.clear()
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            if value.name in taken and value not in outputs:
+                value.name = f"inner.{value.name}"
+
+
+CONVERTER = Converter(
+    kind="onnx",
+    file="model.onnx",
+    revision=2,
+    parents=("exported",),
+    axes=(),
+    distributions=("torch", "onnx", "onnxscript"),
+    make=make,
+    model=True,
+)

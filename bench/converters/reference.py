@@ -1,0 +1,41 @@
+"""The fp64 reference of the verification samples (seeds 0 to n − 1), the band of fp32, and the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bench.converters import Converter, Job
+from bench.converters.origin import restore
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    """Facts: `band` of fp32, `torch` (torch fp32's own verification), `cost` of one sample."""
+    import torch
+
+    from bench import verify
+    from bench.converters.running import cost_of, error_of, run
+
+    workload = job.definition()
+    samples, sequence = int(job.facts["samples"]), job.facts["sequence"]
+    io = workload.io(1, sequence)
+    inputs = workload.inputs(samples, sequence, seed=0)
+    module = restore(job)
+    cost = cost_of(module, io, inputs)
+    single = run(module, io, inputs, torch.float32)
+    exact = run(module, io, inputs, torch.float64)
+    verify.save_reference(job.output, inputs, exact)
+    found = error_of(verify.load_reference(job.output), single)
+    return {"band": asdict(verify.fp32_band(found.error)), "torch": asdict(found), "cost": cost}
+
+
+CONVERTER = Converter(
+    kind="reference",
+    file="reference.npz",
+    revision=1,
+    parents=("origin",),
+    axes=("samples", "sequence"),
+    distributions=("torch", "numpy"),
+    make=make,
+)

@@ -1,0 +1,136 @@
+"""What is here: backends with their devices and precisions, or why not; and whether the machine is fit."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+from backends import registry
+from backends.base import Capabilities, Role, Support
+from bench import fitness, machine
+from bench.environments import probe_all
+from bench.errors import BackendUnavailable
+from bench.fitness import Check
+from bench.processes import ROOT
+
+DISTRIBUTION = "bakeoff"
+PACKAGES = ("bench", "backends", "workloads", "reports")
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """A backend: its version and devices → precisions → support, or (version None) why not and the mend."""
+
+    name: str
+    summary: str
+    role: Role
+    version: str | None
+    devices: Mapping[str, Mapping[str, Support]] = field(default_factory=dict)
+    detail: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All that `bakeoff doctor` says, as plain data. `machine` is `bench.machine.fingerprint()`."""
+
+    backends: tuple[BackendState, ...]
+    checks: tuple[Check, ...]
+    machine: Mapping[str, Any]
+
+    @property
+    def fit(self) -> bool:
+        """Nothing is so bad that a measurement would mislead."""
+        return all(check.state != "bad" for check in self.checks)
+
+
+def diagnose() -> Diagnosis:
+    """Looks around without changing anything; takes half a second, and the probes that are not cached."""
+    seen = fitness.sample()  # before the probes make the machine busy
+    checks = (*fitness.checks(machine.core_budget(), seen), own_names())
+    answers = probe_all(registry.names())
+    backends = tuple(backend_state(name, answer) for name, answer in answers.items())
+    return Diagnosis(backends, checks, machine.fingerprint())
+
+
+def backend_state(name: str, answer: Capabilities | BackendUnavailable) -> BackendState:
+    try:
+        backend = registry.get(name)
+    except BackendUnavailable as error:  # another distribution's, and broken
+        return BackendState(name, "", "runtime", None, why=error.message, mend=error.hint)
+    if isinstance(answer, BackendUnavailable):
+        mend = answer.hint or backend.install
+        return BackendState(name, backend.summary, backend.role, None, why=answer.message, mend=mend)
+    return BackendState(
+        name, backend.summary, backend.role, answer.version, dict(answer.devices), dict(answer.detail)
+    )
+
+
+def own_names(
+    owners: Mapping[str, Sequence[str]] | None = None, folders: Mapping[str, Path | None] | None = None
+) -> Check:
+    """Whether the four top-level packages are this distribution's alone: another's `bench` would hide ours.
+
+    `owners`: package → distributions that bring it; `folders`: package → where it is imported from; both
+    those of this environment unless given.
+    """
+    owners = packages_distributions() if owners is None else owners
+    folders = {name: _folder(name) for name in PACKAGES} if folders is None else folders
+    others = {name: sorted({*owners.get(name, ())} - {DISTRIBUTION}) for name in PACKAGES}
+    rivals = sorted({rival for found in others.values() for rival in found})
+    if rivals:
+        taken = ", ".join(f"{name} ({', '.join(found)})" for name, found in others.items() if found)
+        mend = f"pip uninstall {' '.join(rivals)}, or install bakeoff in an environment of its own"
+        return Check("package names", "bad", f"other distributions bring {taken} too", mend)
+    astray = [name for name, folder in folders.items() if folder != ROOT / name]
+    if astray:
+        text = f"{', '.join(astray)} would be imported from somewhere else"
+        return Check("package names", "bad", text, "cd to another folder, and unset PYTHONPATH")
+    return Check("package names", "ok", f"{', '.join(PACKAGES)} are bakeoff's alone")
+
+
+def _folder(name: str) -> Path | None:
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).resolve().parent if spec and spec.origin else None
+
+
+def lines(diagnosis: Diagnosis) -> list[str]:
+    """The diagnosis as plain text."""
+    found = ["Backends"]
+    for backend in diagnosis.backends:
+        found += _backend_lines(backend)
+    found += ["", "Machine", f"  {machine_line(diagnosis.machine)}"]
+    width = max((len(check.name) for check in diagnosis.checks), default=0)
+    for check in diagnosis.checks:
+        found.append(f"  {check.state:<4}  {check.name:<{width}}  {check.fact}")
+        if check.mend:
+            found.append(f"  {'':<4}  {'':<{width}}  mend: {check.mend}")
+    return found
+
+
+def machine_line(facts: Mapping[str, Any]) -> str:
+    """The machine in one line."""
+    memory = f"{facts['memory_bytes'] / 1024**3:.0f} GiB"
+    shape = f"{facts['cores']} cores, {facts['threads']} threads, {facts['nodes']} NUMA node(s)"
+    return f"{facts['cpu']}, {shape}, {memory}, {facts['system']} {facts['kernel']}, {facts['python']}"
+
+
+def _backend_lines(backend: BackendState) -> list[str]:
+    if backend.version is None:
+        what = [f"  {backend.name:<14}not available: {backend.why}"]
+        return [*what, f"  {'':<14}mend: {backend.mend}"] if backend.mend else what
+    found = [f"  {backend.name:<14}{backend.version}"]
+    for device, table in backend.devices.items():
+        has = ", ".join(name for name, support in table.items() if support.level == "native") or "nothing"
+        found.append(f"  {'':<14}{device}: {has}")
+        for name, support in table.items():
+            if support.level != "native":
+                word = "only emulated" if support.level == "emulated" else "no"
+                found.append(f"  {'':<14}  {name}: {word}" + (f" ({support.why})" if support.why else ""))
+    found += [f"  {'':<14}{key}: {value}" for key, value in backend.detail.items()]
+    return found

@@ -1,0 +1,231 @@
+"""From a suite to cases: what will be measured, what is refused and why, and who is compared with whom."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from backends.base import EMULATED, Capabilities, Support, Target
+from bench.case import HARNESS, Case
+from bench.errors import BackendUnavailable
+from bench.machine import Budget
+from bench.profiles import PROFILES, Profile
+from bench.suite import BackendEntry, Suite, WorkloadEntry
+from workloads.base import Workload
+
+Refusal = tuple[Case, Literal["unsupported", "missing"], str]
+Probed = Mapping[str, Capabilities | BackendUnavailable]  # `NAME[==VERSION]` → what its probe said
+
+LOAD_GUESS_S = 4.0  # start, import, load, verify and warm up: a guess for small models
+SWITCH_GUESS_S = 0.01  # a turn's stop, continue and round trip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a suite means on this machine.
+
+    Attributes:
+        cases: all that will be measured, each once, in the suite's order; the harness's own come last.
+        refused: (case, status, reason) of what cannot be.
+        groups: group → ids of its cases, which are compared with each other; the harness's are in none.
+        baselines: group → id of the case that the others are compared with, None where it was refused.
+    """
+
+    cases: tuple[Case, ...]
+    refused: tuple[Refusal, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    baselines: Mapping[str, str | None]
+    profile: Profile = field(default_factory=lambda: PROFILES["quick"])
+
+
+def plan(suite: Suite, budget: Budget, capabilities: Probed) -> Plan:
+    """Lays out the suite's cases for a machine.
+
+    Args:
+        suite: what is asked for.
+        budget: the cores that `auto` threads mean, and the most that a case may ask for.
+        capabilities: `NAME[==VERSION]` of each backend → its probe's answer, or the error that says why not.
+            A backend that is not in it counts as missing.
+
+    Raises:
+        ModelFileError: a workload's local weights are missing or do not fit.
+    """
+    cases: dict[str, Case] = {}
+    refused: dict[str, Refusal] = {}
+    for case in [*_asked(suite, budget), *_harness(suite)]:
+        case, refusal = _judge(case, budget, capabilities)
+        if refusal is None:
+            cases.setdefault(case.id, case)
+        else:
+            refused.setdefault(case.id, (case, *refusal))
+    groups: dict[str, list[str]] = {}
+    for case in cases.values():
+        if case.workload != HARNESS:
+            groups.setdefault(case.group, []).append(case.id)
+    return Plan(
+        cases=tuple(cases.values()),
+        refused=tuple(refused.values()),
+        groups={group: tuple(ids) for group, ids in groups.items()},
+        baselines={group: _baseline(suite, [cases[i] for i in ids]) for group, ids in groups.items()},
+        profile=PROFILES[suite.profile],
+    )
+
+
+def probe_name(spec: str) -> str:
+    """`onnxruntime:openvino==1.31.1` → `onnxruntime==1.31.1`: what a probe is asked for."""
+    from backends.registry import parse
+
+    name, _, version = parse(spec)
+    return f"{name}=={version}" if version else name
+
+
+def estimate_seconds(plan: Plan) -> float:
+    """A guess at the time that measuring takes, preparing not included.
+
+    Every worker takes its bursts and some seconds until it is ready; the anchor lives in every group.
+    Inferences over 50 ms, which make bursts longer than 150 ms, are not foreseen.
+    """
+    anchors = sum(case.role == "anchor" for case in plan.cases)
+    others = len(plan.cases) - anchors
+    workers = others + anchors * max(1, len(plan.groups))
+    turns = plan.profile.rounds * (plan.profile.burst_s + SWITCH_GUESS_S)
+    return plan.profile.generations * workers * (turns + LOAD_GUESS_S)
+
+
+def _asked(suite: Suite, budget: Budget) -> Iterator[Case]:
+    """Every combination, workload and shape outermost, so that the cases of a group follow each other."""
+    from bench.prepare import content_for
+    from workloads.registry import get
+
+    for entry in suite.workloads:
+        workload = get(entry.name)
+        content = content_for(entry.name, entry.weights)
+        for batch, sequence in _shapes(suite, entry, workload):
+            for backend in suite.backends:
+                for target in _targets(suite, backend, budget):
+                    yield _case(entry, content, batch, sequence, backend, target)
+
+
+def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[tuple[int, int | None]]:
+    sequences: tuple[int | None, ...] = entry.sequence or (workload.default_sequence,)
+    yield from itertools.product(entry.batch or suite.batches, sequences)
+
+
+def _targets(suite: Suite, backend: BackendEntry, budget: Budget) -> Iterator[Target]:
+    from backends.registry import parse
+
+    _, variant, _ = parse(backend.spec)
+    for preset, precision, device, threads in itertools.product(
+        backend.preset, backend.precisions or suite.precisions, suite.devices, suite.threads
+    ):
+        count = len(budget.cpus) if threads == "auto" else threads
+        yield Target(device, precision, count, preset, variant, dict(backend.options))
+
+
+def _case(
+    entry: WorkloadEntry,
+    content: str,
+    batch: int,
+    sequence: int | None,
+    backend: BackendEntry,
+    target: Target,
+) -> Case:
+    from backends.registry import get, parse
+
+    name, _, version = parse(backend.spec)
+    return Case(
+        workload=entry.name,
+        content=content,
+        batch=batch,
+        sequence=sequence,
+        backend=name,
+        target=target,
+        version=version,
+        weights=entry.weights,
+        role=get(name).role,
+    )
+
+
+def _harness(suite: Suite) -> Iterator[Case]:
+    """The harness's own cases: the anchor and the null backend, one each."""
+    from backends.registry import get
+
+    wanted = {"anchor": suite.anchor, "null": suite.null}
+    for name in (name for name, asked in wanted.items() if asked):
+        target = Target(threads=1)
+        yield Case(HARNESS, HARNESS, 1, None, name, target, role=get(name).role)
+
+
+def _judge(
+    case: Case, budget: Budget, capabilities: Probed
+) -> tuple[Case, tuple[Literal["unsupported", "missing"], str] | None]:
+    """The case with its device spelt out, and the status and reason if it cannot be measured."""
+    found = capabilities.get(f"{case.backend}=={case.version}" if case.version else case.backend)
+    if case.workload == HARNESS and found is None:
+        return case, None  # it is part of bakeoff and needs no probe
+    if not isinstance(found, Capabilities):
+        why = f"{found.message} ({found.hint})" if found else f"{case.backend} was not probed"
+        return case, ("missing", why)
+    device = _device(case.target.device, found)
+    if device is None:
+        why = (
+            f"{case.backend} has no device {case.target.device}; it has {', '.join(found.devices) or 'none'}"
+        )
+        return case, ("unsupported", why)
+    case = replace(case, target=replace(case.target, device=device))
+    why = _unshaped(case) or _threads(case, budget) or _precision(case, found.devices[device])
+    return case, ("unsupported", why) if why else None
+
+
+def _device(asked: str, found: Capabilities) -> str | None:
+    """`cuda` means the first of its kind where none bears that very name."""
+    if asked in found.devices:
+        return asked
+    return next((device for device in found.devices if device.partition(":")[0] == asked), None)
+
+
+def _unshaped(case: Case) -> str:
+    from workloads.registry import get
+
+    if case.workload == HARNESS:
+        return ""
+    try:
+        get(case.workload).io(case.batch, case.sequence)
+    except ValueError as error:
+        return f"{case.workload} {case.shape}: {error}"
+    return ""
+
+
+def _threads(case: Case, budget: Budget) -> str:
+    asked, have = case.target.threads, len(budget.cpus)
+    return f"{asked} threads asked for, the budget is {have}: {budget.why}" if asked > have else ""
+
+
+def _precision(case: Case, table: Mapping[str, Support]) -> str:
+    target = case.target
+    support = table.get(target.arithmetic)
+    where = f"{case.backend} on {target.device}"
+    if support is None or support.level == "none":
+        have = ", ".join(
+            name + (EMULATED if s.level == "emulated" else "")
+            for name, s in table.items()
+            if s.level != "none"
+        )
+        why = f" ({support.why})" if support and support.why else ""
+        return f"{where} has no {target.arithmetic}{why}; it has {have or 'none'}"
+    if support.level == "emulated" and not target.emulation_allowed:
+        why = f" ({support.why})" if support.why else ""
+        asked = f"--precision {target.arithmetic}{EMULATED}"
+        return f"{where} only emulates {target.arithmetic}{why}; `{asked}` measures it, labelled"
+    if support.level == "native" and target.emulation_allowed:
+        return f"{where} computes {target.arithmetic} natively; ask for --precision {target.arithmetic}"
+    return ""
+
+
+def _baseline(suite: Suite, cases: list[Case]) -> str | None:
+    """The first case of the baseline's spec, one in fp32 before others."""
+    of_spec = [case for case in cases if case.backend_spec == suite.baseline_spec]
+    in_fp32 = [case for case in of_spec if case.target.precision == "fp32"]
+    return next((case.id for case in in_fp32 + of_spec), None)

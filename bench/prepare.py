@@ -1,0 +1,356 @@
+"""Makes what cases need before they can be measured: model file, timed input, reference, band, cost.
+
+The parent's side: it decides what is needed and what the cache has; converters make the rest, each in a
+process of its own. Neither torch nor any runtime is imported here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from backends.base import IOSpec, ModelFile, TensorSpec
+from bench import cache
+from bench.case import HARNESS, Case
+from bench.converters import Converter, converters
+from bench.converters.band import DTYPES
+from bench.converters.launch import Making
+from bench.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.verify import LEAST_SAMPLES
+from workloads.base import Band, Cost, content_hash
+
+LIMIT_S = 1800.0
+POLL_S = 0.02
+MEMORY_SHARE = 0.9  # of what is available, for all converters together
+ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+HARNESS_IO = IOSpec(
+    inputs=(TensorSpec("x", "float32", (16,)),),
+    outputs=(TensorSpec("y", "float32", (16,)),),
+)
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What one case is measured with.
+
+    Attributes:
+        model: None for a backend that takes no model file.
+        io: tensors at the case's shape.
+        reference: npz for `bench.verify.load_reference`.
+        inputs: npz of the timed input, keys are tensor names.
+        error: '' or why the case cannot be measured.
+        status: `failed` where something could not be made, `unsupported` where nothing makes it.
+        seconds: time that making took now, over all artefacts that the case needs.
+        made: labels of the artefacts made now; empty if all were cached.
+    """
+
+    model: ModelFile | None
+    io: IOSpec
+    reference: Path | None = None
+    band: Band | None = None
+    cost: Cost | None = None
+    inputs: Path | None = None
+    error: str = ""
+    status: Literal["ok", "failed", "unsupported"] = "ok"
+    seconds: float = 0.0
+    made: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One artefact that is needed; `facts` are the converter's axes with their values."""
+
+    kind: str
+    workload: str
+    content: str
+    weights: str
+    facts: tuple[tuple[str, Any], ...]
+
+    @property
+    def label(self) -> str:
+        """`minilm-l6 reference · samples 8 · sequence 128`."""
+        facts = [f"{name} {value}" for name, value in self.facts if value is not None]
+        return " · ".join([f"{self.workload} {self.kind}", *facts])
+
+    @property
+    def converter(self) -> Converter:
+        return converters()[self.kind]
+
+    @property
+    def parents(self) -> dict[str, Node]:
+        return {kind: _node(kind, self, dict(self.facts)) for kind in self.converter.parents}
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """How a node came out."""
+
+    artefact: cache.Artefact | None = None
+    error: str = ""
+    seconds: float = 0.0
+    made: bool = False
+
+
+@dataclass(slots=True)
+class _Needs:
+    """What a case needs: role (`model`, `inputs`, `reference`, `band`) → node."""
+
+    io: IOSpec
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+
+def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
+    """Case id → what it is measured with; whatever the cache has is taken from there.
+
+    `listener('prepare', {'artefact', 'state', 'seconds'})` is told of each artefact: `cached`, `making`,
+    `made`, `failed`; and `listener('note', {'text'})` of a damaged one that is made anew.
+    """
+    prepared: dict[str, Prepared] = {}
+    needs: dict[str, _Needs] = {}
+    for case in cases:
+        try:
+            needs[case.id] = _needs(case)
+        except BakeoffError as error:
+            status: Literal["failed", "unsupported"]
+            status = "unsupported" if isinstance(error, UnsupportedCase) else "failed"
+            prepared[case.id] = Prepared(None, HARNESS_IO, error=str(error), status=status)
+    wanted = {node: None for need in needs.values() for node in _closure(need.nodes.values())}
+    outcomes = _make(list(wanted), listener)
+    for case in cases:
+        if case.id in needs:
+            prepared[case.id] = _prepared(case, needs[case.id], outcomes)
+    return prepared
+
+
+def content_for(workload: str, weights: str = "") -> str:
+    """The content hash of a workload with a checkpoint, or with seeded weights.
+
+    Raises UsageError for an unknown workload, ModelFileError for a file that cannot be read.
+    """
+    from workloads.registry import get
+
+    return content_hash(get(workload), weights_sha256(weights) if weights else "")
+
+
+def weights_sha256(path: str | Path) -> str:
+    """SHA-256 of a checkpoint; remembered in this process while size and modification time stay."""
+    try:
+        return cache.file_sha256(Path(path))
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: {error.strerror}", hint="name a safetensors file or a state_dict after --weights"
+        ) from error
+
+
+def _needs(case: Case) -> _Needs:
+    """Raises BakeoffError where the case cannot be prepared whatever is made."""
+    from backends.registry import get as backend_of
+    from workloads.registry import get as workload_of
+
+    if case.workload == HARNESS:
+        return _Needs(HARNESS_IO)
+    if content_for(case.workload, case.weights) != case.content:
+        raise ModelFileError(
+            f"{case.weights or case.workload} has changed since this was planned", hint="bakeoff run"
+        )
+    try:
+        need = _Needs(workload_of(case.workload).io(case.batch, case.sequence))
+    except ValueError as error:
+        raise UnsupportedCase(f"{case.workload}: {error}", hint="bakeoff list workloads") from error
+    facts = {
+        "batch": case.batch,
+        "samples": max(LEAST_SAMPLES, case.batch),
+        "sequence": case.sequence,
+        "precision": case.target.arithmetic,
+    }
+    kinds = {"inputs": "inputs", "reference": "reference"}
+    if case.target.arithmetic in DTYPES:
+        kinds["band"] = "band"
+    elif case.target.arithmetic != "fp32":
+        known = ", ".join(["fp32", *DTYPES])
+        raise UnsupportedCase(f"no error band is known for {case.target.arithmetic} (known: {known})")
+    if formats := backend_of(case.backend).formats:
+        kinds["model"] = _format(case.backend, formats)
+    need.nodes = {role: _node(kind, case, facts) for role, kind in kinds.items()}
+    return need
+
+
+def _format(backend: str, formats: Sequence[str]) -> str:
+    made = [kind for kind, converter in converters().items() if converter.model]
+    for kind in formats:
+        if kind in made:
+            return kind
+    raise UnsupportedCase(f"{backend} takes {', '.join(formats)}; converters make {', '.join(made)}")
+
+
+def _node(kind: str, of: Case | Node, facts: Mapping[str, Any]) -> Node:
+    axes = tuple((axis, facts[axis]) for axis in converters()[kind].axes)
+    return Node(kind, of.workload, of.content, of.weights, axes)
+
+
+def _closure(nodes: Iterator[Node] | Sequence[Node] | Any) -> Iterator[Node]:
+    """Nodes with all they descend from, parents first."""
+    for node in nodes:
+        yield from _closure(node.parents.values())
+        yield node
+
+
+def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
+    """Finds or makes all nodes, parents first; a failure fails what descends from it and nothing else."""
+    outcomes: dict[Node, _Outcome] = {}
+    running: dict[Node, Making] = {}
+    slots = 2 if (os.cpu_count() or 1) > 1 else 1
+
+    def settle(node: Node, state: str, outcome: _Outcome) -> None:
+        outcomes[node] = outcome
+        listener("prepare", {"artefact": node.label, "state": state, "seconds": outcome.seconds})
+
+    def note(text: str) -> None:
+        listener("note", {"text": text})
+
+    try:
+        while pending or running:
+            before = len(outcomes) + len(running)
+            for node in list(pending):
+                parents = {kind: outcomes.get(parent) for kind, parent in node.parents.items()}
+                if not all(parents.values()) or len(running) >= slots:
+                    continue
+                pending.remove(node)
+                try:
+                    found, making = _find_or_start(node, parents, slots, note)  # type: ignore[arg-type]
+                except BakeoffError as error:
+                    settle(node, "failed", _Outcome(error=str(error)))
+                    continue
+                if making:
+                    running[node] = making
+                    listener("prepare", {"artefact": node.label, "state": "making", "seconds": 0.0})
+                else:
+                    settle(node, "cached", _Outcome(found))
+            for node, making in list(running.items()):
+                if making.running:
+                    continue
+                del running[node]
+                try:
+                    artefact = making.result()
+                    settle(node, "made", _Outcome(artefact, seconds=making.seconds, made=True))
+                except BakeoffError as error:
+                    why = f"{node.label}: {error}"
+                    settle(node, "failed", _Outcome(error=why, seconds=making.seconds))
+            if len(outcomes) + len(running) == before:
+                time.sleep(POLL_S)
+    finally:
+        for making in running.values():
+            making.kill()
+    return outcomes
+
+
+def _find_or_start(
+    node: Node, parents: Mapping[str, _Outcome], slots: int, note: Callable[[str], None]
+) -> tuple[cache.Artefact | None, Making | None]:
+    """What the cache has, or the process that makes it. Raises PrepareError."""
+    made: dict[str, cache.Artefact] = {}
+    for kind, outcome in parents.items():
+        if outcome.artefact is None:
+            raise PrepareError(outcome.error)
+        made[kind] = outcome.artefact
+    converter = node.converter
+    facts = {
+        "kind": converter.kind,
+        "revision": converter.revision,
+        "content": node.content,
+        "facts": dict(node.facts),
+        "versions": _versions(converter),
+        "parents": {kind: artefact.sha256 for kind, artefact in made.items()},
+    }
+    key = cache.key_of(facts)
+    if found := cache.find(converter.kind, key, note):
+        return found, None
+    # The chain follows the first parent: what the weights went through.
+    chain = next((artefact.lineage for artefact in made.values()), ())
+    job = {
+        "workload": node.workload,
+        "weights": node.weights,
+        "facts": dict(node.facts),
+        "parents": {
+            kind: {"path": artefact.path, "sha256": artefact.sha256, "facts": artefact.facts}
+            for kind, artefact in made.items()
+        },
+    }
+    memory = int(_available_memory() * MEMORY_SHARE / slots)
+    making = Making(converter, key, (facts, *chain), job, memory_bytes=memory, limit_s=LIMIT_S)
+    return None, making
+
+
+def _versions(converter: Converter) -> dict[str, str]:
+    try:
+        return {name: importlib.metadata.version(name) for name in converter.distributions}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise PrepareError(
+            f"{error.name} is not installed, and {converter.kind} is made with it",
+            hint="pip install 'bakeoff[prepare]'",
+        ) from error
+
+
+def _available_memory() -> int:
+    """Bytes that the system can give away now, within the control group's limit."""
+    import psutil
+
+    from bench.limits import memory_limit
+
+    return min(psutil.virtual_memory().available, memory_limit() or 1 << 60)
+
+
+def _prepared(case: Case, need: _Needs, outcomes: Mapping[Node, _Outcome]) -> Prepared:
+    everything = {node: outcomes[node] for node in _closure(need.nodes.values())}
+    result = Prepared(
+        None,
+        need.io,
+        seconds=sum(outcome.seconds for outcome in everything.values()),
+        made=tuple(node.label for node, outcome in everything.items() if outcome.made),
+    )
+    found: dict[str, cache.Artefact] = {}
+    for role, node in need.nodes.items():
+        artefact = outcomes[node].artefact
+        if artefact is None:
+            return replace(result, error=outcomes[node].error, status="failed")
+        found[role] = artefact
+    if not found:
+        return result
+    band = found.get("band", found["reference"]).facts["band"]
+    return replace(
+        result,
+        model=_model(need.nodes["model"].kind, found["model"]) if "model" in found else None,
+        reference=found["reference"].path,
+        band=Band(**band),
+        cost=_cost(found["reference"].facts["cost"], case, need.io),
+        inputs=found["inputs"].path,
+    )
+
+
+def _model(kind: str, artefact: cache.Artefact) -> ModelFile:
+    return ModelFile(kind, artefact.path, artefact.sha256, artefact.lineage)
+
+
+def _cost(sample: Mapping[str, int], case: Case, io: IOSpec) -> Cost:
+    """One inference's cost from one sample's: work grows with the batch, dense weights are read once.
+
+    Weights count in the case's precision, inputs and outputs as they lie in host memory.
+    """
+    item = ITEM_BYTES[case.target.arithmetic]
+    weights = (sample["weights"] + sample["looked_up"] * case.batch) * item
+    tensors = sum(int(np.prod(t.shape)) * np.dtype(t.dtype).itemsize for t in (*io.inputs, *io.outputs))
+    return Cost(
+        flops=sample["flops"] * case.batch,
+        bytes=weights + tensors,
+        parameters=sample["parameters"],
+        detail={"weight_bytes": weights, "tensor_bytes": tensors},
+    )

@@ -1,0 +1,353 @@
+"""A suite: what to measure, how thoroughly, and what to compare it with. Read from YAML or made from flags.
+
+`python -m bench.suite > bench/suites/suite.schema.json` writes the JSON schema for editors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from bench.errors import BakeoffError, SuiteError, UsageError, did_you_mean
+from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named
+from bench.yaml_lines import MAX_BYTES, line_of, load
+
+FOLDER = Path(__file__).parent / "suites"
+# Key of `suite_from_flags` → what is typed; the keys of entries are here for the places of mistakes.
+FLAGS = {
+    "workloads": "--workload",
+    "backends": "--backend",
+    "precisions": "--precision",
+    "devices": "--device",
+    "batches": "--batch",
+    "sequences": "--sequence",
+    "threads": "--threads",
+    "presets": "--preset",
+    "weights": "--weights",
+    "baseline": "--baseline",
+    "profile": "--profile",
+    "budget": "--budget",
+    "sequence": "--sequence",
+    "preset": "--preset",
+}
+WORDS = {"missing": "is missing", "too_short": "is empty", "bool_parsing": "must be true or false"}
+LISTS = ("precisions", "devices", "batches", "threads")
+NUMBERS = ("batches", "sequences", "threads")
+
+
+def _check(call: Any, *arguments: str) -> Any:
+    """An error of ours as a ValueError, which pydantic gives its place."""
+    try:
+        return call(*arguments)
+    except BakeoffError as error:
+        raise ValueError("; ".join(filter(None, (error.message, error.hint)))) from error
+
+
+class Model(BaseModel):
+    """Unknown keys are mistakes; nothing changes once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorkloadEntry(Model):
+    """A workload, with shapes of its own where those of the suite do not fit."""
+
+    name: str = Field(description="as in `bakeoff list workloads`")
+    weights: str = Field(
+        default="", description="local checkpoint of the same architecture; seeded weights without"
+    )
+    sequence: Wholes | None = Field(default=None, description="tokens per sample; the workload's own without")
+    batch: Wholes | None = Field(default=None, description="samples per inference; the suite's without")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        from workloads.registry import get
+
+        _check(get, name)
+        return name
+
+    @field_validator("sequence")
+    @classmethod
+    def _has_sequences(cls, sequence: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        from workloads.registry import get
+
+        name = info.data.get("name")
+        if sequence and name and get(name).default_sequence is None:
+            raise ValueError(f"{name} has no sequence axis")
+        return sequence
+
+
+class BackendEntry(Model):
+    """A backend, with settings of its own."""
+
+    name: str = Field(description="NAME[:VARIANT][==VERSION], as in `bakeoff list backends`")
+    preset: Words = Field(default=("stock",), description="one or several, each a row")
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the backend's own settings")
+    precisions: Precisions | None = Field(default=None, description="the suite's without")
+
+    @property
+    def spec(self) -> str:
+        """`NAME[:VARIANT][==VERSION]`."""
+        return self.name
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        from backends.registry import parse
+
+        _check(parse, name)
+        return name
+
+    @field_validator("preset")
+    @classmethod
+    def _has_preset(cls, preset: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        from backends.registry import get, parse
+
+        if name := info.data.get("name"):
+            known = get(parse(name)[0]).presets
+            for one in preset:
+                if one not in known:
+                    raise ValueError(f"{name} has no preset {one!r}; {did_you_mean(one, known)}")
+        return preset
+
+
+class Limits(Model):
+    """What a worker may take before it is ended; its row then says so."""
+
+    load: Duration = Field(default=300.0, description="seconds to build, load and run once")
+    warmup: Duration = Field(default=120.0, description="seconds")
+    burst: Duration = Field(default=60.0, description="seconds")
+    memory: Memory | None = Field(
+        default=None, description="8GB, 512MiB or bytes; what the machine has without"
+    )
+
+
+Workloads = Annotated[
+    tuple[Annotated[WorkloadEntry, BeforeValidator(named, json_schema_input_type=str | WorkloadEntry)], ...],
+    Field(min_length=1),
+]
+Backends = Annotated[
+    tuple[Annotated[BackendEntry, BeforeValidator(named, json_schema_input_type=str | BackendEntry)], ...],
+    Field(min_length=1),
+]
+
+
+class Suite(Model):
+    """What is measured: every workload on every backend, over precisions, devices, batches and threads."""
+
+    name: str = Field(default="", description="the file's name without")
+    description: str = ""
+    workloads: Workloads
+    backends: Backends
+    precisions: Precisions = ("fp32",)
+    devices: Devices = ("cpu",)
+    batches: Wholes = (1,)
+    threads: Threads = Field(default=("auto",), description="auto: every core of the budget")
+    baseline: str | None = Field(
+        default=None, description="the backend that others are compared with; the first without"
+    )
+    profile: Literal["quick", "standard", "publish"] = "quick"
+    budget: Duration | None = Field(
+        default=None, description="time for measuring: 10m, 90s, 1h30m or seconds"
+    )
+    anchor: bool = Field(
+        default=True, description="measure the anchor, by which runs of different days are compared"
+    )
+    null: bool = Field(default=True, description="measure the null backend, the harness's own overhead")
+    limits: Limits = Limits()
+    relevant: float = Field(
+        default=2.0, gt=0, le=100, description="the least difference that matters, in percent"
+    )
+
+    @field_validator("baseline")
+    @classmethod
+    def _is_measured(cls, baseline: str | None, info: ValidationInfo) -> str | None:
+        specs = [entry.name for entry in info.data.get("backends", ())]
+        if baseline is not None and specs and baseline not in specs:
+            raise ValueError(f"{baseline!r} is none of the suite's backends; {did_you_mean(baseline, specs)}")
+        return baseline
+
+    @property
+    def baseline_spec(self) -> str:
+        """The baseline's `NAME[:VARIANT][==VERSION]`."""
+        return self.baseline or self.backends[0].spec
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data without what is left at its default; `from_dict` takes it back."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def to_yaml(self) -> str:
+        """A suite file that loads to this suite."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Suite:
+        """Raises SuiteError with every mistake."""
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise SuiteError("\n".join(message for _, message in _mistakes(error))) from None
+
+
+def builtin_names() -> tuple[str, ...]:
+    """The suites that come with bakeoff."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def load_suite(path_or_name: str | Path) -> Suite:
+    """A suite that comes with bakeoff by its name, or a YAML file.
+
+    Relative paths of weights in a file are taken from the file's folder.
+
+    Raises:
+        SuiteError: the file is missing or has mistakes, each as `file:line: …`.
+    """
+    name = str(path_or_name)
+    path = FOLDER / f"{name}.yaml" if name in builtin_names() else Path(path_or_name)
+    shown = path.name if path.parent == FOLDER else name
+    data, lines = load(_text(path, shown), shown)
+    if not isinstance(data, dict):
+        raise SuiteError(f"{shown}:1: not a suite: a suite is keys and values", hint="bakeoff list suites")
+    try:
+        suite = Suite.model_validate({"name": path.stem, **data})
+    except ValidationError as error:
+        found = sorted((line_of(lines, loc), message) for loc, message in _mistakes(error))
+        mistakes = dict.fromkeys(f"{shown}:{line}: {message}" for line, message in found)
+        raise SuiteError("\n".join(mistakes), hint=f"then again: bakeoff run {name}") from None
+    entries = tuple(
+        entry.model_copy(update={"weights": str((path.parent / entry.weights).resolve())})
+        if entry.weights
+        else entry
+        for entry in suite.workloads
+    )
+    return suite.model_copy(update={"workloads": entries})
+
+
+def _text(path: Path, shown: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SuiteError(f"{shown}:{line}: not UTF-8 text") from None
+    except FileNotFoundError:
+        what = f"no suite and no file is named {shown!r}; {did_you_mean(shown, builtin_names())}"
+        raise SuiteError(what, hint="bakeoff list suites") from None
+    except OSError as error:
+        raise SuiteError(f"{shown}: {error.strerror}", hint="bakeoff list suites") from None
+
+
+def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | None]) -> Suite:
+    """`base` with each list that a flag gives in the place of its own.
+
+    Workloads and backends that `base` has by that name keep their settings there. Keys are the plural ones
+    of `FLAGS`, values the flags' words (commas separate as well); None and empty leave `base` as it is.
+
+    Raises:
+        UsageError: names the flag.
+    """
+    data = base.to_dict()
+    given = {key: _words(key, value) for key, value in overrides.items() if value}
+    for key in ("workloads", "backends"):
+        if key in given:
+            known = {entry["name"]: entry for entry in data[key]}
+            data[key] = [known.get(str(word), {"name": word}) for word in given[key]]
+    workloads, backends = data["workloads"], data["backends"]
+    if "precisions" in given:
+        backends = [_without(entry, "precisions") for entry in backends]
+    if "presets" in given:
+        backends = [{**entry, "preset": given["presets"]} for entry in backends]
+    if "batches" in given:
+        workloads = [_without(entry, "batch") for entry in workloads]
+    if "sequences" in given:
+        workloads = [_with_sequence(entry, given["sequences"], len(workloads) == 1) for entry in workloads]
+    if "weights" in given:
+        if len(workloads) != 1:
+            raise UsageError("--weights goes with one workload", hint="name it: --workload NAME")
+        workloads = [{**workloads[0], "weights": str(Path(str(given["weights"][0])).absolute())}]
+    data |= {"workloads": workloads, "backends": backends}
+    data |= {key: given[key] for key in LISTS if key in given}
+    data |= {key: given[key][0] for key in ("baseline", "profile", "budget") if key in given}
+    if "baseline" not in given and data.get("baseline") not in [entry["name"] for entry in backends]:
+        data.pop("baseline", None)
+    try:
+        return Suite.model_validate(data)
+    except ValidationError as error:
+        mistakes = dict.fromkeys(
+            f"{_flag(loc)}: {message.partition(': ')[2] or message}" for loc, message in _mistakes(error)
+        )
+        raise UsageError("\n".join(mistakes), hint="bakeoff run --help") from None
+
+
+def _with_sequence(entry: Mapping[str, Any], sequences: Sequence[str | int], alone: bool) -> dict[str, Any]:
+    """Among several workloads those without a sequence axis stay as they are; one alone is a mistake."""
+    from workloads.registry import get, names
+
+    without = entry["name"] in names() and get(entry["name"]).default_sequence is None
+    return dict(entry) if without and not alone else {**entry, "sequence": sequences}
+
+
+def _flag(loc: Sequence[int | str]) -> str:
+    """The flag that a mistake at `loc` came from."""
+    return next((FLAGS[part] for part in reversed(loc) if isinstance(part, str) and part in FLAGS), "suite")
+
+
+def _without(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != key}
+
+
+def _words(key: str, value: Sequence[str] | str) -> list[str | int]:
+    texts = [value] if isinstance(value, str) else value
+    words = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
+    return [int(word) if key in NUMBERS and re.fullmatch(r"-?[0-9]+", word) else word for word in words]
+
+
+def _mistakes(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """Where and what, each in words."""
+    models: dict[str, type[Model]] = {"workloads": WorkloadEntry, "backends": BackendEntry, "limits": Limits}
+    found = []
+    for one in error.errors():
+        if one["type"] == "too_short" and one["input"]:
+            continue  # its items were mistakes, and are told as such
+        loc = one["loc"]
+        field = ".".join(str(part) for part in loc if isinstance(part, str))
+        if one["type"] == "extra_forbidden":
+            model = models.get(str(loc[0]), Suite) if len(loc) > 1 else Suite
+            text = f"unknown key {loc[-1]!r}; {did_you_mean(str(loc[-1]), model.model_fields)}"
+            field = ".".join(field.split(".")[:-1])
+        elif one["type"] in WORDS:
+            text = WORDS[one["type"]]
+        elif one["type"] == "value_error":
+            text = str(one["ctx"]["error"])
+        else:
+            text = one["msg"].replace("Input should be", "must be")
+            text = text[0].lower() + text[1:] + f", not {one['input']!r:.60}"
+        found.append((loc, f"{field}: {text}" if field else text))
+    return found
+
+
+def json_schema() -> dict[str, Any]:
+    """For editors: completes keys and marks mistakes while a suite is written."""
+    schema = Suite.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bakeoff suite"}
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=2))

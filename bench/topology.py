@@ -1,0 +1,111 @@
+"""Logical CPUs with their core, package and NUMA node, read from /sys. Standard library alone.
+
+Every function takes the root of the file tree, so that tests feed machines that are not at hand.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/")
+CPUS = Path("sys/devices/system/cpu")
+NODES = Path("sys/devices/system/node")
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """An online logical CPU; `core` is the lowest logical CPU of its physical core: no two cores share it."""
+
+    number: int
+    core: int
+    package: int
+    node: int
+
+
+def read_text(path: Path) -> str:
+    """The file's text without surrounding space, empty where it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def read_int(path: Path) -> int | None:
+    """The file's number, None where there is none."""
+    try:
+        return int(read_text(path))
+    except ValueError:
+        return None
+
+
+def cpu_list(text: str) -> tuple[int, ...]:
+    """The kernel's list format: `0-3,8` → (0, 1, 2, 3, 8); what is no list gives ()."""
+    numbers: set[int] = set()
+    for part in filter(None, text.replace("\n", ",").split(",")):
+        first, _, last = part.strip().partition("-")
+        try:
+            numbers.update(range(int(first), int(last or first) + 1))
+        except ValueError:
+            return ()
+    return tuple(sorted(numbers))
+
+
+def topology(root: Path = ROOT) -> tuple[Cpu, ...]:
+    """All online logical CPUs, ascending; empty where there is no /sys (macOS)."""
+    folder = root / CPUS
+    online = cpu_list(read_text(folder / "online")) or tuple(
+        sorted(int(path.name[3:]) for path in folder.glob("cpu[0-9]*") if path.name[3:].isdigit())
+    )
+    nodes = {cpu: node for node, cpus in node_cpus(root).items() for cpu in cpus}
+    return tuple(Cpu(cpu, core_of(root, cpu), package_of(root, cpu), nodes.get(cpu, 0)) for cpu in online)
+
+
+def node_cpus(root: Path = ROOT) -> dict[int, tuple[int, ...]]:
+    """NUMA node → its logical CPUs; nodes of memory alone are left out."""
+    found = {
+        int(path.name[4:]): cpu_list(read_text(path / "cpulist"))
+        for path in (root / NODES).glob("node[0-9]*")
+        if path.name[4:].isdigit()
+    }
+    return {node: cpus for node, cpus in sorted(found.items()) if cpus}
+
+
+def siblings(root: Path, cpu: int) -> tuple[int, ...]:
+    """The logical CPUs that share its physical core, itself included."""
+    folder = root / CPUS / f"cpu{cpu}" / "topology"
+    for name in ("core_cpus_list", "thread_siblings_list"):  # the second until Linux 5.3
+        if found := cpu_list(read_text(folder / name)):
+            return found
+    return (cpu,)
+
+
+def core_of(root: Path, cpu: int) -> int:
+    return siblings(root, cpu)[0]
+
+
+def package_of(root: Path, cpu: int) -> int:
+    number = read_int(root / CPUS / f"cpu{cpu}" / "topology" / "physical_package_id")
+    return number if number is not None and number >= 0 else 0
+
+
+def allowed_cpus() -> tuple[int, ...]:
+    """The affinity of this process, which cpusets (cgroup v1 and v2) bound already; () on macOS."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def caches(root: Path = ROOT, cpu: int = 0) -> list[dict[str, int | str]]:
+    """Of one CPU: level, type, bytes and how many logical CPUs share it, from the nearest on."""
+    found: list[dict[str, int | str]] = []
+    for folder in sorted((root / CPUS / f"cpu{cpu}" / "cache").glob("index[0-9]*")):
+        size = read_text(folder / "size")
+        unit = {"K": 1024, "M": 1024**2}.get(size[-1:], 1)
+        level, digits = read_int(folder / "level"), size.rstrip("KM")
+        if level is not None and digits.isdigit():
+            shared = len(cpu_list(read_text(folder / "shared_cpu_list"))) or 1
+            kind = read_text(folder / "type").lower()
+            found.append({"level": level, "type": kind, "bytes": int(digits) * unit, "shared_by": shared})
+    return found

@@ -1,0 +1,45 @@
+"""Durations and sizes as people write them, to seconds and bytes and back. Standard library alone."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII | re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def seconds(text: str) -> float:
+    """`90s`, `10m`, `1h30m`, or a plain number of seconds. ValueError for anything else, and for nothing."""
+    match = _DURATION.fullmatch(text.strip().replace(" ", ""))
+    if match and any(match.groups()):
+        hours, minutes, rest = (float(group or 0) for group in match.groups())
+        value = hours * 3600 + minutes * 60 + rest
+    else:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+    if not 0 < value < 1e9:
+        raise ValueError(f"{text!r} is no duration; write it like 10m, 90s or 1h30m")
+    return value
+
+
+def size(text: str) -> int:
+    """Bytes of `8GB` (powers of 1000), `8GiB` (powers of 1024) or a plain number. ValueError for others."""
+    match = _SIZE.fullmatch(text.strip())
+    value = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]) if match else 0
+    if value <= 0:
+        raise ValueError(f"{text!r} is no size; write it like 8GB, 512MiB or in bytes")
+    return value
+
+
+def duration(value: float) -> str:
+    """Seconds as a person reads them: `45 s`, `6 min`, `1 h 30 min`."""
+    if value < 90:
+        return f"{value:.0f} s"
+    minutes = round(value / 60)
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -1,0 +1,213 @@
+"""Is an output right? Its error against an fp64 reference, and the band that a precision may show.
+
+Standard library and NumPy alone: this runs in workers.
+
+The error of one output of one sample is ‖y − r‖₂ / norm, where r is the reference and norm is
+‖r − r̄‖₂ with r̄ the mean of r over all reference samples: the part of the output that answers the input.
+A model that ignores its input therefore has an error of at least 1, however large its constant part is.
+The figure of a case is the worst over samples and outputs.
+
+Bands (`fp32_band`, `reduced_band`), computed while preparing from two runs of the workload's own module:
+- fp32: from 0 to FP32_FACTOR times torch fp32's own error on the reference samples, where an error
+  under LEAST_ERROR counts as that. The factor leaves room for other summation orders and for Winograd
+  convolutions, which lose about a decimal digit.
+- bf16, fp16: from the end of the fp32 band, where the precision must begin to show, to REDUCED_FACTOR times
+  the error of a torch run with weights and activations in that type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.base import Array
+from bench.errors import ModelFileError
+from workloads.base import Band
+
+FP32_FACTOR = 16.0
+REDUCED_FACTOR = 3.0
+LEAST_ERROR = 4 * float(np.finfo(np.float32).eps)
+LEAST_SAMPLES = 8
+DEGENERATE = 1e-3  # a reference that varies less than this part of itself is measured against itself
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a comparison found, worst over samples and outputs.
+
+    Attributes:
+        error: relative, as the module says; inf for outputs that cannot be compared.
+        max_abs: largest absolute difference of one element, in the output's own unit.
+        cosine: least cosine between output and reference.
+        note: a sentence where the outputs cannot be compared (missing, non-finite, wrong shape or dtype).
+    """
+
+    error: float
+    max_abs: float
+    cosine: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Inputs and fp64 outputs of n samples.
+
+    Attributes:
+        inputs: name → [n, …], dtypes of the workload's IOSpec.
+        outputs: name → [n, …] float64.
+        norms: name → [n] float64, what an error is relative to.
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Floats]
+    norms: Mapping[str, Floats]
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.outputs.values())))
+
+    def batches(self, batch: int) -> Iterator[tuple[dict[str, Array], Indices]]:
+        """All samples, `batch` at a time, as (inputs, which samples they are); the last batch is filled
+        up with the first samples again."""
+        for start in range(0, self.count, batch):
+            indices = np.arange(start, start + batch) % self.count
+            yield {name: np.ascontiguousarray(array[indices]) for name, array in self.inputs.items()}, indices
+
+
+def norms(outputs: Floats) -> Floats:
+    """What the errors of n samples are relative to: ‖r − r̄‖₂, [n, …] → [n].
+
+    Where that is under DEGENERATE of ‖r‖₂ (one sample, or an output that does not depend on the input)
+    it is ‖r‖₂, and for an output of zeros the norm of a vector of ones.
+    """
+    flat = outputs.reshape(len(outputs), -1)
+    varying = np.linalg.norm(flat - flat.mean(axis=0), axis=1)
+    whole = np.linalg.norm(flat, axis=1)
+    whole = np.where(whole > 0, whole, math.sqrt(flat.shape[1]))
+    return np.where(varying > DEGENERATE * whole, varying, whole)
+
+
+def save_reference(path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Floats]) -> None:
+    """Writes the npz that `load_reference` reads: keys `in:NAME`, `out:NAME` and `norm:NAME`."""
+    arrays: dict[str, Array] = {f"in:{name}": array for name, array in inputs.items()}
+    for name, array in outputs.items():
+        arrays[f"out:{name}"] = array
+        arrays[f"norm:{name}"] = norms(array)
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for its own flags
+
+
+def load_reference(path: Path) -> Reference:
+    """Raises ModelFileError where the file is missing or is no reference."""
+    parts: dict[str, dict[str, Array]] = {"in": {}, "out": {}, "norm": {}}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for key in archive.files:
+                kind, name = key.split(":", 1)
+                parts[kind][name] = archive[key]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ModelFileError(f"{path}: not a reference file ({error})", hint="bakeoff run") from error
+    if not parts["out"] or parts["out"].keys() != parts["norm"].keys():
+        raise ModelFileError(f"{path}: not a reference file (no outputs, or none of their norms)")
+    return Reference(parts["in"], parts["out"], parts["norm"])
+
+
+def compare(reference: Reference, outputs: Mapping[str, Array], samples: Indices) -> Verification:
+    """One batch of outputs, name → [batch, …], against the reference samples that made it."""
+    found = [
+        _compare_one(name, outputs.get(name), expected[samples], reference.norms[name][samples])
+        for name, expected in reference.outputs.items()
+    ]
+    return worst(found)
+
+
+def worst(found: Iterable[Verification]) -> Verification:
+    """The worst of several comparisons, figure by figure; the first note is kept."""
+    everything = list(found)
+    if not everything:
+        return _incomparable("no output was compared")
+    return Verification(
+        error=max(one.error for one in everything),
+        max_abs=max(one.max_abs for one in everything),
+        cosine=min(one.cosine for one in everything),
+        note=next((one.note for one in everything if one.note), ""),
+    )
+
+
+def judge(verification: Verification, band: Band) -> str:
+    """'' inside the band, else a sentence with the numbers."""
+    error = verification.error
+    if verification.note:
+        return verification.note
+    if not error <= band.high:
+        return (
+            f"error {error:.2g} against the fp64 reference is over the band's {band.high:.2g} "
+            f"({error / band.high:.3g} times)"
+        )
+    if error < band.low:
+        return (
+            f"error {error:.2g} against the fp64 reference is under the band's {band.low:.2g}: "
+            "a row with fp32's error did not run the reduced precision that was asked for"
+        )
+    return ""
+
+
+def fp32_band(torch_error: float) -> Band:
+    """The band of fp32, from the error of a torch fp32 run."""
+    rule = (
+        f"at most {FP32_FACTOR:g} times the error of torch fp32 itself ({torch_error:.2g}; "
+        f"at least {LEAST_ERROR:.2g} is taken)"
+    )
+    return Band(0.0, FP32_FACTOR * max(torch_error, LEAST_ERROR), rule)
+
+
+def reduced_band(precision: str, torch_error: float, fp32: Band) -> Band:
+    """The band of bf16 or fp16, from the error of a torch run in that type and the band of fp32.
+
+    Raises ValueError where the type's error cannot be told from fp32's.
+    """
+    high = REDUCED_FACTOR * torch_error
+    if not fp32.high < high < math.inf:
+        raise ValueError(
+            f"torch's own {precision} run has an error of {torch_error:.2g}: "
+            f"no band above fp32's {fp32.high:.2g}"
+        )
+    rule = (
+        f"from the end of fp32's band to {REDUCED_FACTOR:g} times the error of torch with weights and "
+        f"activations in {precision} ({torch_error:.2g})"
+    )
+    return Band(fp32.high, high, rule)
+
+
+def _compare_one(name: str, output: Array | None, expected: Floats, norm: Floats) -> Verification:
+    if output is None:
+        return _incomparable(f"output {name!r} is missing")
+    if output.shape != expected.shape:
+        return _incomparable(f"output {name!r} has shape {output.shape}, not {expected.shape}")
+    if not np.issubdtype(output.dtype, np.floating):
+        return _incomparable(f"output {name!r} has dtype {output.dtype}, not a floating-point one")
+    if not np.isfinite(output).all():
+        bad = int(np.count_nonzero(~np.isfinite(output)))
+        return _incomparable(f"output {name!r} has {bad} of {output.size} values that are not finite")
+    y = output.reshape(len(output), -1).astype(np.float64)
+    r = expected.reshape(len(expected), -1)
+    difference = y - r
+    lengths = np.linalg.norm(y, axis=1) * np.linalg.norm(r, axis=1)
+    cosines = np.divide((y * r).sum(axis=1), lengths, out=np.zeros(len(y)), where=lengths > 0)
+    return Verification(
+        error=float((np.linalg.norm(difference, axis=1) / norm).max()),
+        max_abs=float(np.abs(difference).max()),
+        cosine=float(cosines.min()),
+    )
+
+
+def _incomparable(note: str) -> Verification:
+    return Verification(math.inf, math.inf, -1.0, note)

@@ -1,0 +1,184 @@
+"""The columns of the table of cases: one entry each, with unit and meaning."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from bench.results import Results, Row
+
+
+def reproduce(row: Row) -> str:
+    """The command that measures the case again. Holds no path: weights are `--weights PATH`."""
+    case, target = row.case, row.case.target
+    flags: list[tuple[str, object]] = [
+        ("--workload", case.workload),
+        ("--backend", case.backend_spec),
+        ("--precision", target.precision),
+        ("--device", target.device),
+        ("--batch", case.batch),
+        ("--threads", target.threads),
+    ]
+    if case.sequence is not None:
+        flags.append(("--sequence", case.sequence))
+    if target.preset != "stock":
+        flags.append(("--preset", target.preset))
+    if case.weights:
+        flags.append(("--weights", "PATH"))
+    return " ".join(["bakeoff", "run", *(f"{flag} {shlex.quote(str(value))}" for flag, value in flags)])
+
+
+class Column(NamedTuple):
+    """A column of `frame`: its name, pandas dtype, meaning, and how it is read."""
+
+    name: str
+    dtype: str
+    text: str
+    get: Callable[[Results, Row], Any]
+
+
+def _target(name: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: getattr(row.case.target, name)
+
+
+def _case(name: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: getattr(row.case, name)
+
+
+def _row(name: str, scale: float = 1.0) -> Callable[[Results, Row], Any]:
+    return lambda results, row: _scaled(getattr(row, name), scale)
+
+
+def _estimate(name: str, end: str, scale: float = 1.0) -> Callable[[Results, Row], Any]:
+    return lambda results, row: _scaled(getattr(getattr(row, name), end), scale)
+
+
+def _quantile(name: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: _scaled(row.quantiles.get(name), 1e3)
+
+
+def _cost(name: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: row.record.cost.get(name)
+
+
+def _scaled(value: Any, scale: float) -> Any:
+    return value * scale if scale != 1.0 and value is not None else value
+
+
+def gflops_per_second(row: Row) -> float | None:
+    """The model's operations over the time of one inference; None where either is unknown."""
+    flops, seconds = row.record.cost.get("flops"), row.latency.value
+    return flops / seconds / 1e9 if flops and seconds else None
+
+
+SPEC: tuple[Column, ...] = (
+    Column("run", "str", "id of the run", lambda results, row: results.run.id),
+    Column("workload", "str", "what is computed", _case("workload")),
+    Column("batch", "Int64", "samples per inference", _case("batch")),
+    Column("sequence", "Int64", "tokens per sample; empty where there is no such axis", _case("sequence")),
+    Column("scenario", "str", "how requests arrive", _case("scenario")),
+    Column("backend", "str", "the inference runtime", _case("backend")),
+    Column("variant", "str", "the runtime's variant; empty for the first one", _target("variant")),
+    Column("version", "str", "version of the runtime that ran", _row("runtime_version")),
+    Column("device", "str", "device asked for", _target("device")),
+    Column("precision", "str", "precision asked for", _target("precision")),
+    Column("threads", "Int64", "threads asked for", _target("threads")),
+    Column("preset", "str", "settings asked for: stock or expert", _target("preset")),
+    Column("status", "str", "how the case ended", _row("status")),
+    Column("reason", "str", "why it did not end ok", _row("reason")),
+    Column("ranked", "boolean", "whether the case may win its group", _row("ranked")),
+    Column("unranked_because", "str", "why it may not win", _row("unranked_because")),
+    Column("baseline", "boolean", "whether its group is compared with it", _row("baseline")),
+    Column(
+        "latency_ms",
+        "float64",
+        "one inference, host arrays in to host arrays out, in ms: median of block medians",
+        _estimate("latency", "value", 1e3),
+    ),
+    Column("latency_low_ms", "float64", "lower end of its 95 % interval", _estimate("latency", "low", 1e3)),
+    Column("latency_high_ms", "float64", "upper end of its 95 % interval", _estimate("latency", "high", 1e3)),
+    Column(
+        "device_latency_ms",
+        "float64",
+        "the same inferences from staged inputs to outputs complete where the runtime leaves them, in ms",
+        _estimate("device_latency", "value", 1e3),
+    ),
+    Column(
+        "device_latency_low_ms",
+        "float64",
+        "lower end of its 95 % interval",
+        _estimate("device_latency", "low", 1e3),
+    ),
+    Column(
+        "device_latency_high_ms",
+        "float64",
+        "upper end of its 95 % interval",
+        _estimate("device_latency", "high", 1e3),
+    ),
+    Column("p50_ms", "float64", "median of the pooled steady host samples, in ms", _quantile("p50")),
+    Column("p90_ms", "float64", "90th percentile; empty where the sample is too small", _quantile("p90")),
+    Column("p95_ms", "float64", "95th percentile; empty where the sample is too small", _quantile("p95")),
+    Column("p99_ms", "float64", "99th percentile; empty where the sample is too small", _quantile("p99")),
+    Column(
+        "p99_9_ms", "float64", "99.9th percentile; empty where the sample is too small", _quantile("p99.9")
+    ),
+    Column("rate", "float64", "units of work per second at concurrency 1", _row("rate")),
+    Column("unit", "str", "the unit of work: image, sequence, token", _row("unit")),
+    Column(
+        "ratio",
+        "float64",
+        "latency over the baseline's, paired by rounds; under 1 is faster",
+        _estimate("ratio", "value"),
+    ),
+    Column("ratio_low", "float64", "lower end of its 95 % interval", _estimate("ratio", "low")),
+    Column("ratio_high", "float64", "upper end of its 95 % interval", _estimate("ratio", "high")),
+    Column("first_ms", "float64", "first inference after loading, in ms", _row("first", 1e3)),
+    Column("load_ms", "float64", "loading the model file, in ms", _row("load", 1e3)),
+    Column("build_ms", "float64", "one-time building, in ms", _row("build", 1e3)),
+    Column("import_ms", "float64", "importing the runtime, in ms", _row("runtime_import", 1e3)),
+    Column(
+        "ready_ms", "float64", "process start to ready for the first inference, in ms", _row("ready", 1e3)
+    ),
+    Column(
+        "peak_mb", "float64", "highest resident memory of the worker, in 10⁶ bytes", _row("peak_bytes", 1e-6)
+    ),
+    Column(
+        "model_mb",
+        "float64",
+        "that less the idle runtime's: what the model added, in 10⁶ bytes",
+        _row("model_bytes", 1e-6),
+    ),
+    Column("cpu_share", "float64", "CPU time over wall time of the bursts, in cores", _row("cpu_share")),
+    Column("error", "float64", "worst relative error against the fp64 reference", _row("error")),
+    Column("band_low", "float64", "least error that the precision must show", _row("band_low")),
+    Column("band_high", "float64", "largest error that the precision may show", _row("band_high")),
+    Column("precision_ran", "str", "precision that really ran", _row("precision_ran")),
+    Column(
+        "precision_evidence",
+        "str",
+        "what that rests on: executed, reported, inferred or none",
+        _row("precision_evidence"),
+    ),
+    Column("emulated", "boolean", "whether the hardware only emulates that precision", _row("emulated")),
+    Column("mismatch", "str", "what ran differently from what was asked for", _row("mismatch")),
+    Column("device_ran", "str", "device that really ran", _row("device_ran")),
+    Column("provider", "str", "part of the runtime that ran it", _row("provider")),
+    Column("threads_ran", "str", "threads that really ran", _row("threads_ran")),
+    Column("generations", "Int64", "fresh processes measured", _row("generations")),
+    Column("samples", "Int64", "steady host samples", _row("samples")),
+    Column("inner", "Int64", "inferences per sample; over 1 only under 20 µs", _row("inner")),
+    Column("disturbed", "float64", "share of bursts that others disturbed", _row("disturbed")),
+    Column("warmup_capped", "boolean", "whether warm-up ended at its time limit", _row("warmup_capped")),
+    Column("flops", "float64", "floating-point operations of one inference", _cost("flops")),
+    Column(
+        "gflops_per_s",
+        "float64",
+        "operations over latency, in 10⁹ per second",
+        lambda results, row: gflops_per_second(row),
+    ),
+    Column("bytes", "float64", "least bytes that one inference must move", _cost("bytes")),
+    Column("case_id", "str", "hash of the facts that make the case", _case("id")),
+    Column("reproduce", "str", "the command that measures it again", lambda results, row: reproduce(row)),
+)
+COLUMNS: Mapping[str, str] = {column.name: column.text for column in SPEC}

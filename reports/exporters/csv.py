@@ -1,0 +1,14 @@
+"""CSV: UTF-8, a header, an empty field where nothing is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.results import Results
+from reports.exporters import table
+from reports.files import write_whole
+
+
+def write(results: Results, path: Path, *, samples: bool = False) -> Path:
+    frame, _ = table(results, samples)
+    return write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())

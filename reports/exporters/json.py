@@ -1,0 +1,31 @@
+"""JSON: the run's facts, the meaning of the columns, and the rows; null where nothing is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench.results import Results
+from reports.exporters import table
+from reports.files import write_whole
+from reports.tables import records
+
+VERSION = 1  # of this layout
+
+
+def write(results: Results, path: Path, *, samples: bool = False) -> Path:
+    return write_whole(path, (text(results, samples=samples) + "\n").encode())
+
+
+def text(results: Results, *, samples: bool = False) -> str:
+    """The document on one line."""
+    frame, columns = table(results, samples)
+    run = results.run
+    facts = {key: getattr(run, key) for key in ("id", "name", "state", "started", "finished")}
+    document = {
+        "bakeoff": VERSION,
+        "run": {**facts, "versions": run.versions, "relevant": run.relevant},
+        "columns": columns,
+        "rows": records(frame),
+    }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,41 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from bench.errors import BakeoffError
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+    """Writes a file beside its place and moves it there; makes the folder. Returns the path.
+
+    Raises BakeoffError with the next step where the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(name, 0o666 & ~_umask())  # mkstemp's own mode is for the owner alone
+            os.replace(name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some disk space and repeat the command" if full else "name another place: -o PATH"
+        raise BakeoffError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+    return path
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,134 @@
+"""What a run took, on which machine, and with which harness: the words below the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.results import Results, Row
+from reports.numbers import count, duration, interval, percent, span, time_unit
+
+_LABELS = {
+    "cpu": "CPU",
+    "cpu_id": "CPU identity",
+    "smt": "SMT",
+    "memory_bytes": "memory",
+    "memory_limit_bytes": "memory limit",
+    "cpu_quota": "CPU quota",
+    "allowed_cpus": "CPUs allowed",
+    "flags": "instruction sets",
+    "nodes": "NUMA nodes",
+    "libc": "C library",
+    "python": "Python",
+}
+_PRIVATE = ("host", "hostname", "host_name", "node", "user", "username", "user_name", "login")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run took, in words."""
+
+    taken: str
+    disturbed: str
+    capped: str
+
+
+def counts(results: Results) -> Counts:
+    """Processes, rounds, disturbed bursts and capped warm-ups of the cases that were measured."""
+    rows = [row for row in results.rows if row.latency.value is not None]
+    blocks = [b for row in rows for b in results.blocks.get(row.case.id, ()) if b.bursts]
+    bursts = [burst for block in blocks for burst in block.bursts]
+    if not bursts:
+        return Counts("nothing was measured", "No burst was measured.", "No case was warmed up.")
+    disturbed, capped = sum(b.disturbed for b in bursts), sum(row.warmup_capped for row in rows)
+    return Counts(
+        f"{count(len(blocks), 'fresh process', 'fresh processes')}, "
+        f"{span(row.generations for row in rows)} per case, "
+        f"{span(len(block.bursts) for block in blocks)} rounds in each",
+        f"Others took time from {disturbed:,} of {count(len(bursts), 'burst')} "
+        f"({percent(disturbed / len(bursts))}): stolen time, waiting for a core, throttling. "
+        "The figures use all of them.",
+        f"{capped} of {count(len(rows), 'case')} reached the limit, and may hold some settling."
+        if capped
+        else "No case reached the limit.",
+    )
+
+
+def harness(results: Results) -> list[tuple[str, str, str]]:
+    """Name, figure and meaning of the harness's own rows."""
+    found = []
+    if results.overhead is not None:
+        fastest = min((r.latency.value for r in results.rows if r.latency.value), default=None)
+        own = results.overhead.latency.value
+        share = f", {percent(own / fastest)} of the fastest row" if own and fastest else ""
+        text = f"a backend that does nothing: what bakeoff itself adds to each inference{share}"
+        found.append(("Null backend", _own(results.overhead), text))
+    if results.anchor is not None:
+        text = "a fixed NumPy matrix product and stream copy: by it, runs of different days are compared"
+        found.append(("Anchor", _own(results.anchor), text))
+    return found
+
+
+def _own(row: Row) -> str:
+    return interval(row.latency, time_unit([row.latency.value]))
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """`AMD EPYC 7B13 · 2 cores · 25.3 GB · Linux 6.1 · virtual machine`."""
+    cores, memory = machine.get("cores"), machine.get("memory_bytes")
+    parts = [
+        str(machine.get("cpu") or ""),
+        count(int(cores), "core") if cores else "",
+        _gigabytes(memory) if memory else "",
+        " ".join(str(machine[key]) for key in ("system", "kernel") if machine.get(key)),
+        "virtual machine" if machine.get("virtualised") else "",
+    ]
+    return " · ".join(part for part in parts if part) or "machine unknown"
+
+
+def machine_table(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Label and value of each fact that is known; names of hosts and users are left out."""
+    shown = [(key, _fact(key, value)) for key, value in machine.items() if key.lower() not in _PRIVATE]
+    return [
+        (_LABELS.get(key, key.removesuffix("_bytes").replace("_", " ")), text) for key, text in shown if text
+    ]
+
+
+def _fact(key: str, value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key.endswith("bytes") and isinstance(value, int | float):
+        return _gigabytes(value)
+    if key == "caches" and isinstance(value, list):
+        return ", ".join(_cache(cache) for cache in value)
+    if isinstance(value, Mapping):
+        pairs = [
+            (str(k).replace("_", " ").removesuffix(" bytes"), _fact(str(k), v)) for k, v in value.items()
+        ]
+        return ", ".join(f"{k} {text}" for k, text in pairs if text)
+    if isinstance(value, list | tuple):
+        return ", ".join(_fact("", item) for item in value)
+    return str(value)
+
+
+def _cache(cache: Any) -> str:
+    if not isinstance(cache, Mapping) or "level" not in cache:
+        return str(cache)
+    kind = {"Data": "d", "Instruction": "i"}.get(str(cache.get("type")), "")
+    return f"L{cache['level']}{kind} {_gigabytes(cache.get('bytes', 0))}"
+
+
+def _gigabytes(size: float) -> str:
+    """Binary units, as memory and caches are sold: `32 KiB`, `23.5 GiB`."""
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:g} B"
+
+
+def phases(seconds: Mapping[str, float]) -> str:
+    """`prepare 61.0 s, measure 2 min 44 s`."""
+    return ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items())

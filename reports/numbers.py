@@ -1,0 +1,136 @@
+"""Numbers as people read them: three significant digits, a unit, and – where it cannot be told.
+
+One unit serves a whole column (`time_unit`), so that the eye can compare down it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bench.stats import Estimate
+
+UNTOLD = "–"
+WIDE = 0.25  # a half width over this is shown as its two ends: the interval is no longer symmetric
+
+
+class Unit(NamedTuple):
+    """A name and how many of it make one of the base unit (seconds, bytes)."""
+
+    name: str
+    per_base: float
+
+
+NANOSECONDS = Unit("ns", 1e9)
+MICROSECONDS = Unit("µs", 1e6)
+MILLISECONDS = Unit("ms", 1e3)
+SECONDS = Unit("s", 1.0)
+MEGABYTES = Unit("MB", 1e-6)
+
+
+def told(value: float | None) -> bool:
+    """Whether there is a finite number to show."""
+    return value is not None and math.isfinite(value)
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """`0.0123`, `12.3`, `1,230`, `1.23e-07`; powers only where zeros would hide the number."""
+    if value is None or not math.isfinite(value):
+        return UNTOLD
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size < 1e-4 or size >= 1e9:
+        return f"{value:.{digits - 1}e}"
+    rounded = float(f"{value:.{digits - 1}e}")
+    places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{places}f}"
+
+
+def time_unit(seconds: Iterable[float | None]) -> Unit:
+    """The unit in which the middle one of the values has one to three digits before the point."""
+    values = sorted(value for value in seconds if value is not None and 0 < value < math.inf)
+    if not values:
+        return MILLISECONDS
+    middle = values[len(values) // 2]
+    for unit in (SECONDS, MILLISECONDS, MICROSECONDS):
+        # 0.999 999 s is shown as 1.00 s: the rounded number decides.
+        if float(f"{middle * unit.per_base:.2e}") >= 1:
+            return unit
+    return NANOSECONDS
+
+
+def quantity(value: float | None, unit: Unit) -> str:
+    """`12.3 ms`."""
+    if value is None or not math.isfinite(value):
+        return UNTOLD
+    return f"{significant(value * unit.per_base)} {unit.name}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the unit that suits it; minutes from 120 s."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNTOLD
+    if seconds >= 120:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return quantity(seconds, time_unit([seconds])) if seconds else "0 s"
+
+
+def megabytes(size: float | None) -> str:
+    """`310 MB`; a megabyte is 10⁶ bytes."""
+    return quantity(size, MEGABYTES)
+
+
+def percent(fraction: float | None) -> str:
+    """`1.2 %`, `0.4 %`, `12 %`: two significant digits."""
+    if fraction is None or not math.isfinite(fraction):
+        return UNTOLD
+    return f"{significant(fraction * 100, 2)} %"
+
+
+def difference(fraction: float) -> str:
+    """A setting as it was set: `2 %`, `0.5 %`."""
+    return f"{fraction * 100:g} %"
+
+
+def factor(ratio: float | None) -> str:
+    """`0.563×`."""
+    return f"{significant(ratio)}×" if told(ratio) else UNTOLD
+
+
+def spread(estimate: Estimate, unit: Unit | None = None) -> str:
+    """The interval alone: `±1.2 %`, `[9.8, 14.1]` where it is wide, or `–`. Ends are in `unit`."""
+    low, high, half = estimate.low, estimate.high, estimate.half_width
+    if low is None or high is None or half is None or not (told(low) and told(high)):
+        return UNTOLD
+    if half <= WIDE:
+        return f"±{percent(half)}"
+    scale = unit.per_base if unit else 1.0
+    return f"[{significant(low * scale)}, {significant(high * scale)}]"
+
+
+def interval(estimate: Estimate, unit: Unit) -> str:
+    """`12.3 ms ±1.2 %`, `12.3 ms [9.8, 14.1]`, or `12.3 ms` where there is no interval."""
+    shown, around = quantity(estimate.value, unit), spread(estimate, unit)
+    return shown if UNTOLD in (shown, around) else f"{shown} {around}"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 round`, `12 rounds`, `1,203 samples`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def span(values: Iterable[float | None], digits: int = 3) -> str:
+    """`3`, `10 to 40`, or `–`: the least and the most of the values."""
+    present = sorted(value for value in values if value is not None and math.isfinite(value))
+    if not present:
+        return UNTOLD
+    low, high = significant_count(present[0], digits), significant_count(present[-1], digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def significant_count(value: float, digits: int = 3) -> str:
+    """A whole number in full, any other with significant digits."""
+    return f"{value:,.0f}" if value == int(value) else significant(value, digits)

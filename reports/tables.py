@@ -1,0 +1,65 @@
+"""A run as tables: a row per case, or a row per sample. pandas only when a frame is made."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.results import Group, Results, Row
+from reports.columns import COLUMNS, SPEC, reproduce
+from reports.numbers import told
+from reports.samples import SAMPLE_COLUMNS, samples_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "SAMPLE_COLUMNS", "frame", "in_order", "records", "reproduce", "samples_frame"]
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """One row per case in the order of the results; the columns are `COLUMNS`, units in their names."""
+    import pandas as pd
+
+    rows = results.rows
+    data = {
+        column.name: pd.Series([column.get(results, row) for row in rows], dtype=column.dtype)
+        for column in SPEC
+    }
+    return pd.DataFrame(data)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame as dicts of plain JSON-able values, None for what is missing."""
+    return [
+        {str(name): _json(value) for name, value in row.items()} for row in table.to_dict(orient="records")
+    ]
+
+
+def in_order(group: Group) -> list[Row]:
+    """Rows as they are shown: the ranked by their ratio to the baseline, as the winner is found; then what
+    was measured but may not win; then those without a figure."""
+
+    def key(row: Row) -> tuple[bool, bool, float, float]:
+        latency = row.latency.value if told(row.latency.value) else None
+        ratio = 1.0 if row.baseline else row.ratio.value
+        return (
+            latency is None,
+            not row.ranked,
+            math.inf if ratio is None else ratio,
+            math.inf if latency is None else latency,
+        )
+
+    return sorted(group.rows, key=key)
+
+
+def _json(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    try:
+        return value if math.isfinite(value) else None
+    except TypeError:  # pandas.NA and NaT
+        return None

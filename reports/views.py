@@ -1,0 +1,285 @@
+"""What the HTML page shows, as plain data: every number already in words, nothing yet escaped."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+
+from bench.answers import name
+from bench.results import Group, Results, Row
+from bench.stats import QUANTILES, quantile_name, samples_needed
+from bench.store import RunRecord
+from reports.columns import gflops_per_second, reproduce
+from reports.numbers import (
+    UNTOLD,
+    Unit,
+    count,
+    duration,
+    factor,
+    interval,
+    megabytes,
+    percent,
+    quantity,
+    significant,
+    spread,
+    time_unit,
+    told,
+)
+from reports.tables import in_order
+
+LOG_LINES = 40
+REASON = 140
+_KINDS = {"ok": "ok", "not ranked": "refused", "unsupported": "refused", "missing": "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure and, smaller below it, what it rests on."""
+
+    main: str
+    sub: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The latency and its interval on a scale from 0 to 100, for a page without script."""
+
+    value: float
+    low: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the table of a group. `cells` is empty where nothing was measured."""
+
+    label: str
+    details: str
+    marks: tuple[str, ...]
+    cells: dict[str, Cell]
+    bar: Bar | None
+    status: str
+    why: str
+    ranked: bool
+    more: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """How loud the status is shown."""
+        return _KINDS.get(self.status, "failed")
+
+    @property
+    def short(self) -> str:
+        """Why, short enough for a cell; in full below, under failures."""
+        return self.why if len(self.why) <= REASON else self.why[: REASON - 1].rstrip() + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer's sentence, cut around the winner's name."""
+
+    title: str
+    before: str
+    winner: str
+    after: str
+
+
+def answer(group: Group) -> Answer:
+    """The sentence without the title that stands above it."""
+    text = group.answer.removeprefix(f"{group.title}: ")
+    if group.winner is not None:
+        label = name(group.winner, group.rows)
+        before, found, after = text.partition(label)
+        if found:
+            return Answer(group.title, before, label, after)
+    return Answer(group.title, text[:1].upper() + text[1:], "", "")
+
+
+def lines(group: Group) -> list[Line]:
+    """The rows of a group, fastest first."""
+    rows = in_order(group)
+    unit = time_unit(row.latency.value for row in rows)
+    ends = [end for row in rows for end in (row.latency.value, row.latency.high) if _finite(end)]
+    longest = max((end for end in ends if end is not None), default=1.0)
+    return [_line(row, group, unit, longest) for row in rows]
+
+
+def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
+    target = row.case.target
+    threads = count(target.threads, "thread")
+    details = [target.precision, target.device, threads]
+    details += [target.preset] if target.preset != "stock" else []
+    details += [f"{key}={value}" for key, value in target.options.items()]
+    marks = [
+        word
+        for word, holds in (
+            ("fastest", row is group.winner),
+            ("tied", row in group.tied),
+            ("baseline", row.baseline),
+        )
+        if holds
+    ]
+    measured = told(row.latency.value)
+    return Line(
+        label=row.case.backend_spec,
+        details=" · ".join(details),
+        marks=tuple(marks),
+        cells=_cells(row, unit) if measured else {},
+        bar=_bar(row, longest) if measured else None,
+        status=_status(row),
+        why=_why(row),
+        ranked=row.ranked,
+        more=_more(row, unit) if measured else (),
+    )
+
+
+def _status(row: Row) -> str:
+    return "not ranked" if row.status == "ok" and not row.ranked else row.status
+
+
+def _why(row: Row) -> str:
+    """Why a row is not ranked, in full where it has a reason of its own."""
+    if row.status != "ok":
+        return row.reason or "no reason was recorded"
+    return row.unranked_because
+
+
+def _cells(row: Row, unit: Unit) -> dict[str, Cell]:
+    baseline = Cell("1×", "baseline") if row.baseline else Cell(factor(row.ratio.value), spread(row.ratio))
+    ran = row.precision_ran or UNTOLD
+    return {
+        "latency": Cell(quantity(row.latency.value, unit), spread(row.latency, unit)),
+        "ratio": baseline,
+        "rate": Cell(significant(row.rate), f"{row.unit}s/s"),
+        "memory": Cell(megabytes(row.model_bytes), f"peak {megabytes(row.peak_bytes)}"),
+        "load": Cell(duration(row.load), f"first {duration(row.first)}"),
+        "error": Cell(error(row.error), band(row)),
+        "ran": Cell(ran + (" emulated" if row.emulated else ""), row.precision_evidence or UNTOLD),
+        "threads": Cell(row.threads_ran or UNTOLD, _asked(row)),
+    }
+
+
+def _asked(row: Row) -> str:
+    asked = str(row.case.target.threads)
+    return f"asked {asked}" if row.threads_ran and row.threads_ran != asked else ""
+
+
+MORE = (
+    *(quantile_name(q) for q in QUANTILES),
+    "device boundary",
+    "import",
+    "build",
+    "start to ready",
+    "cores busy",
+    "10⁹ op/s",
+    "provider",
+    "generations",
+    "samples",
+    "disturbed",
+    "version",
+)
+
+
+def _more(row: Row, unit: Unit) -> tuple[str, ...]:
+    """The further figures of a row, in the order of `MORE`."""
+    tails = [quantity(row.quantiles.get(quantile_name(q)), unit) for q in QUANTILES]
+    return (
+        *tails,
+        interval(row.device_latency, unit),
+        duration(row.runtime_import),
+        duration(row.build) if row.build else UNTOLD,
+        duration(row.ready),
+        significant(row.cpu_share, 2),
+        significant(gflops_per_second(row)),
+        row.provider or UNTOLD,
+        str(row.generations),
+        f"{row.samples:,}" + (f" of {row.inner:,}" if row.inner > 1 else ""),
+        percent(row.disturbed),
+        row.runtime_version or UNTOLD,
+    )
+
+
+def tail_needs() -> str:
+    """`p95 72, p99 368, p99.9 3,688`: samples that a percentile takes."""
+    wanted = [q for q in QUANTILES if q >= 0.95]
+    return ", ".join(f"{quantile_name(q)} {samples_needed(q):,}" for q in wanted)
+
+
+def error(value: float | None) -> str:
+    """A relative error, `∞` where outputs could not be compared at all."""
+    if value is None:
+        return UNTOLD
+    return f"{value:.1e}" if math.isfinite(value) else "∞"
+
+
+def band(row: Row) -> str:
+    """`≤ 7.6e-06`, or both sides where the precision must show."""
+    if row.band_high is None:
+        return ""
+    return f"{row.band_low:.1e} to {row.band_high:.1e}" if row.band_low else f"≤ {row.band_high:.1e}"
+
+
+def _bar(row: Row, longest: float) -> Bar:
+    value = row.latency.value or 0.0
+    low, high = row.latency.low, row.latency.high
+    ends = (low if _finite(low) else value, high if _finite(high) else value)
+    start, end = (100 * max(0.0, edge or 0.0) / longest for edge in ends)
+    width = max(end - start, 1.5)
+    return Bar(round(100 * value / longest, 2), round(min(start, 100 - width), 2), round(width, 2))
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A case without a ranked figure, why, and the end of its log."""
+
+    label: str
+    status: str
+    why: str
+    log: str
+
+    @property
+    def kind(self) -> str:
+        """How loud the status is shown."""
+        return _KINDS.get(self.status, "failed")
+
+
+def troubles(results: Results) -> list[Trouble]:
+    """Failures first, then refusals, then rows that were measured but may not win."""
+    order = ("crashed", "out-of-memory", "timeout", "failed", "wrong-output", "ok", "unsupported", "missing")
+    rows = [row for row in results.rows if not row.ranked]
+    rows.sort(key=lambda row: order.index(row.status))
+    return [
+        Trouble(
+            row.case.label,
+            _status(row),
+            _why(row),
+            "\n".join(row.log.splitlines()[-LOG_LINES:]),
+        )
+        for row in rows
+    ]
+
+
+def commands(group: Group) -> list[tuple[str, str]]:
+    """Label and command of each case."""
+    return [(row.case.label, reproduce(row)) for row in in_order(group)]
+
+
+def when(stamp: str | None) -> str:
+    """`22 November 2026, 11:19 UTC`; as it is where it is no time."""
+    try:
+        moment = datetime.fromisoformat(stamp or "")
+    except ValueError:
+        return stamp or UNTOLD
+    zone = moment.tzname() or ""
+    return f"{moment.day} {moment:%B %Y, %H:%M} {zone}".strip()
+
+
+def run_command(run: RunRecord) -> str:
+    """The command of the whole run."""
+    return shlex.join(["bakeoff", *run.command])

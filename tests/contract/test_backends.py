@@ -1,0 +1,86 @@
+"""Every backend of the package passes the suite that is exported for others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from backends import anchor, null, onnxruntime, openvino, reference, registry, torch
+from backends._tiny import Tiny
+from backends.base import Target
+from backends.contract import BackendContract
+
+
+class TestTorch(BackendContract):
+    backend = torch.BACKEND
+    target = Target(threads=2)
+
+
+class TestTorchCuda(BackendContract):
+    backend = torch.BACKEND
+    target = Target(device="cuda:0")
+
+    @pytest.fixture(autouse=True)
+    def _needs_a_gpu(self) -> None:
+        probed = self.capabilities
+        if "cuda:0" not in probed.devices:
+            pytest.skip(f"torch: {probed.detail['cuda']}")
+
+    def test_device_time_is_within_the_run(self, cnn: Tiny) -> None:
+        with self.session(cnn, batch=8) as session:
+            session.run(session.stage(cnn.inputs(8)))
+            assert 0 < session.device_ns() < 10**9  # type: ignore[attr-defined]
+
+
+class TestOnnxRuntime(BackendContract):
+    backend = onnxruntime.BACKEND
+    target = Target(threads=2)
+
+
+class TestOpenVino(BackendContract):
+    backend = openvino.BACKEND
+    target = Target(threads=2)
+
+
+class TestNull(BackendContract):
+    backend = null.BACKEND
+
+
+class TestAnchor(BackendContract):
+    backend = anchor.BACKEND
+
+    @pytest.fixture(autouse=True)
+    def _one_blas_thread(self) -> Iterator[None]:
+        """As `environment` has it in a worker; here NumPy is loaded already."""
+        get, set_to = anchor.openblas("get_num_threads"), anchor.openblas("set_num_threads")
+        if get is None or set_to is None:
+            pytest.skip("this NumPy brings no OpenBLAS")
+        before = get()
+        set_to(1)
+        yield
+        set_to(before)
+
+    def test_environment_holds_a_fresh_process_to_one_thread(self) -> None:
+        code = "from backends import anchor; print(anchor.openblas('get_num_threads')())"
+        environment = {**os.environ, **anchor.BACKEND.environment(Target())}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+        )
+        assert done.stdout.strip() == "1"
+
+
+class TestReference(BackendContract):
+    backend = reference.BACKEND
+
+    def options(self, tiny: Tiny) -> Mapping[str, Any]:
+        return {"reference": str(tiny.reference)}
+
+
+def test_no_backend_is_left_out() -> None:
+    held = {suite.backend.name for suite in BackendContract.__subclasses__() if hasattr(suite, "backend")}
+    assert held >= set(registry.names())

@@ -1,0 +1,33 @@
+"""Jobs for real workers of the backends that need no model."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from backends.base import IOSpec, Target, TensorSpec
+from bench.block import Block
+from bench.case import HARNESS, Case
+from bench.job import Job
+from bench.turns import Limits, Seat, measure_part
+
+IO = IOSpec((TensorSpec("x", "float32", (16,)),), (TensorSpec("y", "float32", (16,)),))
+
+
+def seat(backend: str = "reference", memory_bytes: int | None = None, **options: Any) -> Seat:
+    role = {"null": "overhead", "anchor": "anchor"}.get(backend, "test")
+    case = Case(HARNESS, "h", 1, None, backend, Target(threads=1, options=options), role=role)
+    warmup = {"least_s": 0.05, "most_s": 0.3}
+    return Seat(Job(case, None, IO, burst_ns=20_000_000, memory_bytes=memory_bytes, warmup=warmup))
+
+
+def measured(*seats: Seat, rounds: int = 3, limits: Limits | None = None) -> list[Block]:
+    return measure_part(
+        seats,
+        generation=0,
+        part=0,
+        rounds=rounds,
+        limits=limits or Limits(load=20, warmup=20, burst=20),
+        order=random.Random(0),
+        listener=lambda event, facts: None,
+    )

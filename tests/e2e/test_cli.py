@@ -1,0 +1,152 @@
+"""The main job on a tiny workload with the real runtimes, and what a person sees when something is off."""
+
+import json
+import os
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+TINY = ("--workload", "tiny-cnn", "--threads", "1")
+
+
+@pytest.mark.slow
+def test_the_main_job(bakeoff, tmp_path: Path) -> None:
+    done = bakeoff("run", "quick", *TINY, "--report", "out/report.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for backend in ("torch", "onnxruntime", "openvino"):
+        assert re.search(rf"ok +tiny-cnn b1 · {backend} ", done.stdout), done.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("tiny-cnn") >= 3
+    shown = bakeoff("show")
+    assert shown.returncode == 0
+    assert "onnxruntime" in shown.stdout
+    rows = json.loads(bakeoff("show", "--json").stdout)
+    cases = {row["backend"]: row for row in rows["cases"] if row["workload"] == "tiny-cnn"}
+    for backend in ("torch", "onnxruntime", "openvino"):
+        row = cases[backend]
+        assert row["status"] == "ok"
+        assert row["ranked"]
+        assert row["generations"] == 3
+        assert 0 < row["error"] <= row["band_high"]
+        assert row["precision_ran"] == "fp32"
+        assert row["precision_evidence"] == "executed"
+        assert row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"]
+        assert row["device_latency_ms"] <= row["latency_ms"]
+        assert row["model_mb"] < row["peak_mb"]
+    assert cases["torch"]["ratio"] is None
+    assert cases["openvino"]["ratio"] > 0
+    for kind in ("csv", "parquet", "json"):
+        assert bakeoff("export", "--format", kind, "-o", f"x.{kind}").returncode == 0
+        assert (tmp_path / f"x.{kind}").stat().st_size > 500
+    again = bakeoff("run", "--resume")
+    assert again.returncode == 0
+    assert "made in" not in again.stdout
+    assert "part 1" not in again.stdout
+
+
+@pytest.mark.slow
+def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
+    precisions = "fp32,fp16,bf16,int3"
+    done = bakeoff("run", *TINY, "--backend", "openvino,onnxruntime", "--precision", precisions)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [r for r in json.loads(bakeoff("show", "--json").stdout)["cases"] if r["workload"] == "tiny-cnn"]
+    found = {(r["backend"], r["precision"]): r for r in rows}
+    assert len(found) == 8
+    half = found["openvino", "fp16"]
+    assert half["status"] == "unsupported"
+    assert "f32" in half["reason"] or "fp16" in half["reason"]
+    assert found["onnxruntime", "fp16"]["status"] == "unsupported"
+    assert "int3" in found["openvino", "int3"]["reason"]
+    assert found["openvino", "fp32"]["ranked"]
+    assert not half["ranked"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "quikc"), "did you mean 'quick'?"),
+        (("run", "--backend", "onnxruntim"), "did you mean 'onnxruntime'?"),
+        (("run", "--workload", "resnet5"), "did you mean 'resnet50'?"),
+        (("run", "--batch", "0"), "--batch"),
+        (("run", "--batch", "-3"), "--batch"),
+        (("run", "--threads", "lots"), "--threads"),
+        (("run", "--budget", "soon"), "10m"),
+        (("run", "--workload", "tiny-cnn", "--weights", "none.safetensors"), "none.safetensors"),
+        (("run", "nothing.yaml"), "nothing.yaml"),
+        (("show", "--store", "none.sqlite"), "bakeoff run quick"),
+        (("report", "--store", "none.sqlite"), "bakeoff run quick"),
+        (("export", "--store", "none.sqlite"), "bakeoff run quick"),
+        (("run", "--resume", "--store", "none.sqlite"), "bakeoff run quick"),
+        (("rnu",), "did you mean 'run'?"),
+        (("run", "--prcision", "fp32"), "did you mean '--precision'?"),
+    ],
+)
+def test_a_mistake_is_named_with_the_next_step(bakeoff, arguments, says) -> None:
+    done = bakeoff(*arguments)
+    assert says in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (1, 2)
+    usage = arguments[0] not in ("show", "report", "export") and "--resume" not in arguments
+    if usage and "--weights" not in arguments:
+        assert done.returncode == 2
+
+
+def test_a_suite_with_a_typo_names_its_line(bakeoff, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("workloads: [tiny-cnn]\nbackends: [torch]\nbatchs: [1]\n")
+    done = bakeoff("run", "mine.yaml")
+    assert done.returncode == 2
+    assert "mine.yaml:3" in done.stderr
+    assert "batches" in done.stderr
+
+
+def test_debug_shows_the_traceback(bakeoff) -> None:
+    assert "Traceback" in bakeoff("run", "quikc", "--debug").stderr
+
+
+def test_a_store_from_a_newer_version(bakeoff, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "new.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    done = bakeoff("show", "--store", "new.sqlite")
+    assert done.returncode == 1
+    assert "newer bakeoff" in done.stderr
+    assert "--store" in done.stderr
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/mem"), reason="a folder that root cannot write, Linux only"
+)
+def test_a_folder_that_cannot_be_written(bakeoff) -> None:
+    done = bakeoff("run", *TINY, "--store", "/proc/self/s.sqlite")
+    assert done.returncode == 1
+    assert "--store" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_model_file_is_named(bakeoff, environment, tmp_path: Path) -> None:
+    (tmp_path / "broken.safetensors").write_bytes(b"not weights at all")
+    done = bakeoff(
+        "run", *TINY, "--backend", "torch", "--weights", "broken.safetensors", "--store", "s.sqlite"
+    )
+    assert done.returncode == 1
+    assert "broken.safetensors" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_lists(bakeoff) -> None:
+    assert "tiny-cnn" in bakeoff("list", "workloads").stdout
+    assert "openvino" in bakeoff("list", "backends").stdout
+    assert "quick" in bakeoff("list", "suites").stdout
+    cases = json.loads(bakeoff("list", "cases", "--json").stdout)
+    assert sum("resnet50" in case["what"] for case in cases) == 3
+    assert bakeoff("list", "runs", "--store", "none.sqlite").returncode == 1
+
+
+def test_doctor_tells_versions_and_fitness(bakeoff) -> None:
+    done = bakeoff("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {"torch", "onnxruntime", "openvino"} <= {
+        backend["name"] for backend in json.loads(done.stdout)["backends"]
+    }
+    assert "onnxruntime" in bakeoff("doctor").stdout

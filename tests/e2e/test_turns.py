@@ -1,0 +1,172 @@
+"""Real workers: what they measure in turns, and how each way of dying is a row while the rest goes on."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bench import keeper
+from bench.keeper import WORKER_MARK
+from bench.processes import guard
+from bench.turns import Limits, measure_part
+from tests.e2e.seats import measured, seat
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """No test may leave a worker or a child of one behind, running or stopped."""
+    with guard() as token:
+        yield
+        mark = f"{keeper.RUN_MARK}={token}".encode()
+        assert [pid for pid in keeper.marked(mark) if not keeper.is_zombie(pid)] == []
+
+
+def test_workers_take_turns_in_every_round() -> None:
+    a, b = measured(seat(delay_us=300), seat(delay_us=600), rounds=4)
+    for block, delay in ((a, 300_000), (b, 600_000)):
+        assert block.status == "ok"
+        assert [burst.round for burst in block.bursts] == [0, 1, 2, 3]
+        assert block.host_ns.size == block.device_ns.size == sum(burst.count for burst in block.bursts)
+        assert (block.host_ns >= block.device_ns).all()
+        assert np.median(block.device_ns) == pytest.approx(delay, rel=0.5)
+        for figure in ("import_ns", "load_ns", "first_ns", "ready_ns", "idle_bytes", "peak_bytes", "cpu_ns"):
+            assert block.figures[figure] > 0, figure
+        assert block.figures["model_bytes"] == block.figures["peak_bytes"] - block.figures["idle_bytes"]
+        assert block.actual is not None
+    places = [{x.order, y.order} for x, y in zip(a.bursts, b.bursts, strict=True)]
+    assert places == [{0, 1}] * 4
+
+
+def test_the_idle_are_stopped_while_one_is_timed() -> None:
+    states: list[list[str]] = []
+
+    def look(stop: threading.Event) -> None:
+        while not stop.is_set():
+            found = []
+            for pid in os.listdir("/proc"):
+                if pid.isdigit():
+                    try:
+                        with open(f"/proc/{pid}/cmdline", "rb") as file:
+                            ours = b"bench.worker" in file.read()
+                        with open(f"/proc/{pid}/stat") as file:
+                            found += [file.read().rpartition(")")[2].split()[0]] if ours else []
+                    except OSError:
+                        continue
+            states.append(found)
+            time.sleep(0.005)
+
+    stop = threading.Event()
+    watcher = threading.Thread(target=look, args=(stop,))
+    watcher.start()
+    try:
+        measured(seat(delay_us=1000), seat(delay_us=1001), seat(delay_us=1002), rounds=6)
+    finally:
+        stop.set()
+        watcher.join()
+    together = [found for found in states if len(found) == 3]
+    assert together
+    # Between two bursts a worker may be seen on its way in or out; never do two of three run for long.
+    assert np.mean([found.count("T") >= 2 for found in together]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "reason"),
+    [
+        ({"fault": "crash"}, "crashed", "SIGSEGV during load"),
+        ({"fault": "crash", "when": "late", "after": 500}, "crashed", "SIGSEGV"),
+        ({"fault": "exit", "when": "late", "after": 500}, "crashed", "status 0 and no answer"),
+        ({"fault": "raise"}, "failed", "RuntimeError"),
+        ({"fault": "nonsense"}, "unsupported", "no fault 'nonsense'"),
+        ({"typo": 1}, "unsupported", "takes no option 'typo'"),
+    ],
+)
+def test_a_broken_worker_is_a_row_and_the_rest_goes_on(options, status, reason) -> None:
+    broken, well = measured(seat(delay_us=100, **options), seat(delay_us=150), rounds=2)
+    assert broken.status == status
+    assert reason in broken.reason
+    assert well.status == "ok"
+    assert len(well.bursts) == 2
+
+
+def test_a_hang_is_a_timeout_that_names_its_limit() -> None:
+    limits = Limits(load=1.5, warmup=20, burst=20)
+    hung, well = measured(seat(fault="hang"), seat(delay_us=150), rounds=1, limits=limits)
+    assert hung.status == "timeout"
+    assert "over 1.5 s" in hung.reason
+    assert "limits: {load" in hung.reason
+    assert well.status == "ok"
+
+
+def test_megabytes_of_output_are_drained_and_their_end_is_kept() -> None:
+    (loud,) = measured(seat(fault="print"), rounds=1)
+    assert loud.status == "ok"
+    assert 0 < len(loud.log) <= 5000
+
+
+def test_allocating_without_end_is_out_of_memory() -> None:
+    greedy, well = measured(seat(fault="allocate", memory_bytes=600 * 2**20), seat(delay_us=150), rounds=1)
+    assert greedy.status == "out-of-memory"
+    assert well.status == "ok"
+
+
+def test_children_of_a_worker_are_ended_with_it() -> None:
+    (block,) = measured(seat(fault="fork"), rounds=1)
+    assert block.status == "ok"
+    alive = [p for p in os.listdir("/proc") if p.isdigit() and _forked(int(p))]
+    assert alive == []
+
+
+def _forked(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            ours = f"{WORKER_MARK}={os.getpid()}.".encode() in file.read()
+    except OSError:
+        return False
+    return ours and not keeper.is_zombie(pid)
+
+
+@pytest.mark.parametrize("delay_s", [0.15, 0.4, 0.8])
+def test_a_worker_killed_from_outside_is_a_row(delay_s: float) -> None:
+    def kill() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pids = [p for p in os.listdir("/proc") if p.isdigit() and _forked(int(p))]
+            if pids:
+                time.sleep(delay_s)
+                os.kill(int(pids[0]), signal.SIGKILL)
+                return
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    blocks = measured(seat(delay_us=1000), seat(delay_us=1001), rounds=40)
+    killer.join()
+    assert sorted(block.status for block in blocks) == ["crashed", "ok"]
+    (crashed,) = [block for block in blocks if block.status == "crashed"]
+    assert "SIGKILL" in crashed.reason
+
+
+def test_an_interrupt_ends_all_workers() -> None:
+    class Enough(Exception):
+        pass
+
+    def listener(event, facts) -> None:
+        if event == "burst" and facts["round"] == 1:
+            raise Enough
+
+    import random
+
+    with pytest.raises(Enough):
+        measure_part(
+            [seat(delay_us=100), seat(fault="fork", delay_us=100)],
+            generation=0,
+            part=0,
+            rounds=3,
+            limits=Limits(),
+            order=random.Random(0),
+            listener=listener,
+        )

@@ -1,0 +1,259 @@
+"""Synthetic results for the tests of reports: real Blocks with seeded samples, judged by `bench.compare`.
+
+Test data only. The samples wander and fall in two modes, as measured ones do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends.base import Actual, Fact, Role, Target
+from bench.block import Block, Burst, Status
+from bench.case import HARNESS, Case
+from bench.compare import results
+from bench.results import Results
+from bench.store import CaseRecord, RunRecord, Store
+
+MACHINE: dict[str, Any] = {
+    "cpu": "AMD EPYC 7B13",
+    "cpu_id": {"family": 25, "model": 1, "stepping": 1, "microcode": "0x1000065"},
+    "architecture": "x86_64",
+    "flags": ["avx2", "f16c", "fma"],
+    "packages": 1,
+    "cores": 2,
+    "threads": 2,
+    "nodes": 1,
+    "caches": [
+        {"level": 1, "type": "Data", "bytes": 32768, "shared_by": 1},
+        {"level": 2, "type": "Unified", "bytes": 524288, "shared_by": 1},
+        {"level": 3, "type": "Unified", "bytes": 33554432, "shared_by": 2},
+    ],
+    "smt": False,
+    "governor": None,
+    "turbo": None,
+    "memory_bytes": 25_276_510_208,
+    "memory_limit_bytes": None,
+    "cpu_quota": None,
+    "allowed_cpus": 2,
+    "budget": {
+        "cpus": [0, 1],
+        "why": "one logical CPU per physical core of NUMA node 0",
+        "memory_bytes": 25_276_510_208,
+    },
+    "pinned": True,
+    "virtualised": True,
+    "system": "Linux",
+    "kernel": "6.1.0-18-cloud-amd64",
+    "libc": "glibc 2.36",
+    "python": "CPython 3.11.7",
+}
+VERSIONS = {
+    "bakeoff": "0.1.0",
+    "python": "3.11.7",
+    "torch": "2.13.0",
+    "onnxruntime": "1.31.1",
+    "openvino": "2026.4.1",
+    "numpy": "2.4.6",
+}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A case to make up: its latency in seconds, or how it ended."""
+
+    backend: str
+    seconds: float | None = None
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int = 2
+    variant: str = ""
+    preset: str = "stock"
+    status: Status = "ok"
+    reason: str = ""
+    log: str = ""
+    ran: str = ""
+    error: float = 3e-6
+    modes: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """A case with its blocks."""
+
+    record: CaseRecord
+    blocks: tuple[Block, ...]
+
+
+def make_blocks(case: Case, ask: Ask, seed: int, generations: int = 3, rounds: int = 10) -> tuple[Block, ...]:
+    """Blocks of a case: lognormal samples, two modes where asked, a cold first sample in each burst."""
+    rng = np.random.default_rng(seed)
+    if ask.seconds is None:
+        return (Block(case.id, 0, 0, ask.status, ask.reason, ask.log),)
+    return tuple(_measured(case, ask, ask.seconds, rng, g, rounds) for g in range(generations))
+
+
+def _measured(
+    case: Case, ask: Ask, seconds: float, rng: np.random.Generator, generation: int, rounds: int
+) -> Block:
+    block = Block(case.id, generation, generation, ask.status, ask.reason, ask.log)
+    wander = np.exp(rng.normal(0, 0.012))
+    samples: list[float] = []
+    for number in range(rounds):
+        count = min(400, max(3, round(0.15 / seconds)))
+        slow = 1.28 if ask.modes and rng.random() < 0.4 else 1.0
+        burst = seconds * wander * slow * np.exp(rng.normal(0, 0.02) + rng.normal(0, 0.03, count))
+        burst[0] *= 1.05
+        burst[rng.random(count) < 0.004] *= 1.5
+        facts = {"wall_ns": float(burst.sum() * 1e9)}
+        disturbed = bool(rng.random() < 0.04)
+        block.bursts.append(Burst(number, int(rng.integers(4)), len(samples), count, facts, disturbed))
+        samples.extend(burst)
+    block.host_ns = np.rint(np.array(samples) * 1e9).astype(np.int64)
+    block.device_ns = np.rint(block.host_ns * 0.985).astype(np.int64)
+    idle, model = rng.uniform(1.5e8, 5e8), rng.uniform(1.0e8, 2e8)
+    block.figures = {
+        "import_ns": rng.uniform(0.2, 1.5) * 1e9,
+        "load_ns": rng.uniform(0.2, 1.5) * 1e9,
+        "first_ns": seconds * 2.1e9,
+        "ready_ns": rng.uniform(1, 3) * 1e9,
+        "peak_bytes": idle + model,
+        "model_bytes": model,
+        "cpu_ns": float(block.host_ns.sum()) * ask.threads * 0.97,
+        "inner": 1,
+    }
+    block.warmup = {"count": 40, "ns": 1.1e9, "capped": ask.modes and generation == 2}
+    block.verification = {"before": {"error": ask.error}, "after": {"error": ask.error}}
+    evidence = Fact(ask.ran or ask.precision, "executed", "execution graph, weighted by time")
+    provider = "CPUExecutionProvider" if ask.backend == "onnxruntime" else ""
+    actual = Actual(
+        evidence,
+        Fact(ask.device, "reported"),
+        Fact(provider, "executed"),
+        Fact(str(ask.threads), "reported"),
+    )
+    block.actual = asdict(actual)
+    block.versions = {ask.backend: VERSIONS.get(ask.backend, "1.0")}
+    return block
+
+
+def make(
+    workload: str,
+    asks: Sequence[Ask],
+    *,
+    sequence: int | None = None,
+    unit: str = "image",
+    seed: int = 1,
+    role: Role = "runtime",
+    generations: int = 3,
+) -> list[Made]:
+    """Cases of one group; the first is the baseline."""
+    made = []
+    for i, ask in enumerate(asks):
+        target = Target(ask.device, ask.precision, ask.threads, ask.preset, ask.variant)
+        case = Case(workload, "c0ffee0000000000", 1, sequence, ask.backend, target, role=role)
+        cost = {"flops": 8_200_000_000, "bytes": 103_000_000, "parameters": 25_600_000}
+        fp32 = {"low": 0.0, "high": 7.6e-6, "rule": "16 × torch fp32's own error"}
+        band = fp32 if ask.precision == "fp32" else {"low": 7.6e-6, "high": 2e-2, "rule": "3 × torch bf16"}
+        record = CaseRecord(case, i == 0 and role == "runtime", unit, cost, band, {"format": "onnx"})
+        made.append(Made(record, make_blocks(case, ask, seed * 100 + i, generations)))
+    return made
+
+
+def harness() -> list[Made]:
+    """The null backend and the anchor."""
+    null = make(HARNESS, [Ask("null", 4.1e-7)], unit="inference", role="overhead")
+    return null + make(HARNESS, [Ask("anchor", 0.0121)], unit="inference", role="anchor")
+
+
+def judged(made: Sequence[Made], **run: Any) -> Results:
+    """The cases as a run in a store in memory, read back and judged as any other."""
+    facts: dict[str, Any] = {
+        "id": "20261122-111903",
+        "name": "quick",
+        "state": "finished",
+        "started": "2026-11-22T11:19:03+00:00",
+        "finished": "2026-11-22T11:22:48+00:00",
+        "machine": MACHINE,
+        "versions": VERSIONS,
+        "command": ["run", "quick"],
+        "seconds": {"prepare": 61.0, "measure": 164.0},
+    }
+    with Store.open(Path(":memory:"), create=True) as store:
+        run_id = store.create_run(RunRecord(**(facts | run)))
+        store.add_cases(run_id, [one.record for one in made])
+        store.add_blocks(run_id, [block for one in made for block in one.blocks])
+        return results(store, run_id)
+
+
+@cache
+def realistic() -> Results:
+    """Two workloads on three runtimes: a close race, a precision that did not run, one that crashed."""
+    no_bf16 = "this CPU computes no bf16 (neither avx512_bf16 nor amx_bf16); fp32 is what it has"
+    log = "Loading /home/alice/models/minilm.xml\n  at frame 1\n  at frame 2\nSegmentation fault"
+    crash = "the worker died of signal 11 (SIGSEGV) while loading"
+    cnn = [
+        Ask("torch", 0.0893),
+        Ask("onnxruntime", 0.0437, modes=True),
+        Ask("openvino", 0.0431, error=4.1e-6),
+        Ask("openvino", 0.0433, precision="fp16", ran="fp32"),
+        Ask("torch", precision="bf16", status="unsupported", reason=no_bf16),
+    ]
+    encoder = [
+        Ask("torch", 0.0288),
+        Ask("onnxruntime", 0.0146, modes=True),
+        Ask("openvino", 0.0119, modes=True),
+        Ask("openvino", precision="int8", status="crashed", reason=crash, log=log),
+    ]
+    made = make("resnet50", cnn, seed=3)
+    made += make("minilm-l6", encoder, sequence=128, unit="sequence", seed=4)
+    return judged(made + harness(), notes=["4 % of the bursts were disturbed by other processes."])
+
+
+@cache
+def twelve() -> Results:
+    """Twelve runtimes over three decades of latency."""
+    first = ["torch", "onnxruntime", "openvino", "tvm", "jax", "iree"]
+    second = ["executorch", "tensorflow", "ncnn", "mnn", "ctranslate2", "tinygrad"]
+    asks = [
+        Ask(name, 0.004 * 1.85**i, variant="compile-max-autotune" if name == "tvm" else "")
+        for i, name in enumerate(first + second)
+    ]
+    return judged(make("resnet50", asks, seed=5) + harness())
+
+
+@cache
+def nasty() -> Results:
+    """What a stranger's store may hold: markup in every text, endless reasons, nothing that worked."""
+    markup = "<script>alert('reason')</script><img src=x onerror=alert(1)> & </script>"
+    endless = "the runtime refused the model because " + "x" * 400 + " and " + "so on and on, " * 40
+    log = "\n".join(f"line {i}: {markup}" for i in range(60))
+    asks = [
+        Ask("torch", status="failed", reason=markup, log=log),
+        Ask("onnxruntime", status="out-of-memory", reason=endless),
+        Ask("openvino", status="timeout", reason="warm-up took longer than 60 s"),
+        Ask(
+            "<b>bold</b>", 0.02, status="wrong-output", reason="error inf is over 7.6e-06", error=float("inf")
+        ),
+        Ask("absent", status="missing"),
+    ]
+    made = make("</title><script>1</script>", asks, seed=6)
+    return judged(made, name=markup, notes=[markup, endless], state="interrupted")
+
+
+@cache
+def single() -> Results:
+    """One case of one generation: a value without an interval, nothing to compare with, no harness rows."""
+    return judged(make("resnet50", [Ask("onnxruntime", 0.0437, threads=1)], seed=9, generations=1))
+
+
+@cache
+def empty() -> Results:
+    """A run that was killed before anything was measured."""
+    made = make("resnet50", [Ask("torch", 0.05)])
+    return judged([Made(made[0].record, ())], state="running", machine={}, versions={}, finished=None)

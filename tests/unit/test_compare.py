@@ -1,0 +1,215 @@
+"""From blocks to rows: what is ranked, what is paired, and what the answer may claim."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends.base import Target
+from bench.block import Block, Burst
+from bench.case import HARNESS, Case
+from bench.compare import ratio, results, steady
+from bench.results import Results
+from bench.store import CaseRecord, RunRecord, Store
+
+ROUNDS = 10
+
+
+def case(backend: str, precision: str = "fp32", role: str = "runtime", workload: str = "resnet50") -> Case:
+    return Case(workload, "c", 4, None, backend, Target(threads=2, precision=precision), role=role)
+
+
+def proof(precision: str = "fp32", evidence: str = "executed", emulated: bool = False) -> dict[str, Any]:
+    def fact(value: str, found: str) -> dict[str, str]:
+        return {"value": value, "evidence": found, "detail": ""}
+
+    return {
+        "precision": fact(precision, evidence),
+        "device": fact("cpu", "reported"),
+        "provider": fact("x", "reported"),
+        "threads": fact("2", "reported"),
+        "emulated": emulated,
+        "settings": {},
+    }
+
+
+def block(
+    one: Case,
+    generation: int,
+    milliseconds: float,
+    *,
+    part: int | None = None,
+    wander: np.ndarray | None = None,
+    cold: float = 1.0,
+    **changes: Any,
+) -> Block:
+    """Ten bursts of five samples; each burst's speed is `milliseconds` times what the machine did then."""
+    speed = np.ones(ROUNDS) if wander is None else wander
+    samples = np.repeat(speed[:, None], 5, axis=1) * milliseconds * 1e6
+    samples[:, 0] *= cold
+    facts: dict[str, Any] = {
+        "verification": {"before": {"error": 1e-7}, "after": {"error": 2e-7}},
+        "actual": proof(),
+        "versions": {"numpy": "2", "runtime": "1.2"},
+        "figures": {"load_ns": 2e9, "peak_bytes": 3e8, "model_bytes": 1e8, "inner": 1},
+    }
+    return Block(
+        one.id,
+        generation,
+        generation if part is None else part,
+        changes.pop("status", "ok"),
+        bursts=[Burst(i, 0, 5 * i, 5, {"wall_ns": 1.0}, disturbed=i == 0) for i in range(ROUNDS)],
+        host_ns=samples.reshape(-1).astype(np.int64),
+        device_ns=(samples.reshape(-1) * 0.9).astype(np.int64),
+        **{**facts, **changes},
+    )
+
+
+def judged(tmp_path: Path, cases: list[Case], blocks: list[Block], baseline: Case | None = None) -> Results:
+    with Store.open(tmp_path / "s.sqlite", create=True) as store:
+        run = store.create_run(RunRecord("r", "quick", "finished", "2026-01-01T00:00:00+00:00"))
+        band = {"low": 0.0, "high": 1e-5}
+        store.add_cases(run, [CaseRecord(c, c == baseline, "image", band=band) for c in cases])
+        for one in blocks:
+            store.add_blocks(run, [one])
+        return results(store, run)
+
+
+def noise(seed: int, spread: float = 0.2) -> np.ndarray:
+    return np.exp(np.random.default_rng(seed).normal(0, spread, ROUNDS))
+
+
+TORCH, ORT, OV = case("torch"), case("onnxruntime"), case("openvino")
+
+
+def test_a_row_has_its_figures(tmp_path: Path) -> None:
+    found = judged(tmp_path, [TORCH], [block(TORCH, g, 10.0 * 1.01**g) for g in range(3)], TORCH)
+    (row,) = found.rows
+    assert row.latency.value == pytest.approx(0.0101, rel=1e-3)
+    assert row.latency.n == 3
+    assert row.latency.low < 0.0101 < row.latency.high
+    assert row.device_latency.value == pytest.approx(0.9 * row.latency.value, rel=1e-6)
+    assert row.rate == pytest.approx(4 / row.latency.value)
+    assert row.load == pytest.approx(2.0)
+    assert (row.peak_bytes, row.model_bytes) == (3e8, 1e8)
+    assert row.error == 2e-7
+    assert row.disturbed == pytest.approx(0.1)
+    assert row.runtime_version == "1.2"
+    assert row.ranked
+    assert row.baseline
+    assert row.ratio.value is None
+
+
+def test_the_cold_first_sample_of_a_burst_is_left_out_of_short_inferences_alone() -> None:
+    short = block(TORCH, 0, 10.0, cold=3.0)
+    assert steady(short, short.host_ns).size == ROUNDS * 4
+    assert steady(short, short.host_ns).max() == 10_000_000
+    long = block(TORCH, 0, 60.0, cold=3.0)
+    assert steady(long, long.host_ns).size == ROUNDS * 5
+
+
+def test_pairing_takes_the_wandering_out(tmp_path: Path) -> None:
+    cases, blocks = [TORCH, ORT], []
+    for g in range(3):
+        wander = noise(g) * 1.3**g
+        blocks += [block(TORCH, g, 10.0, wander=wander), block(ORT, g, 8.0 * 1.003**g, wander=wander)]
+    row = judged(tmp_path, cases, blocks, TORCH).rows[1]
+    assert row.ratio.value == pytest.approx(0.8024, rel=1e-3)
+    assert row.ratio.half_width < 0.01
+    assert row.latency.half_width > 0.3
+
+
+def test_only_rounds_of_one_part_are_paired() -> None:
+    a = [block(ORT, 0, 8.0, part=1)]
+    assert ratio(a, [block(TORCH, 0, 10.0, part=2)]).value is None
+    assert ratio(a, [block(TORCH, 0, 10.0, part=1)]).value == pytest.approx(0.8)
+    lost = block(TORCH, 0, 10.0, part=1)
+    lost.bursts = lost.bursts[:4]
+    assert ratio(a, [lost]).value == pytest.approx(0.8)
+
+
+def test_the_fastest_is_named_only_where_the_interval_allows(tmp_path: Path) -> None:
+    blocks = []
+    for g in range(3):
+        blocks += [block(TORCH, g, 20.0), block(ORT, g, 10.0 * 1.01**g), block(OV, g, 10.1 / 1.01**g)]
+    (group,) = judged(tmp_path, [TORCH, ORT, OV], blocks, TORCH).groups
+    assert {row.case.id for row in (group.winner, *group.tied)} == {ORT.id, OV.id}
+    assert "cannot be told from it" in group.answer
+    clear = [block(c, g, ms * 1.001**g) for g in range(3) for c, ms in ((TORCH, 20), (ORT, 10), (OV, 15))]
+    (group,) = judged(tmp_path / "b", [TORCH, ORT, OV], clear, TORCH).groups
+    assert group.winner.case == ORT
+    assert group.tied == ()
+    assert "onnxruntime is fastest" in group.answer
+    assert "2.00 times as fast as torch" in group.answer
+
+
+def test_one_generation_claims_nothing(tmp_path: Path) -> None:
+    (group,) = judged(tmp_path, [TORCH, ORT], [block(TORCH, 0, 20), block(ORT, 0, 10)], TORCH).groups
+    assert group.winner.case == ORT
+    assert [row.case for row in group.tied] == [TORCH]
+
+
+@pytest.mark.parametrize(
+    ("changes", "because"),
+    [
+        ({"status": "wrong-output", "reason": "far off"}, "wrong-output"),
+        ({"actual": proof("bf16")}, "asked for precision fp32, ran bf16"),
+        ({"actual": proof(evidence="none")}, "unproven precision"),
+        ({"actual": None}, "unproven"),
+        ({"actual": proof(emulated=True)}, "emulated"),
+    ],
+)
+def test_the_fastest_is_not_ranked_where_it_is_wrong_or_unproven(tmp_path: Path, changes, because) -> None:
+    blocks = [block(TORCH, 0, 20), block(ORT, 0, 10, **changes)]
+    (group,) = judged(tmp_path, [TORCH, ORT], blocks, TORCH).groups
+    row = group.rows[1]
+    assert not row.ranked
+    assert because in row.unranked_because
+    assert row.latency.value is not None
+    assert group.winner.case == TORCH
+
+
+def test_a_wrong_device_is_not_ranked(tmp_path: Path) -> None:
+    strayed = proof()
+    strayed["device"] = {"value": "cuda:0", "evidence": "executed", "detail": ""}
+    (row,) = judged(tmp_path, [TORCH], [block(TORCH, 0, 20, actual=strayed)]).rows
+    assert "asked for device cpu, ran cuda:0" in row.unranked_because
+
+
+def test_a_crash_shows_with_its_log_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    crash = Block(ORT.id, 1, 1, "crashed", reason="SIGSEGV", log="the end")
+    (row,) = judged(tmp_path, [ORT], [block(ORT, 0, 10), crash]).rows
+    assert (row.status, row.reason, row.log) == ("crashed", "SIGSEGV", "the end")
+    assert not row.ranked
+    assert row.latency.value == pytest.approx(0.01)
+
+
+def test_a_case_without_a_block_says_so(tmp_path: Path) -> None:
+    (group,) = judged(tmp_path, [TORCH], []).groups
+    assert "interrupted" in group.rows[0].reason
+    assert "no case can be ranked" in group.answer
+
+
+def test_a_looped_sample_gives_no_tail(tmp_path: Path) -> None:
+    blocks = [block(TORCH, g, 10.0) for g in range(3)]
+    (row,) = judged(tmp_path, [TORCH], blocks).rows
+    assert row.quantiles["p95"] is not None
+    for one in blocks:
+        one.figures["inner"] = 30
+    (row,) = judged(tmp_path / "b", [TORCH], blocks).rows
+    assert row.quantiles["p95"] is None
+    assert row.quantiles["p50"] is not None
+
+
+def test_harness_rows_stand_apart(tmp_path: Path) -> None:
+    null = case("null", role="overhead", workload=HARNESS)
+    anchor = case("anchor", role="anchor", workload=HARNESS)
+    blocks = [block(c, 0, 1.0) for c in (TORCH, null, anchor)]
+    found = judged(tmp_path, [TORCH, null, anchor], blocks, TORCH)
+    assert len(found.groups) == 1
+    assert found.overhead.case == null
+    assert found.anchor.case == anchor
+    assert not found.overhead.ranked
+    assert math.isclose(found.overhead.latency.value, 1e-3)

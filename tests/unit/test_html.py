@@ -1,0 +1,201 @@
+"""The report: one offline file, escaped, private, and whole without script."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BakeoffError
+from bench.results import Results
+from reports import html
+from tests.unit import fake_results as fake
+
+MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.empty]
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text outside of script and style."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.stack: list[str] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag in ("script", "style"):
+            self.stack.append(tag)
+            if tag == "script":
+                self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("script", "style"):
+            self.stack.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.stack:
+            self.text += data
+        elif self.stack[-1] == "script":
+            self.scripts[-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, tuple[Results, str, Page]]:
+    made = {}
+    for make in MAKERS:
+        results = make()
+        source = html.render(results)
+        made[make.__name__] = (results, source, Page(source))
+    return made
+
+
+@pytest.mark.parametrize("name", [make.__name__ for make in MAKERS])
+def test_nothing_is_fetched(pages: dict[str, tuple[Results, str, Page]], name: str) -> None:
+    _, source, page = pages[name]
+    for tag, attributes in page.elements:
+        for attribute in ("src", "href", "srcset", "action", "poster", "data", "xlink:href"):
+            value = attributes.get(attribute, "#")
+            assert value.startswith(("#", "data:")), (tag, attribute, value)
+    style = re.search(r"<style>(.*?)</style>", source, re.S)
+    assert style is not None
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    own = [text for text in page.scripts if len(text) < 200_000]  # all but plotly's own source
+    assert not any(word in text for text in own for word in ("fetch(", "XMLHttpRequest", "import("))
+    assert len(source.encode()) < 6_000_000
+
+
+def test_the_policy_allows_these_scripts_and_no_others(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    _, _, page = pages["realistic"]
+    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv"))
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe-eval" not in policy
+    assert "'unsafe-inline'" not in policy.replace("style-src-attr 'unsafe-inline'", "")
+    assert "http" not in policy
+    attributes = page.all("script")
+    for script, kind in zip(page.scripts, attributes, strict=True):
+        if kind.get("type") != "application/json":
+            assert html._hash(script) in policy
+    assert page.elements.index(("meta", {"charset": "utf-8"})) < 5
+    first_script = next(i for i, (tag, _) in enumerate(page.elements) if tag in ("script", "style"))
+    assert any(a.get("http-equiv") for tag, a in page.elements[:first_script] if tag == "meta")
+
+
+def test_markup_in_a_store_stays_text(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    _, source, page = pages["nasty"]
+    kinds = [a.get("type", "") for a in page.all("script")]
+    assert kinds == ["application/json", "", ""], "the data, plotly, and ours"
+    assert not page.all("img")
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert "<script>alert('reason')</script><img src=x onerror=alert(1)> & </script>" in page.words
+    assert "&lt;script&gt;alert(" in source
+    data = json.loads(page.scripts[0])
+    assert set(data) == {"dark", "figures"}
+    assert "</" not in page.scripts[0]
+    assert "<!--" not in page.scripts[0]
+
+
+@pytest.mark.parametrize("name", [make.__name__ for make in MAKERS])
+def test_answers_and_tables_stand_without_script(
+    pages: dict[str, tuple[Results, str, Page]], name: str
+) -> None:
+    results, _, page = pages[name]
+    for group in results.groups:
+        sentence = group.answer.removeprefix(f"{group.title}: ")
+        assert " ".join(sentence[1:].split()) in page.words
+        for row in group.rows:
+            assert row.case.backend_spec in page.words
+            if row.status != "ok":
+                assert row.status in page.words
+    assert sum(a.get("class") == "results" for a in page.all("table")) == len(results.groups)
+    assert "nan" not in re.findall(r"\w+", page.words.lower())
+    assert "None" not in re.findall(r"\w+", page.words.replace("None: every case", ""))
+
+
+def test_a_number_keeps_its_unit(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    _, _, page = pages["realistic"]
+    assert "42.8\N{NO-BREAK SPACE}ms" in page.text
+    assert "2\N{NO-BREAK SPACE}threads" in page.text
+
+
+def test_what_the_design_asks_for_is_there(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    _, _, page = pages["realistic"]
+    order = [a["id"] for a in page.all("section")]
+    expected = "answers g0 g1 figures failures harness method machine reproduce reading"
+    assert order == expected.split()
+    words = page.words
+    for text in (
+        "AMD EPYC 7B13 · 2 cores",
+        "22 November 2026",
+        "412 ns",
+        "Segmentation fault",
+        "asked for precision fp16, ran fp32",
+        "images/s",
+        "executed",
+        "≤ 7.6e-06",
+        "bakeoff run --workload resnet50 --backend openvino --precision fp32 --device cpu --batch 1",
+        "1.31.1",
+    ):
+        assert text in words, text
+    assert len(page.all("figure")) == 6
+    for figure in page.all("div"):
+        if figure.get("class") == "plot":
+            assert figure["aria-label"].endswith(".")
+    drawn = json.loads(page.scripts[0])["figures"]
+    assert set(drawn) == {a["id"] for a in page.all("div") if a.get("class") == "plot"}
+
+
+def test_names_and_paths_of_the_machine_do_not_leave_it() -> None:
+    reason = "cannot open /home/alice/models/resnet.onnx on buildhost7 (see /var/tmp/x y/log.txt)"
+    made = fake.make("resnet50", [fake.Ask("torch", status="failed", reason=reason, log=f"E: {reason}")])
+    machine = fake.MACHINE | {"hostname": "buildhost7", "user": "alice"}
+    results = fake.judged(
+        made,
+        machine=machine,
+        command=["run", "--workload", "resnet50", "--weights", "/home/alice/w.pt"],
+        notes=["kept under /home/alice/results"],
+    )
+    page = html.render(results)
+    for word in ("alice", "buildhost7", "/home", "/var/tmp"):
+        assert word not in page.replace(html.get_plotlyjs(), ""), word
+    assert "resnet.onnx" in page
+
+
+def test_both_modes_map_every_colour(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    """A colour of a figure without a counterpart would be the light one on a dark page."""
+    for _, _, page in pages.values():
+        data = json.loads(page.scripts[0])
+        used = set(re.findall(r"\"(#[0-9a-fA-F]{3,8})\"", json.dumps(data["figures"])))
+        assert used <= set(data["dark"])
+
+
+def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    results = fake.empty()
+    path = html.write(results, tmp_path / "new" / "report.html")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(BakeoffError, match="cannot write") as caught:
+        html.write(results, blocked / "report.html")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("make", [fake.realistic, fake.empty])
+def test_the_same_results_give_the_same_file(make: Callable[[], Results]) -> None:
+    assert html.render(make()) == html.render(make())

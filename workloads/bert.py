@@ -1,0 +1,247 @@
+"""BERT encoders (Devlin et al. 2018) as sentence embedders: mean over tokens, then unit length.
+
+State-dict names are those of transformers' BertModel, so the safetensors of MiniLM-L6-v2 loads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends.base import Array, IOSpec, TensorSpec
+from workloads.base import MOST_BATCH, TIMED_SEED, check_range
+
+if TYPE_CHECKING:
+    import torch
+
+CLS, SEP = 101, 102
+FIRST_WORD = 1000  # of the vocabulary; below it are BERT's special and unused tokens
+TOPIC_WORDS = 24
+CALIBRATION_SEED = 10_000
+CALIBRATION_SENTENCES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BertConfig:
+    """Layers, hidden size, attention heads, feed-forward size, vocabulary, and the longest sequence."""
+
+    layers: int = 6
+    hidden: int = 384
+    heads: int = 12
+    ffn: int = 1536
+    vocabulary: int = 30522
+    positions: int = 512
+    epsilon: float = 1e-12
+
+
+class BertEncoder:
+    """`input_ids`, `attention_mask` int64 [batch, sequence] → `embedding` float32 [batch, hidden]."""
+
+    family = "encoder"
+    unit = "sequence"
+    revision = 1
+    ignored_keys = ("embeddings.position_ids", "pooler.*")
+
+    def __init__(self, name: str, summary: str, architecture: BertConfig, default_sequence: int) -> None:
+        self.name = name
+        self.summary = summary
+        self.architecture = architecture
+        self.config = asdict(architecture)
+        self.default_sequence: int | None = default_sequence
+
+    def io(self, batch: int, sequence: int | None) -> IOSpec:
+        """Shapes of a batch; the mask is 1 on tokens and 0 on padding. `sequence` None: the default."""
+        length = sequence or self.default_sequence or 1
+        check_range("batch", batch, 1, MOST_BATCH)
+        check_range("sequence", length, 1, self.architecture.positions)
+        tokens = {0: (1, MOST_BATCH), 1: (1, self.architecture.positions)}
+        return IOSpec(
+            inputs=(
+                TensorSpec("input_ids", "int64", (batch, length), dynamic=tokens),
+                TensorSpec("attention_mask", "int64", (batch, length), dynamic=tokens),
+            ),
+            outputs=(
+                TensorSpec(
+                    "embedding", "float32", (batch, self.architecture.hidden), dynamic={0: (1, MOST_BATCH)}
+                ),
+            ),
+        )
+
+    def inputs(self, batch: int, sequence: int | None, seed: int) -> dict[str, Array]:
+        """Sentences over few words each, so that their means differ; three of four are padded, from
+        TIMED_SEED on none is."""
+        length = sequence or self.default_sequence or 1
+        pairs = [_sentence(self.architecture.vocabulary, length, seed + i) for i in range(batch)]
+        return {
+            "input_ids": np.stack([ids for ids, _ in pairs]),
+            "attention_mask": np.stack([mask for _, mask in pairs]),
+        }
+
+    def build(self) -> torch.nn.Module:
+        return _module(self.architecture)
+
+    def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
+        """Normal weights scaled by what flows through them: attention scores have a deviation near 2 (neither
+        uniform nor saturated); residual branches are about half of the stream they join, or the tokens of a
+        sentence would grow alike from layer to layer and queries lose their effect. The bias of the last
+        normalisation takes the mean over calibration sentences away: embeddings that shared one direction
+        would all look alike."""
+        import torch
+
+        generator = np.random.default_rng(seed)
+        hidden, ffn = self.architecture.hidden, self.architecture.ffn
+        deviations = {
+            "word_embeddings": 0.05,
+            "position_embeddings": 0.015,
+            "token_type_embeddings": 0.005,
+            "query": math.sqrt(2.0 / hidden),
+            "key": math.sqrt(2.0 / hidden),
+            "value": math.sqrt(1.0 / hidden),
+            "attention.output.dense": 0.75 / math.sqrt(hidden),
+            "intermediate.dense": 1.0 / math.sqrt(hidden),
+            "output.dense": 1.0 / math.sqrt(ffn),
+        }
+        with torch.no_grad():
+            for name, tensor in module.named_parameters():
+                values = generator.standard_normal(tuple(tensor.shape), dtype=np.float32)
+                if name.endswith("LayerNorm.weight"):
+                    values = 1.0 + 0.1 * values
+                elif name.endswith("bias"):
+                    values *= 0.05
+                else:
+                    layer = name.removesuffix(".weight")
+                    values *= next(value for end, value in deviations.items() if layer.endswith(end))
+                tensor.copy_(torch.from_numpy(values))
+            self._center(module)
+
+    def _center(self, module: torch.nn.Module) -> None:
+        """Moves the bias of the last LayerNorm by the mean sentence; in fp64 so that machines agree."""
+        import torch
+
+        length = min(self.default_sequence or 1, self.architecture.positions)
+        inputs = self.inputs(CALIBRATION_SENTENCES, length, CALIBRATION_SEED)
+        module.double()
+        pooled: list[torch.Tensor] = []
+        hook = module.get_submodule("encoder").register_forward_hook(
+            lambda _module, _inputs, tokens: pooled.append(tokens.mean(dim=1))
+        )
+        module(*(torch.from_numpy(array) for array in inputs.values()))
+        hook.remove()
+        last = module.get_submodule(f"encoder.layer.{self.architecture.layers - 1}.output.LayerNorm")
+        last.get_parameter("bias").sub_(pooled[0].mean(dim=0))
+        module.float()
+
+
+def _sentence(vocabulary: int, length: int, seed: int) -> tuple[Array, Array]:
+    """Token ids and mask, int64 [length]: words of one topic by Zipf's law between [CLS] and [SEP]."""
+    generator = np.random.default_rng(seed)
+    words = generator.integers(min(FIRST_WORD, vocabulary // 2), vocabulary, TOPIC_WORDS)
+    frequency = 1.0 / np.arange(1, TOPIC_WORDS + 1)
+    ids = generator.choice(words, length, p=frequency / frequency.sum()).astype(np.int64)
+    full = seed >= TIMED_SEED or seed % 4 == 0
+    used = length if full else int(generator.integers((length + 3) // 4, length, endpoint=True))
+    ids[0] = CLS
+    if used > 1:
+        ids[used - 1] = SEP
+    mask = (np.arange(length) < used).astype(np.int64)
+    return ids * mask, mask
+
+
+def _module(config: BertConfig) -> torch.nn.Module:
+    import torch
+    from torch import nn
+
+    hidden = config.hidden
+
+    def norm() -> nn.LayerNorm:
+        return nn.LayerNorm(hidden, eps=config.epsilon)
+
+    class Embeddings(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.word_embeddings = nn.Embedding(config.vocabulary, hidden)
+            self.position_embeddings = nn.Embedding(config.positions, hidden)
+            self.token_type_embeddings = nn.Embedding(2, hidden)
+            self.LayerNorm = norm()
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            positions = torch.arange(ids.shape[1], device=ids.device)
+            x = self.word_embeddings(ids) + self.token_type_embeddings.weight[0]
+            embedded: torch.Tensor = self.LayerNorm(x + self.position_embeddings(positions))
+            return embedded
+
+    class SelfAttention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query = nn.Linear(hidden, hidden)
+            self.key = nn.Linear(hidden, hidden)
+            self.value = nn.Linear(hidden, hidden)
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            def heads(y: torch.Tensor) -> torch.Tensor:
+                batch, sequence, _ = y.shape
+                return y.view(batch, sequence, config.heads, hidden // config.heads).transpose(1, 2)
+
+            q, k, v = heads(self.query(x)), heads(self.key(x)), heads(self.value(x))
+            y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            return y.transpose(1, 2).flatten(2)
+
+    class Residual(nn.Module):
+        def __init__(self, features: int) -> None:
+            super().__init__()
+            self.dense = nn.Linear(features, hidden)
+            self.LayerNorm = norm()
+
+        def forward(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            joined: torch.Tensor = self.LayerNorm(self.dense(y) + x)
+            return joined
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.ModuleDict({"self": SelfAttention(), "output": Residual(hidden)})
+            self.intermediate = nn.ModuleDict({"dense": nn.Linear(hidden, config.ffn)})
+            self.output = Residual(config.ffn)
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            x = self.attention["output"](self.attention["self"](x, mask), x)
+            y = nn.functional.gelu(self.intermediate["dense"](x))
+            joined: torch.Tensor = self.output(y, x)
+            return joined
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.ModuleList(Layer() for _ in range(config.layers))
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            for layer in self.layer:
+                x = layer(x, mask)
+            return x
+
+    class Module(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeddings = Embeddings()
+            self.encoder = Encoder()
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            x = self.embeddings(input_ids)
+            used = attention_mask.to(x.dtype)
+            hidden_from = (1.0 - used)[:, None, None, :] * torch.finfo(x.dtype).min
+            x = self.encoder(x, hidden_from)
+            weights = used[:, :, None]
+            mean = (x * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+            return nn.functional.normalize(mean, dim=1)
+
+    return Module().eval()
+
+
+WORKLOADS = (
+    BertEncoder(
+        "minilm-l6", "MiniLM-L6 sentence encoder, 23 M parameters", BertConfig(), default_sequence=128
+    ),
+)

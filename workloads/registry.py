@@ -1,0 +1,53 @@
+"""Finds workloads: the families of this package, and those that other distributions bring."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
+
+import workloads
+from bench.errors import UsageError, did_you_mean
+from workloads.base import Workload
+
+GROUP = "bakeoff.workloads"
+
+
+def names() -> tuple[str, ...]:
+    """Every workload's name, sorted."""
+    return tuple(sorted(_found()))
+
+
+def get(name: str) -> Workload:
+    """The workload of that name. Raises UsageError with the nearest name."""
+    try:
+        return _found()[name]
+    except KeyError:
+        known = did_you_mean(name, names())
+        raise UsageError(f"no workload is named {name!r}; {known}", hint="bakeoff list workloads") from None
+
+
+@functools.cache
+def _found() -> Mapping[str, Workload]:
+    found: dict[str, Workload] = {}
+    for module in pkgutil.iter_modules(workloads.__path__):
+        family = importlib.import_module(f"workloads.{module.name}")
+        _add(found, getattr(family, "WORKLOADS", ()), family.__name__)
+    for entry in entry_points(group=GROUP):
+        try:
+            _add(found, entry.load(), entry.value)
+        except (ImportError, AttributeError, TypeError) as error:
+            raise UsageError(
+                f"the workloads of {entry.value!r} (entry point {entry.name!r}) do not load: {error}",
+                hint=f"pip uninstall {entry.dist.name if entry.dist else entry.name}",
+            ) from error
+    return found
+
+
+def _add(found: dict[str, Workload], tuple_of_workloads: Iterable[Workload], source: str) -> None:
+    for workload in tuple_of_workloads:
+        if workload.name in found:
+            raise UsageError(f"{source} brings a second workload named {workload.name!r}")
+        found[workload.name] = workload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bench.numbers import duration
 from bench.results import Row
 
 
@@ -14,15 +15,13 @@ def answer(
     if winner is None:
         return f"{title}: no case can be ranked. {_why_none(rows)}"
     assert winner.latency.value is not None
-    figure = f"{milliseconds(winner.latency.value)} an inference"
-    if not tied and len([row for row in rows if row.ranked]) == 1:
-        text = f"{title}: {name(winner, rows)} is the only ranked case, {figure}"
-    elif tied:
+    figure = f"{duration(winner.latency.value)} an inference{_against(winner, baseline, rows)}"
+    if sum(row.ranked for row in rows) == 1:
+        return f"{title}: {name(winner, rows)} is the only ranked case, {figure}."
+    if tied:
         others = " and ".join(name(row, rows) for row in tied)
-        text = f"{title}: {name(winner, rows)} leads with {figure}, but {others} cannot be told from it"
-    else:
-        text = f"{title}: {name(winner, rows)} is fastest, {figure}"
-    return text + ("." if baseline in tied else f"{_against(winner, baseline, rows)}.")
+        return f"{title}: {name(winner, rows)} leads with {figure}, but {others} cannot be told from it."
+    return f"{title}: {name(winner, rows)} is fastest, {figure}."
 
 
 def _against(winner: Row, baseline: Row | None, rows: Sequence[Row]) -> str:
@@ -60,13 +59,3 @@ def name(row: Row, rows: Sequence[Row]) -> str:
     if "options" in varied:
         words.extend(f"{key}={value}" for key, value in target.options.items())
     return " ".join(words)
-
-
-def milliseconds(seconds: float) -> str:
-    """Three significant digits: `45.2 ms`, `870 µs`, `1.20 s`."""
-    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= scale:
-            value = seconds / scale
-            digits = 0 if value >= 100 else 1 if value >= 10 else 2
-            return f"{value:.{digits}f} {unit}"
-    return f"{seconds * 1e9:.0f} ns"

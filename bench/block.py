@@ -28,7 +28,8 @@ class Burst:
     Attributes:
         round: number of the round within the block, from 0.
         order: place within the round's random order, from 0.
-        start, count: which samples of the block are its own.
+        start, count: which of the block's `host_ns` are its own.
+        device_start, device_count: which of its `device_ns`.
         disturbance: what others took meanwhile; see `bench.telemetry`.
         disturbed: whether that is over the limit.
     """
@@ -37,6 +38,8 @@ class Burst:
     order: int
     start: int
     count: int
+    device_start: int
+    device_count: int
     disturbance: Mapping[str, float] = field(default_factory=dict)
     disturbed: bool = False
 
@@ -59,7 +62,7 @@ class Block:
         actual: `backends.base.Actual` as a dict, None where the worker did not get so far.
         versions: distribution → version in the worker's environment.
         host_ns: one sample an inference, host arrays in to host arrays out, in ns.
-        device_ns: the same inferences from staged inputs to outputs complete where the runtime leaves them.
+        device_ns: other inferences, from staged inputs to outputs complete where the runtime leaves them.
     """
 
     case_id: str

@@ -17,7 +17,7 @@ from bench import stats
 from bench.answers import answer
 from bench.block import MEASURED, Block, Burst, Status
 from bench.case import HARNESS, Case
-from bench.results import Group, Results, Row
+from bench.results import Group, Results, Row, RowStatus
 from bench.stats import Estimate
 from bench.store import CaseRecord, Store
 
@@ -63,22 +63,25 @@ def results(store: Store, run_id: str = "latest") -> Results:
     return Results(run, groups, overhead, anchor, {key: tuple(found) for key, found in blocks.items()})
 
 
-def steady(block: Block, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The samples of a block without the cold first of each burst."""
-    parts = [steady_burst(block, burst, samples) for burst in block.bursts]
-    return np.concatenate(parts) if parts else samples[:0]
+def steady(block: Block) -> NDArray[np.int64]:
+    """The host samples of a block without the cold first of each burst."""
+    parts = [steady_burst(block, burst) for burst in block.bursts]
+    return np.concatenate(parts) if parts else block.host_ns[:0]
 
 
-def steady_burst(block: Block, burst: Burst, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One burst's samples, the first left out where an inference is under 50 ms and others remain."""
-    own = samples[burst.start : burst.start + burst.count]
+def steady_burst(block: Block, burst: Burst) -> NDArray[np.int64]:
+    """A burst's host samples, the first left out where an inference is under 50 ms and others remain.
+
+    The device samples of a burst follow its host samples, so none of them is cold.
+    """
+    own = block.host_ns[burst.start : burst.start + burst.count]
     cold = own.size > 1 and float(np.median(block.host_ns)) < FIRST_IS_COLD_NS
     return own[1:] if cold else own
 
 
 def burst_medians(block: Block) -> dict[int, float]:
     """Round → median of the steady host samples, ns."""
-    return {b.round: float(np.median(steady_burst(block, b, block.host_ns))) for b in block.bursts}
+    return {b.round: float(np.median(steady_burst(block, b))) for b in block.bursts}
 
 
 def ratio(blocks: Sequence[Block], against: Sequence[Block]) -> Estimate:
@@ -110,23 +113,23 @@ def _per_generation(blocks: Sequence[Block], figure: Choose) -> list[float]:
 
 
 def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
-    medians = _per_generation(blocks, lambda b: np.median(steady(b, samples(b))) * 1e-9)
+    medians = _per_generation(blocks, lambda b: np.median(samples(b)) * 1e-9)
     return stats.log_estimate(medians)
 
 
 def _row(record: CaseRecord, blocks: Sequence[Block], baseline: Sequence[Block]) -> Row:
     measured = _measured(blocks)
     worst = min(blocks, key=lambda b: _WORST_FIRST.index(b.status)) if blocks else None
-    status: Status = worst.status if worst else "failed"
-    reason = worst.reason if worst else "not measured: the run was interrupted before its turn"
-    latency = _latency(measured, lambda b: b.host_ns)
-    pooled = [steady(block, block.host_ns) * 1e-9 for block in measured]
+    status: RowStatus = worst.status if worst else "pending"
+    reason = worst.reason if worst else "not measured yet: the run was interrupted before its turn"
+    latency = _latency(measured, steady)
+    pooled = [steady(block) * 1e-9 for block in measured]
     samples = np.concatenate(pooled) if pooled else np.empty(0)
     inner = max((int(_figure(block, "inner") or 1) for block in measured), default=1)
     proof = measured[-1].actual if measured and measured[-1].actual else None
-    mismatch = _mismatch(record.case, [block.actual for block in measured])
+    differs = mismatch(record.case, [block.actual for block in measured])
     emulated = bool(proof and proof["emulated"])
-    because = _unranked_because(record.case, status, mismatch, emulated)
+    because = _unranked_because(record.case, status, differs, emulated)
     bursts = list(chain.from_iterable(block.bursts for block in measured))
     errors = [block.verification[when]["error"] for block in blocks for when in _checks(block)]
     band = record.band
@@ -165,7 +168,7 @@ def _row(record: CaseRecord, blocks: Sequence[Block], baseline: Sequence[Block])
         runtime_version=_version(blocks),
         generations=latency.n,
         disturbed=sum(b.disturbed for b in bursts) / len(bursts) if bursts else None,
-        mismatch=mismatch,
+        mismatch=differs,
         warmup_capped=any(block.warmup.get("capped", False) for block in measured),
         inner=inner,
     )
@@ -202,7 +205,7 @@ def _version(blocks: Sequence[Block]) -> str:
     return ", ".join(sorted(found))
 
 
-def _mismatch(case: Case, proofs: Sequence[Mapping[str, Any] | None]) -> str:
+def mismatch(case: Case, proofs: Sequence[Mapping[str, Any] | None]) -> str:
     """Why what ran is not what was asked for, or '' if every block proves that it is."""
     if case.role != "runtime":
         return ""
@@ -225,7 +228,7 @@ def _kind(precision: str) -> str:
     return precision.split(":")[0].split("-")[0]
 
 
-def _unranked_because(case: Case, status: Status, mismatch: str, emulated: bool) -> str:
+def _unranked_because(case: Case, status: RowStatus, mismatch: str, emulated: bool) -> str:
     if case.role != "runtime":
         return f"it is the harness's own ({case.role})"
     if status != "ok":

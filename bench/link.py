@@ -38,17 +38,23 @@ class Link:
         job: what it measures; `spawned_ns` is set here.
         environment: variables the backend needs before the process starts.
         interpreter: of the backend's environment; this one if None.
+        module: what is run; another than the worker's has to answer the same commands.
     """
 
     def __init__(
-        self, job: Job, *, environment: Mapping[str, str] | None = None, interpreter: Path | None = None
+        self,
+        job: Job,
+        *,
+        environment: Mapping[str, str] | None = None,
+        interpreter: Path | None = None,
+        module: str = "bench.worker",
     ) -> None:
         self.case = job.case
         ours, theirs = socket.socketpair()
         try:
             spawned_ns = time.monotonic_ns()
             self.process = Process(
-                ["-m", "bench.worker", "--serve", str(theirs.fileno()), str(os.getpid())],
+                ["-m", module, "--serve", str(theirs.fileno()), str(os.getpid())],
                 interpreter=interpreter,
                 environment=dict(environment or {}),
                 pass_fds=(theirs.fileno(),),

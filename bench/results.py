@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bench.block import Block, Status
 from bench.case import Case
 from bench.stats import Estimate
 from bench.store import CaseRecord, RunRecord
+
+RowStatus = Status | Literal["pending"]  # pending: no block yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,10 @@ class Row:
     """One case of a run, ready to show. Times in seconds, sizes in bytes, ratios as factors.
 
     Attributes:
-        status, reason, log: the worst block's, with the end of its log where it failed.
+        status, reason, log: the worst block's, with the end of its log if it failed; `pending` without a block.
         ranked: whether it may win; `unranked_because` says why not.
         latency: one inference at the `host` boundary: median of block medians over steady samples.
-        device_latency: the same inferences at the `device` boundary.
+        device_latency: likewise at the `device` boundary.
         rate: units of work per second at concurrency 1 (`unit`), from `latency` and the batch.
         quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the
             sample cannot support it (then `tail_needs` says how many it takes).
@@ -35,7 +38,7 @@ class Row:
     """
 
     record: CaseRecord
-    status: Status
+    status: RowStatus
     reason: str
     log: str
     ranked: bool

@@ -124,7 +124,7 @@ def measure(
         number = store.next_part(setting.run_id)
         listener("part", {"part": index, "parts": len(planned), "generation": part.generation})
         found = measure_part(
-            [_seat(case, prepared[case.id], setting) for case in seated],
+            [seat(case, prepared[case.id], setting) for case in seated],
             generation=part.generation,
             part=number,
             rounds=setting.profile.rounds,
@@ -163,7 +163,7 @@ def refuse(refused: Sequence[tuple[Case, str, str]], store: Store, run_id: str) 
     store.add_blocks(run_id, blocks, replaces=[block.case_id for block in blocks])
 
 
-def _seat(case: Case, ready: Prepared, setting: Setting) -> Seat:
+def seat(case: Case, ready: Prepared, setting: Setting) -> Seat:
     """What a worker of this case is told. All get the same CPUs; fewer threads get the first of them."""
     backend = registry.get(case.backend)
     cpus = setting.budget.cpus[: max(case.target.threads, 1)]

@@ -250,7 +250,7 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"{path} was written by a newer bakeoff (store version {version}; this one's is {SCHEMA_VERSION})",
+            f"{path} was written by a newer bakeoff (store version {version}, this one: {SCHEMA_VERSION})",
             hint="upgrade bakeoff, or keep a store of its own: --store results/other.sqlite",
         )
     if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

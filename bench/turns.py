@@ -38,11 +38,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One case's place in a part: its job, what its process needs, and its interpreter."""
+    """One case's place in a part: its job, what its process needs, its interpreter and program."""
 
     job: Job
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: Path | None = None
+    module: str = "bench.worker"
 
     @property
     def case(self) -> Case:
@@ -78,7 +79,10 @@ def measure_part(
         for seat in order.sample(list(seats), len(seats)):
             block = Block(seat.case.id, generation, part, "ok", started=now())
             listener("case", {"case": seat.case, "phase": "load", "generation": generation})
-            one = _Live(Link(seat.job, environment=seat.environment, interpreter=seat.interpreter), block)
+            link = Link(
+                seat.job, environment=seat.environment, interpreter=seat.interpreter, module=seat.module
+            )
+            one = _Live(link, block)
             live.append(one)
             if _guarded(one, live, ended, partial(_make_ready, one, limits, listener)):
                 one.link.stop()
@@ -128,8 +132,16 @@ def _turn(one: _Live, number: int, place: int, limits: Limits) -> None:
     reply = one.link.ask("burst", limits.burst)
     one.link.stop()
     host, device = (np.frombuffer(blob, dtype=np.int64) for blob in reply["blobs"])
-    start = sum(samples.size for samples in one.host)
-    burst = Burst(number, place, start, int(host.size), reply["disturbance"], bool(reply["disturbed"]))
+    burst = Burst(
+        round=number,
+        order=place,
+        start=sum(samples.size for samples in one.host),
+        count=host.size,
+        device_start=sum(samples.size for samples in one.device),
+        device_count=device.size,
+        disturbance=reply["disturbance"],
+        disturbed=bool(reply["disturbed"]),
+    )
     one.block.bursts.append(burst)
     one.host.append(host)
     one.device.append(device)

@@ -18,6 +18,7 @@ Bands (`fp32_band`, `reduced_band`), computed while preparing from two runs of t
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def load_reference(path: Path) -> Reference:
             for key in archive.files:
                 kind, name = key.split(":", 1)
                 parts[kind][name] = archive[key]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ModelFileError(f"{path}: not a reference file ({error})", hint="bakeoff run") from error
     if not parts["out"] or parts["out"].keys() != parts["norm"].keys():
         raise ModelFileError(f"{path}: not a reference file (no outputs, or none of their norms)")

@@ -28,7 +28,16 @@ from bench import residence
 from bench.case import Case
 from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.job import Job, receive, send
-from bench.measure import SLOW_NS, buffer, looped, no_gc, timed_loop, warm_up
+from bench.measure import (
+    SLOW_NS,
+    buffer,
+    device_loop,
+    device_looped,
+    host_loop,
+    host_looped,
+    no_gc,
+    warm_up,
+)
 from bench.telemetry import Meter, difference, disturbed
 from bench.verify import Reference, compare, load_reference, worst
 
@@ -119,22 +128,26 @@ class Worker:
         return {"warmup": facts}
 
     def burst(self, message: dict[str, Any]) -> dict[str, Any]:
-        """One burst: samples at both boundaries, and what others took meanwhile."""
-        job = self.job
+        """One burst: samples at the host boundary, then a third as long at the device boundary; and what
+        others took meanwhile."""
+        job, session = self.job, self.session
         before, cpu_before = self.meter.read(), time.process_time_ns()
+        device_ns = job.burst_ns // 3
         with no_gc():
             if self.inner == 1:
-                at_least = 1 if self.median_ns > SLOW_NS else 3
-                count = timed_loop(self.session, self.inputs, self.host, self.device, job.burst_ns, at_least)
+                least = 1 if self.median_ns > SLOW_NS else 3
+                hosts = host_loop(session, self.inputs, self.host, job.burst_ns, least)
+                devices = device_loop(session, session.stage(self.inputs), self.device, device_ns, 1)
             else:
-                count = looped(self.session, self.inputs, self.host, self.device, job.burst_ns, self.inner)
+                hosts = host_looped(session, self.inputs, self.host, job.burst_ns, self.inner)
+                staged = session.stage(self.inputs)
+                devices = device_looped(session, staged, self.device, device_ns, self.inner)
         self.cpu_ns += time.process_time_ns() - cpu_before
         taken = difference(before, self.meter.read())
         return {
-            "count": count,
             "disturbance": taken,
             "disturbed": disturbed(taken, job.cpus),
-            "blobs": [self.host[:count].tobytes(), self.device[:count].tobytes()],
+            "blobs": [self.host[:hosts].tobytes(), self.device[:devices].tobytes()],
         }
 
     def finish(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ SPEC: tuple[Column, ...] = (
     Column(
         "device_latency_ms",
         "float64",
-        "the same inferences from staged inputs to outputs complete where the runtime leaves them, in ms",
+        "one inference from staged inputs to outputs complete where the runtime leaves them, in ms",
         _estimate("device_latency", "value", 1e3),
     ),
     Column(

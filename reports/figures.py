@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from bench.answers import name
 from bench.block import Block
+from bench.numbers import difference, factor, interval, percent, quantity, spread, time_unit, told
 from bench.results import Group, Results, Row
 from bench.stats import Estimate
-from reports.numbers import difference, factor, interval, percent, quantity, spread, time_unit, told
 from reports.palette import BAND, GRID, MUTED, TEXT, colours
 from reports.samples import steady_seconds
 from reports.tables import in_order

@@ -14,11 +14,11 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from bench.numbers import difference
 from bench.results import Results
 from reports import method, views
 from reports.figures import Shown, figures
 from reports.files import write_whole
-from reports.numbers import difference
 from reports.palette import DARK
 from reports.scrub import names_in, scrub
 

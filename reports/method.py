@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.numbers import count, duration, interval, percent, span, time_unit
 from bench.results import Results, Row
-from reports.numbers import count, duration, interval, percent, span, time_unit
+from reports.scrub import PRIVATE
 
 _LABELS = {
     "cpu": "CPU",
@@ -22,7 +23,6 @@ _LABELS = {
     "libc": "C library",
     "python": "Python",
 }
-_PRIVATE = ("host", "hostname", "host_name", "node", "user", "username", "user_name", "login")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 def machine_table(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Label and value of each fact that is known; names of hosts and users are left out."""
-    shown = [(key, _fact(key, value)) for key, value in machine.items() if key.lower() not in _PRIVATE]
+    shown = [(key, _fact(key, value)) for key, value in machine.items() if key.lower() not in PRIVATE]
     return [
         (_LABELS.get(key, key.removesuffix("_bytes").replace("_", " ")), text) for key, text in shown if text
     ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import compare
-from bench.block import Block
+from bench.block import Block, Burst
 from bench.results import Results
 
 if TYPE_CHECKING:
@@ -21,58 +21,56 @@ SAMPLE_COLUMNS: Mapping[str, str] = {
     "part": "number of the part: blocks of one part took turns",
     "round": "round within the block",
     "order": "place within the round's random order",
-    "sample": "number of the sample within the block",
-    "host_ns": "one inference, host arrays in to host arrays out, in ns",
-    "device_ns": "the same inference from staged inputs to complete outputs, in ns; empty if not measured",
+    "boundary": "host: host arrays in to host arrays out; device: staged inputs to complete outputs",
+    "sample": "number of the sample within the block and boundary",
+    "ns": "one inference, in ns",
     "steady": "whether the steady figures hold it: not the cold first sample of a burst",
     "disturbed": "whether its burst was marked as disturbed",
 }
 
 
 def samples_frame(results: Results) -> pd.DataFrame:
-    """Every stored sample in long form; the columns are `SAMPLE_COLUMNS`. Dropped is none."""
+    """Every stored sample in long form; the columns are `SAMPLE_COLUMNS`. None is dropped."""
     import pandas as pd
 
-    case_ids = [row.case.id for row in results.rows]
-    blocks = [block for case_id in case_ids for block in results.blocks.get(case_id, ())]
-    parts = [pd.DataFrame(_samples(block)) for block in blocks if block.host_ns.size]
-    if not parts:
-        empty = Block("", 0, 0, "ok")
-        return pd.DataFrame(_samples(empty))
-    return pd.concat(parts, ignore_index=True)
-
-
-def steady_mask(block: Block) -> NDArray[np.bool_]:
-    """Which samples of a block the steady figures hold; bool, one per host sample."""
-    mask = np.zeros(block.host_ns.size, dtype=np.bool_)
-    mask[compare.steady(block, np.arange(mask.size))] = True
-    return mask
+    blocks = [block for row in results.rows for block in results.blocks.get(row.case.id, ())]
+    parts = [part for block in blocks for part in _parts(block)]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in SAMPLE_COLUMNS} if parts else {}
+    return pd.DataFrame(whole, columns=list(SAMPLE_COLUMNS))
 
 
 def steady_seconds(blocks: Iterable[Block]) -> NDArray[np.float64]:
     """The steady host samples of all blocks in s, float64, in the order in which they were taken."""
-    parts = [compare.steady(block, block.host_ns) for block in blocks]
+    parts = [compare.steady(block) for block in blocks]
     return np.concatenate(parts).astype(np.float64) * 1e-9 if parts else np.empty(0)
 
 
-def _samples(block: Block) -> dict[str, Any]:
-    n = block.host_ns.size
-    columns: dict[str, Any] = {
-        "case_id": np.full(n, block.case_id, dtype=object),
-        "generation": np.full(n, block.generation),
-        "part": np.full(n, block.part),
-    }
-    rounds, orders = np.full(n, -1), np.full(n, -1)
-    disturbed = np.zeros(n, dtype=np.bool_)
+def _parts(block: Block) -> Iterator[dict[str, NDArray[Any]]]:
+    """The samples of each burst, first at the host boundary, then at the device's."""
     for burst in block.bursts:
-        own = slice(burst.start, burst.start + burst.count)
-        rounds[own], orders[own], disturbed[own] = burst.round, burst.order, burst.disturbed
-    columns |= {"round": rounds, "order": orders, "sample": np.arange(n), "host_ns": block.host_ns}
-    columns["device_ns"] = _nullable(block.device_ns, n)
-    return {**columns, "steady": steady_mask(block), "disturbed": disturbed}
+        cold = burst.count - compare.steady_burst(block, burst).size
+        yield _part(block, burst, "host", block.host_ns, burst.start, burst.count, cold)
+        yield _part(block, burst, "device", block.device_ns, burst.device_start, burst.device_count, 0)
 
 
-def _nullable(values: NDArray[np.int64], n: int) -> pd.Series[Any]:
-    import pandas as pd
+def _part(
+    block: Block, burst: Burst, boundary: str, ns: NDArray[np.int64], start: int, count: int, cold: int
+) -> dict[str, NDArray[Any]]:
+    numbers = np.arange(start, start + count)
+    alike: dict[str, object] = {
+        "case_id": block.case_id,
+        "generation": block.generation,
+        "part": block.part,
+        "round": burst.round,
+        "order": burst.order,
+        "boundary": boundary,
+        "disturbed": burst.disturbed,
+    }
+    columns: dict[str, NDArray[Any]] = {
+        name: np.full(count, value, dtype=_dtype(value)) for name, value in alike.items()
+    }
+    return {**columns, "sample": numbers, "ns": ns[start : start + count], "steady": numbers >= start + cold}
 
-    return pd.Series(values if values.size == n else [pd.NA] * n, dtype="Int64")
+
+def _dtype(value: object) -> type:
+    return object if isinstance(value, str) else bool if isinstance(value, bool) else np.int64

@@ -17,6 +17,7 @@ _TILDE = re.compile(r"~[\w.-]*/(?:[^/\s'\"<>|:;,)\]}]+/)*[^/\s'\"<>|:;,)\]}]*")
 # An absolute path of at least two parts. What stands before keeps `https://host/page` and `img/s` whole.
 _PATH = re.compile(r"(?<![\w./~:-])(?:file://)?/(?:[^/\s'\"<>|:;,()\[\]{}]+/)+[^/\s'\"<>|:;,()\[\]{}]*")
 _AFTER_COLON = re.compile(r"(?<=:)/(?!/)(?:[^/\s'\"<>|:;,()\[\]{}]+/)+[^/\s'\"<>|:;,()\[\]{}]*")
+PRIVATE = ("host", "hostname", "host_name", "node", "user", "username", "user_name", "login")
 _NOBODY = frozenset({"root", "user", "nobody", "admin", "localhost", "runner", "ubuntu", "debian", "docker"})
 
 
@@ -58,5 +59,4 @@ def _last(path: re.Match[str]) -> str:
 
 def names_in(facts: Mapping[str, Any]) -> tuple[str, ...]:
     """User and host names that a machine's fingerprint carries."""
-    keys = ("host", "hostname", "host_name", "node", "user", "username", "user_name", "login")
-    return tuple(str(value) for key, value in facts.items() if key.lower() in keys and value)
+    return tuple(str(value) for key, value in facts.items() if key.lower() in PRIVATE and value)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.numbers import told
 from bench.results import Group, Results, Row
 from reports.columns import COLUMNS, SPEC, reproduce
-from reports.numbers import told
 from reports.samples import SAMPLE_COLUMNS, samples_frame
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.answers import name
+from bench.numbers import UNTOLD, duration, factor, quantity, significant, spread, time_unit
 from bench.results import Group as Cases
 from bench.results import Results, Row
-from reports.numbers import UNTOLD, duration, factor, quantity, significant, spread, time_unit
 from reports.tables import in_order
 from reports.views import error
 

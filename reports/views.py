@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bench.answers import name
-from bench.results import Group, Results, Row
-from bench.stats import QUANTILES, quantile_name, samples_needed
-from bench.store import RunRecord
-from reports.columns import gflops_per_second, reproduce
-from reports.numbers import (
+from bench.numbers import (
     UNTOLD,
     Unit,
     count,
@@ -27,11 +23,15 @@ from reports.numbers import (
     time_unit,
     told,
 )
+from bench.results import Group, Results, Row
+from bench.stats import QUANTILES, quantile_name, samples_needed
+from bench.store import RunRecord
+from reports.columns import gflops_per_second, reproduce
 from reports.tables import in_order
 
 LOG_LINES = 40
 REASON = 140
-_KINDS = {"ok": "ok", "not ranked": "refused", "unsupported": "refused", "missing": "refused"}
+_KINDS = dict.fromkeys(("not ranked", "pending", "unsupported", "missing"), "refused") | {"ok": "ok"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,17 @@ class Trouble:
 
 def troubles(results: Results) -> list[Trouble]:
     """Failures first, then refusals, then rows that were measured but may not win."""
-    order = ("crashed", "out-of-memory", "timeout", "failed", "wrong-output", "ok", "unsupported", "missing")
+    order = (
+        "crashed",
+        "out-of-memory",
+        "timeout",
+        "failed",
+        "wrong-output",
+        "ok",
+        "pending",
+        "unsupported",
+        "missing",
+    )
     rows = [row for row in results.rows if not row.ranked]
     rows.sort(key=lambda row: order.index(row.status))
     return [

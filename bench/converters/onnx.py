@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,18 @@ def make(job: Job) -> Mapping[str, Any]:
 
     workload = job.definition()
     io = workload.io(1, workload.default_sequence)
-    program = torch.onnx.export(
-        torch.export.load(job.parents["exported"].path),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=[spec.name_in_file for spec in io.inputs],
-        output_names=[spec.name_in_file for spec in io.outputs],
-        dynamic_shapes=[{axis: AXES.get(axis, f"axis{axis}") for axis in spec.dynamic} for spec in io.inputs],
-        verbose=False,
-    )
+    axes = [{axis: AXES.get(axis, f"axis{axis}") for axis in spec.dynamic} for spec in io.inputs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that inputs share the axis `batch`, and torch's own deprecations
+        program = torch.onnx.export(
+            torch.export.load(job.parents["exported"].path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[spec.name_in_file for spec in io.inputs],
+            output_names=[spec.name_in_file for spec in io.outputs],
+            dynamic_shapes=axes,
+            verbose=False,
+        )
     if program is None:
         raise PrepareError(f"torch.onnx.export gave no program for {workload.name}")
     _clean(program, io)
@@ -55,7 +59,7 @@ def _clean(program: torch.onnx.ONNXProgram, io: IOSpec) -> None:
 CONVERTER = Converter(
     kind="onnx",
     file="model.onnx",
-    revision=2,
+    revision=1,
     parents=("exported",),
     axes=(),
     distributions=("torch", "onnx", "onnxscript"),

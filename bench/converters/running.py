@@ -56,13 +56,13 @@ def cost_of(module: torch.nn.Module, io: IOSpec, inputs: Mapping[str, Array]) ->
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    looked_up = 0
+    looked_up: dict[torch.nn.Embedding, int] = {}
+
+    def count_rows(table: torch.nn.Module, arguments: tuple[torch.Tensor, ...], _output: Any) -> None:
+        assert isinstance(table, torch.nn.Embedding)
+        looked_up[table] = looked_up.get(table, 0) + arguments[0].numel() * table.embedding_dim
+
     tables = [layer for layer in module.modules() if isinstance(layer, torch.nn.Embedding)]
-
-    def count_rows(layer: torch.nn.Module, arguments: tuple[torch.Tensor, ...], _output: Any) -> None:
-        nonlocal looked_up
-        looked_up += arguments[0].numel() * int(layer.get_parameter("weight").shape[1])
-
     hooks = [table.register_forward_hook(count_rows) for table in tables]
     arguments = [torch.from_numpy(inputs[spec.name][:1]) for spec in io.inputs]
     # The fused attention kernels of the CPU are not in the counter's tables; the plain one is.
@@ -74,8 +74,8 @@ def cost_of(module: torch.nn.Module, io: IOSpec, inputs: Mapping[str, Array]) ->
     return {
         "flops": int(counter.get_total_flops()),
         "parameters": sum(p.numel() for p in module.parameters()),
-        "weights": sum(e.numel() for e in elements) - sum(t.weight.numel() for t in tables),
-        "looked_up": looked_up,
+        "weights": sum(e.numel() for e in elements) - sum(t.weight.numel() for t in looked_up),
+        "looked_up": sum(looked_up.values()),
     }
 
 

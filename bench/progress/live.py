@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.case import HARNESS
+from bench.numbers import duration as time_text
+from bench.numbers import factor
 from bench.progress.state import CaseState, State
 from bench.units import duration
-from reports.numbers import duration as time_text
-from reports.numbers import factor
 
 STYLES = {
     "ok": "green",

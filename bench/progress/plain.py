@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from bench.numbers import duration as time_text
 from bench.progress.state import State
 from bench.units import duration
-from reports.numbers import duration as time_text
 
 
 class PlainProgress:

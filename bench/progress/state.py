@@ -85,7 +85,7 @@ class State:
         found = self.cases[block.case_id]
         found.status, found.reason = block.status, block.reason
         if block.status in MEASURED and block.bursts:
-            found.medians.append(float(np.median(steady(block, block.host_ns))) * 1e-9)
+            found.medians.append(float(np.median(steady(block))) * 1e-9)
         self.current = None
 
     def ratio(self, case: Case) -> float | None:

@@ -30,8 +30,9 @@ def test_workers_take_turns_in_every_round() -> None:
     for block, delay in ((a, 300_000), (b, 600_000)):
         assert block.status == "ok"
         assert [burst.round for burst in block.bursts] == [0, 1, 2, 3]
-        assert block.host_ns.size == block.device_ns.size == sum(burst.count for burst in block.bursts)
-        assert (block.host_ns >= block.device_ns).all()
+        assert block.host_ns.size == sum(burst.count for burst in block.bursts)
+        assert block.device_ns.size == sum(burst.device_count for burst in block.bursts)
+        assert np.median(block.host_ns) >= np.median(block.device_ns)
         assert np.median(block.device_ns) == pytest.approx(delay, rel=0.5)
         for figure in ("import_ns", "load_ns", "first_ns", "ready_ns", "idle_bytes", "peak_bytes", "cpu_ns"):
             assert block.figures[figure] > 0, figure

@@ -104,6 +104,7 @@ def _measured(
     block = Block(case.id, generation, generation, ask.status, ask.reason, ask.log)
     wander = np.exp(rng.normal(0, 0.012))
     samples: list[float] = []
+    device: list[float] = []
     for number in range(rounds):
         count = min(400, max(3, round(0.15 / seconds)))
         slow = 1.28 if ask.modes and rng.random() < 0.4 else 1.0
@@ -112,10 +113,13 @@ def _measured(
         burst[rng.random(count) < 0.004] *= 1.5
         facts = {"wall_ns": float(burst.sum() * 1e9)}
         disturbed = bool(rng.random() < 0.04)
-        block.bursts.append(Burst(number, int(rng.integers(4)), len(samples), count, facts, disturbed))
+        staged = 0.985 * burst[: max(1, count // 2)]
+        place = (len(samples), count, len(device), staged.size)
+        block.bursts.append(Burst(number, int(rng.integers(4)), *place, facts, disturbed))
         samples.extend(burst)
+        device.extend(staged)
     block.host_ns = np.rint(np.array(samples) * 1e9).astype(np.int64)
-    block.device_ns = np.rint(block.host_ns * 0.985).astype(np.int64)
+    block.device_ns = np.rint(np.array(device) * 1e9).astype(np.int64)
     idle, model = rng.uniform(1.5e8, 5e8), rng.uniform(1.0e8, 2e8)
     block.figures = {
         "import_ns": rng.uniform(0.2, 1.5) * 1e9,

@@ -60,7 +60,7 @@ def block(
         generation,
         generation if part is None else part,
         changes.pop("status", "ok"),
-        bursts=[Burst(i, 0, 5 * i, 5, {"wall_ns": 1.0}, disturbed=i == 0) for i in range(ROUNDS)],
+        bursts=[Burst(i, 0, 5 * i, 5, 5 * i, 5, {"wall_ns": 1.0}, disturbed=i == 0) for i in range(ROUNDS)],
         host_ns=samples.reshape(-1).astype(np.int64),
         device_ns=(samples.reshape(-1) * 0.9).astype(np.int64),
         **{**facts, **changes},
@@ -104,10 +104,10 @@ def test_a_row_has_its_figures(tmp_path: Path) -> None:
 
 def test_the_cold_first_sample_of_a_burst_is_left_out_of_short_inferences_alone() -> None:
     short = block(TORCH, 0, 10.0, cold=3.0)
-    assert steady(short, short.host_ns).size == ROUNDS * 4
-    assert steady(short, short.host_ns).max() == 10_000_000
+    assert steady(short).size == ROUNDS * 4
+    assert steady(short).max() == 10_000_000
     long = block(TORCH, 0, 60.0, cold=3.0)
-    assert steady(long, long.host_ns).size == ROUNDS * 5
+    assert steady(long).size == ROUNDS * 5
 
 
 def test_pairing_takes_the_wandering_out(tmp_path: Path) -> None:
@@ -188,6 +188,7 @@ def test_a_crash_shows_with_its_log_and_keeps_what_was_measured(tmp_path: Path) 
 
 def test_a_case_without_a_block_says_so(tmp_path: Path) -> None:
     (group,) = judged(tmp_path, [TORCH], []).groups
+    assert group.rows[0].status == "pending"
     assert "interrupted" in group.rows[0].reason
     assert "no case can be ranked" in group.answer
 

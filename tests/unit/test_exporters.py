@@ -51,7 +51,8 @@ def test_samples_round_trip(format: str, tmp_path: Path) -> None:
     path = export(format, results, tmp_path / "out", samples=True)
     found, expected = read(format, path), samples_frame(results)
     assert list(found.columns) == list(SAMPLE_COLUMNS)
-    assert found.host_ns.tolist() == expected.host_ns.tolist()
+    assert found.ns.tolist() == expected.ns.tolist()
+    assert found.boundary.tolist() == expected.boundary.tolist()
     assert found.steady.tolist() == expected.steady.tolist()
 
 

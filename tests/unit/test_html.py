@@ -176,6 +176,13 @@ def test_names_and_paths_of_the_machine_do_not_leave_it() -> None:
     assert "resnet.onnx" in page
 
 
+def test_what_hovers_over_a_figure_is_scrubbed_too() -> None:
+    made = fake.make("resnet50", [fake.Ask("torch", 0.02, ran="/home/alice/lib/kernels.so")])
+    data = Page(html.render(fake.judged(made))).scripts[0]
+    assert "kernels.so" in data
+    assert "alice" not in data
+
+
 def test_both_modes_map_every_colour(pages: dict[str, tuple[Results, str, Page]]) -> None:
     """A colour of a figure without a counterpart would be the light one on a dark page."""
     for _, _, page in pages.values():

@@ -99,8 +99,8 @@ def test_each_case_once() -> None:
 def test_missing_backends_and_versions() -> None:
     found = planned(backends=["openvino", "torch", "onnxruntime==1.30.0"])
     assert reasons(found) == [
-        ("openvino", "missing", "openvino is not installed\n  pip install 'bakeoff[openvino]'"),
-        ("onnxruntime==1.30.0", "missing", "onnxruntime==1.30.0 is not installed\n  pip install it"),
+        ("openvino", "missing", "openvino is not installed (pip install 'bakeoff[openvino]')"),
+        ("onnxruntime==1.30.0", "missing", "onnxruntime==1.30.0 is not installed (pip install it)"),
     ]
     assert len(labels(found)) == 1
 

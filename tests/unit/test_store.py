@@ -27,9 +27,9 @@ def block(case_id: str, generation: int = 0, part: int = 0, status: str = "ok") 
         reason="because",
         figures={"load_ns": 5.0},
         verification={"before": {"error": float("inf")}},
-        bursts=[Burst(0, 1, 0, 3, {"steal_ns": 2.0}, True)],
+        bursts=[Burst(0, 1, 0, 3, 0, 2, {"steal_ns": 2.0}, True)],
         host_ns=np.array([3, 1, 2**40], dtype=np.int64),
-        device_ns=np.array([2, 1, 1], dtype=np.int64),
+        device_ns=np.array([2, 1], dtype=np.int64),
     )
 
 

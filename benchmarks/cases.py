@@ -1,0 +1,32 @@
+"""Seats for the benchmarks: prepared cases as `bakeoff run` would measure them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.api import plan_suite, silent
+from bench.case import Case
+from bench.prepare import prepare
+from bench.runner import Setting, seat
+from bench.suite import load_suite, suite_from_flags
+from bench.turns import Limits, Seat
+
+
+def seats(workload: str, backends: str, threads: str = "auto") -> tuple[list[Case], list[Seat]]:
+    """Cases of a quick suite with their seats, model files prepared."""
+    flags = {"workloads": workload, "backends": backends, "threads": threads}
+    suite = suite_from_flags(load_suite("quick"), flags)
+    plan, budget, _ = plan_suite(suite)
+    for case, status, reason in plan.refused:
+        print(f"  {status}: {case.label}: {reason}")
+    cases = [case for case in plan.cases if case.role == "runtime"]
+    prepared = prepare(cases, silent)
+    setting = Setting("benchmark", plan.profile, Limits(), budget, None, Path("/nonexistent"))
+    return cases, [seat(case, prepared[case.id], setting) for case in cases]
+
+
+def bare(one: Seat) -> Seat:
+    """The same file, threads and CPUs, measured by a bare loop over the runtime's own API."""
+    case = replace(one.case, scenario="bare loop")
+    return replace(one, job=replace(one.job, case=case), module="benchmarks.bare")

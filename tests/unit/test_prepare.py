@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends.base import Target
+from bench import prepare as preparing
+from bench import verify
+from bench.case import HARNESS, Case
+from bench.errors import ModelFileError
+from bench.prepare import HARNESS_IO, Prepared, content_for, prepare, weights_sha256
+from workloads import registry
+
+PLUGIN = Path(__file__).parent.parent / "plugin"
+Events = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this module's own, and the workload `tiny-cnn` of another distribution."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAKEOFF_CACHE", str(folder))
+        patch.setenv("PYTHONPATH", str(PLUGIN))
+        patch.syspath_prepend(PLUGIN)
+        registry._found.cache_clear()
+        yield folder
+    registry._found.cache_clear()
+
+
+def case(backend: str = "torch", precision: str = "fp32", batch: int = 1, weights: str = "") -> Case:
+    content = content_for("tiny-cnn", weights)
+    return Case("tiny-cnn", content, batch, None, backend, Target(precision=precision), weights=weights)
+
+
+def recorded(*cases: Case) -> tuple[dict[str, Prepared], Events]:
+    events: Events = []
+
+    def listen(kind: str, facts: Mapping[str, Any]) -> None:
+        events.append((kind, dict(facts)))
+
+    return prepare(cases, listen), events
+
+
+@pytest.fixture(scope="module")
+def first() -> tuple[list[Case], dict[str, Prepared], Events]:
+    cases = [case("torch"), case("onnxruntime"), case("torch", "bf16"), case("openvino", batch=9)]
+    return cases, *recorded(*cases)
+
+
+def test_everything_is_made(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
+    cases, prepared, events = first
+    for one in cases:
+        ready = prepared[one.id]
+        assert (ready.error, ready.status) == ("", "ok")
+        assert ready.made
+        assert ready.seconds > 0
+        assert ready.model is not None
+        assert ready.model.format == ("exported" if one.backend == "torch" else "onnx")
+        assert ready.model.path.is_file()
+        assert ready.reference is not None
+        assert verify.load_reference(ready.reference).count == max(8, one.batch)
+        assert ready.inputs is not None
+        with np.load(ready.inputs) as file:
+            assert {t.name: t.shape for t in ready.io.inputs} == {
+                name: file[name].shape for name in file.files
+            }
+    states = [facts["state"] for kind, facts in events if kind == "prepare"]
+    assert states.count("making") == states.count("made") == 8
+    assert "failed" not in states
+
+
+def test_the_timed_input_is_no_verification_sample(
+    first: tuple[list[Case], dict[str, Prepared], Events],
+) -> None:
+    cases, prepared, _ = first
+    ready = prepared[cases[0].id]
+    assert ready.reference is not None
+    assert ready.inputs is not None
+    samples = verify.load_reference(ready.reference).inputs["image"]
+    with np.load(ready.inputs) as file:
+        assert not any(np.array_equal(file["image"][0], sample) for sample in samples)
+
+
+def test_lineage_and_bands(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
+    cases, prepared, _ = first
+    single, onnx, reduced, _ = (prepared[one.id] for one in cases)
+    assert onnx.model is not None
+    assert single.model is not None
+    assert [step["kind"] for step in onnx.model.lineage] == ["onnx", "exported", "origin"]
+    assert onnx.model.lineage[0]["opset"] == 20
+    assert onnx.model.lineage[0]["parents"] == {"exported": single.model.sha256}
+    assert "onnxscript" in onnx.model.lineage[0]["versions"]
+    assert single.band is not None
+    assert reduced.band is not None
+    assert single.band.low == 0
+    assert reduced.band.low == single.band.high < reduced.band.high
+
+
+def test_cost_follows_batch_and_precision(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
+    cases, prepared, _ = first
+    one, _, reduced, nine = (prepared[c.id].cost for c in cases)
+    assert one is not None
+    assert reduced is not None
+    assert nine is not None
+    assert nine.flops == 9 * one.flops
+    assert one.detail["weight_bytes"] == nine.detail["weight_bytes"] == 2 * reduced.detail["weight_bytes"]
+    assert one.detail["tensor_bytes"] == 4 * (3 * 32 * 32 + 10)
+    assert one.bytes == one.detail["weight_bytes"] + one.detail["tensor_bytes"]
+
+
+def test_the_second_time_makes_nothing(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
+    cases, prepared, _ = first
+    start = time.perf_counter()
+    again, events = recorded(*cases)
+    assert time.perf_counter() - start < 5
+    assert {facts["state"] for _, facts in events} == {"cached"}
+    for one in cases:
+        assert again[one.id] == replace(prepared[one.id], seconds=0.0, made=())
+
+
+def test_a_damaged_file_is_made_anew(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
+    cases, prepared, _ = first
+    model = prepared[cases[1].id].model
+    assert model is not None
+    model.path.write_bytes(b"broken")
+    again, events = recorded(cases[1])
+    assert again[cases[1].id].made == ("tiny-cnn onnx",)
+    assert [kind for kind, _ in events].count("note") == 1
+    assert model.path.stat().st_size > 1000
+
+
+def test_the_parent_imports_no_runtime(cache: Path) -> None:
+    code = (
+        "import sys; from tests.unit.test_prepare import case; from bench.prepare import prepare\n"
+        "one = case('onnxruntime'); ready = prepare([one], lambda *_: None)[one.id]\n"
+        "print(ready.error, sorted({'torch', 'onnxruntime', 'pandas', 'onnx'} & set(sys.modules)))"
+    )
+    root = PLUGIN.parent.parent
+    variables = {**os.environ, "PYTHONPATH": f"{PLUGIN}{os.pathsep}{root}"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_harness_needs_nothing() -> None:
+    one = Case(HARNESS, "", 1, None, "null", Target(), role="overhead")
+    prepared, events = recorded(one)
+    assert prepared[one.id] == Prepared(None, HARNESS_IO)
+    assert events == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "says"),
+    [
+        ({"target": Target(precision="int3")}, "unsupported", "no error band is known for int3"),
+        ({"batch": 5000}, "unsupported", "batch 5000 is outside 1 to 1024"),
+        ({"sequence": 7}, "unsupported", "no sequence axis"),
+        ({"backend": "torhc"}, "failed", "did you mean 'torch'"),
+        ({"content": "0" * 16}, "failed", "has changed"),
+        ({"workload": "tiny-cnm"}, "failed", "did you mean 'tiny-cnn'"),
+    ],
+)
+def test_cases_that_cannot_be_prepared(changed: dict[str, Any], status: str, says: str) -> None:
+    one = replace(case(), **changed)
+    prepared, events = recorded(one)
+    assert prepared[one.id].status == status
+    assert says in prepared[one.id].error
+    assert events == []
+
+
+def test_a_backend_of_other_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    from backends import registry as backends
+
+    monkeypatch.setattr(backends.get("torch"), "formats", ("gguf",), raising=False)
+    one = case("torch")
+    ready = recorded(one)[0][one.id]
+    assert ready.status == "unsupported"
+    assert "torch takes gguf; converters make exported, onnx" in ready.error
+
+
+class Evil:
+    """A pickle that runs code when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return (Path.touch, (self.path,))
+
+
+def checkpoint(path: Path, change: Callable[[dict[str, Any]], Any]) -> str:
+    import torch
+
+    torch.save(change(registry.get("tiny-cnn").build().state_dict()), path)
+    return str(path)
+
+
+def without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda state: {k: v for k, v in state.items() if k != key}
+
+
+BAD: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+    (without("fc.weight"), "is no checkpoint of tiny-cnn: it lacks fc.weight"),
+    (lambda s: {**s, "layer9.w": s["fc.bias"]}, "has besides layer9.w"),
+    (lambda s: {**s, "fc.bias": s["fc.bias"][:5]}, "differs: fc.bias is [5], not [10]"),
+    (lambda s: {**s, "fc.bias": s["fc.bias"] * float("nan")}, "fc.bias holds values that are not finite"),
+    (lambda s: {**s, "epoch": 3}, "with other things than tensors"),
+    (lambda s: list(s.values()), "holds list"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), BAD)
+def test_bad_checkpoints(tmp_path: Path, change: Callable[[dict[str, Any]], Any], says: str) -> None:
+    from bench.converters.origin import load_checkpoint
+
+    workload = registry.get("tiny-cnn")
+    path = checkpoint(tmp_path / "bad.pt", change)
+    with pytest.raises(ModelFileError, match=r"bad\.pt") as caught:
+        load_checkpoint(workload, workload.build(), Path(path))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}", "broken safetensors"),
+        ("b.pt", b"no checkpoint", "neither safetensors nor"),
+        ("c.pt", b"", "neither safetensors nor"),
+    ],
+)
+def test_files_that_are_no_checkpoint(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    from bench.converters.origin import read_checkpoint
+
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelFileError, match=name) as caught:
+        read_checkpoint(tmp_path / name)
+    assert says in str(caught.value)
+
+
+def test_a_pickle_with_code_is_refused_and_fails_its_case_alone(tmp_path: Path) -> None:
+    trace, path = tmp_path / "it-ran", tmp_path / "evil.pt"
+    path.write_bytes(pickle.dumps({"conv1.weight": Evil(trace)}))
+    bad, good = case(weights=str(path)), case()
+    prepared, events = recorded(bad, good)
+    assert not trace.exists()
+    assert prepared[bad.id].status == "failed"
+    assert "never loaded" in prepared[bad.id].error
+    assert "safetensors" in prepared[bad.id].error
+    assert prepared[good.id].error == ""
+    failed = [facts["artefact"] for _, facts in events if facts.get("state") == "failed"]
+    assert {"tiny-cnn origin", "tiny-cnn exported"} <= set(failed)  # and what descends from it
+
+
+def test_a_users_checkpoint_is_used(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    module = registry.get("tiny-cnn").build()
+    registry.get("tiny-cnn").seed_weights(module, 7)
+    path = tmp_path / "mine.safetensors"
+    state = {k: v for k, v in module.state_dict().items() if "num_batches" not in k}
+    save_file(state, path)
+    one = case(weights=str(path))
+    assert one.content != case().content
+    ready = recorded(one)[0][one.id]
+    assert ready.error == ""
+    assert ready.model is not None
+    assert ready.model.lineage[-1]["weights"] == "checkpoint"
+    origin = preparing.cache.cache_root() / "origin"
+    made = [load_file(p)["fc.bias"] for p in origin.glob("*/weights.safetensors")]
+    assert any(bool((bias == state["fc.bias"]).all()) for bias in made)
+
+
+def test_a_missing_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"none\.pt.*No such file"):
+        content_for("tiny-cnn", str(tmp_path / "none.pt"))
+    (tmp_path / "w").write_bytes(b"1")
+    before = weights_sha256(tmp_path / "w")
+    (tmp_path / "w").write_bytes(b"22")
+    assert weights_sha256(tmp_path / "w") != before
+
+
+def test_a_converter_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(preparing, "LIMIT_S", 0.2)
+    one = case(batch=11)
+    ready = recorded(one)[0][one.id]
+    assert ready.status == "failed"
+    assert "was ended" in ready.error
+    assert not list(cache.glob("*/.*"))
+
+
+def test_a_converter_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "_available_memory", lambda: 200 * 2**20)
+    one = case(batch=12)
+    ready = recorded(one)[0][one.id]
+    assert ready.status == "failed"
+    assert "memory" in ready.error
+
+
+INTERRUPTED = """
+from tests.unit.test_prepare import case
+from bench.prepare import prepare
+prepare([case(batch=13)], lambda kind, facts: print(facts["state"], flush=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
+    root = PLUGIN.parent.parent
+    variables = {**os.environ, "PYTHONPATH": f"{PLUGIN}{os.pathsep}{root}"}
+    command = [sys.executable, "-c", INTERRUPTED]
+    pipe = subprocess.PIPE
+    parent = subprocess.Popen(command, env=variables, stdout=pipe, stderr=pipe, text=True)
+    assert parent.stdout is not None
+    while parent.stdout.readline().strip() != "making":
+        assert parent.poll() is None
+    children = converting(cache)
+    assert children
+    parent.send_signal(number)
+    parent.communicate(timeout=10)
+    deadline = time.monotonic() + 2
+    while converting(cache) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert converting(cache) == []
+    if number == signal.SIGINT:
+        assert not list(cache.glob("*/.*"))
+
+
+def converting(cache: Path) -> list[int]:
+    """Converter processes of this module's cache."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"bench.converters" in line and str(cache).encode() in line:
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import verify
+from bench.errors import ModelFileError
+from workloads.base import Band
+
+N = 8
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> verify.Reference:
+    generator = np.random.default_rng(0)
+    inputs = {"x": generator.standard_normal((N, 3)).astype(np.float32)}
+    outputs = {"y": generator.standard_normal((N, 2, 5)) + 100.0, "z": generator.standard_normal((N, 4))}
+    verify.save_reference(tmp_path / "r.npz", inputs, outputs)
+    return verify.load_reference(tmp_path / "r.npz")
+
+
+def everything(reference: verify.Reference, **changed: np.ndarray) -> verify.Verification:
+    outputs = {name: array.astype(np.float32) for name, array in reference.outputs.items()}
+    return verify.compare(reference, {**outputs, **changed}, np.arange(N))
+
+
+def test_a_right_output_has_its_rounding_error(reference: verify.Reference) -> None:
+    found = everything(reference)
+    assert 0 < found.error < 1e-5
+    assert found.cosine == pytest.approx(1, abs=1e-9)
+    exact = verify.compare(reference, reference.outputs, np.arange(N))
+    assert (exact.error, exact.max_abs) == (0, 0)
+
+
+def test_the_formula(reference: verify.Reference) -> None:
+    y = reference.outputs["y"].copy()
+    y[3, 1, 2] += 0.25
+    found = verify.compare(reference, {**reference.outputs, "y": y}, np.arange(N))
+    mean = reference.outputs["y"].mean(axis=0)
+    assert found.error == pytest.approx(0.25 / np.linalg.norm(reference.outputs["y"][3] - mean))
+    assert found.max_abs == pytest.approx(0.25)
+
+
+def test_an_output_that_ignores_its_input_has_an_error_of_one(reference: verify.Reference) -> None:
+    mean = np.broadcast_to(reference.outputs["y"].mean(axis=0), (N, 2, 5)).astype(np.float32)
+    found = everything(reference, y=mean)
+    assert found.error >= 1 - 1e-5
+    assert found.cosine > 0.99  # which the cosine alone does not see
+    first = np.broadcast_to(reference.outputs["y"][0], (N, 2, 5))
+    assert everything(reference, y=first).error >= 1
+
+
+def test_the_worst_sample_and_output_count(reference: verify.Reference) -> None:
+    z = reference.outputs["z"].copy()
+    z[7] = -z[7]
+    found = everything(reference, z=z)
+    assert found.cosine == pytest.approx(-1)
+    assert found.error > 1
+    assert found.max_abs == pytest.approx(2 * np.abs(reference.outputs["z"][7]).max())
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        (np.full((N, 4), np.nan, np.float32), "32 of 32 values that are not finite"),
+        (np.full((N, 4), np.inf), "not finite"),
+        (np.zeros((N, 5), np.float32), "shape (8, 5), not (8, 4)"),
+        (np.zeros((N, 4), np.int32), "dtype int32"),
+    ],
+)
+def test_what_cannot_be_compared(reference: verify.Reference, changed: np.ndarray, note: str) -> None:
+    found = everything(reference, z=changed)
+    assert found.error == math.inf
+    assert note in found.note
+    assert "'z'" in verify.judge(found, Band(0, 1))
+
+
+def test_a_missing_output(reference: verify.Reference) -> None:
+    found = verify.compare(reference, {"y": reference.outputs["y"]}, np.arange(N))
+    assert found.error == math.inf
+    assert "'z' is missing" in found.note
+    assert verify.worst([]).error == math.inf
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8, 20])
+def test_batches_cover_every_sample(reference: verify.Reference, batch: int) -> None:
+    seen: list[int] = []
+    for inputs, samples in reference.batches(batch):
+        assert inputs["x"].shape == (batch, 3)
+        assert inputs["x"].flags.c_contiguous
+        np.testing.assert_array_equal(inputs["x"], reference.inputs["x"][samples])
+        seen.extend(samples)
+    assert set(seen) == set(range(N))
+    assert len(seen) < N + batch
+
+
+def test_norms_of_what_does_not_vary() -> None:
+    same = np.ones((3, 4)) * 5
+    np.testing.assert_allclose(verify.norms(same), 10)  # against itself
+    np.testing.assert_allclose(verify.norms(np.zeros((3, 4))), 2)  # against ones
+    np.testing.assert_allclose(verify.norms(np.array([[3.0, 4.0]])), 5)  # one sample
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-7, 1e-4])
+def test_inside_an_fp32_band(error: float) -> None:
+    assert verify.judge(verify.Verification(error, 0, 1), Band(0, 1e-4)) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(0.3, "over the band's 0.1 (3 times)"), (1e-7, "did not run"), (math.nan, "over")]
+)
+def test_outside_a_band_on_both_sides(error: float, says: str) -> None:
+    assert says in verify.judge(verify.Verification(error, 0, 1), Band(1e-5, 0.1))
+
+
+def test_bands_follow_their_rule() -> None:
+    small, large = verify.fp32_band(1e-9), verify.fp32_band(1e-5)
+    assert small.high == verify.FP32_FACTOR * verify.LEAST_ERROR
+    assert large.high == pytest.approx(verify.FP32_FACTOR * 1e-5)
+    assert (small.low, large.low) == (0, 0)
+    reduced = verify.reduced_band("bf16", 0.01, large)
+    assert (reduced.low, reduced.high) == (large.high, pytest.approx(0.03))
+    for text in (large.rule, reduced.rule):
+        assert "torch" in text
+    with pytest.raises(ValueError, match="no band"):
+        verify.reduced_band("bf16", 1e-6, large)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 but cut off"])
+def test_a_broken_reference(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.npz"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"broken\.npz"):
+        verify.load_reference(path)
+    with pytest.raises(ModelFileError, match=r"missing\.npz"):
+        verify.load_reference(tmp_path / "missing.npz")

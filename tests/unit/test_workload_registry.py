@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from workloads import registry
+from workloads.base import Workload, content_hash
+
+PLUGIN = Path(__file__).parent.parent / "plugin"
+
+
+def test_what_is_here_satisfies_the_interface() -> None:
+    assert {"resnet50", "minilm-l6"} <= set(registry.names())
+    for name in registry.names():
+        workload = registry.get(name)
+        assert isinstance(workload, Workload)
+        assert workload.name == name
+        io = workload.io(2, workload.default_sequence)
+        arrays = workload.inputs(2, workload.default_sequence, 0)
+        assert {t.name: (t.shape, t.dtype) for t in io.inputs} == {
+            name: (array.shape, str(array.dtype)) for name, array in arrays.items()
+        }
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(UsageError, match=r"'resnet5O'.*did you mean 'resnet50'\?"):
+        registry.get("resnet5O")
+
+
+def test_contents_differ() -> None:
+    first, second = registry.get("resnet50"), registry.get("minilm-l6")
+    assert content_hash(first) != content_hash(second)
+    assert content_hash(first) != content_hash(first, "ab" * 32)
+    assert content_hash(first) == content_hash(first)
+
+
+def test_scanning_imports_no_torch() -> None:
+    code = "import sys; from workloads import registry; registry.names(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.fixture
+def other_distribution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    info = tmp_path / "other-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[bakeoff.workloads]\nother = other_workloads:ALL\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_found", registry._found.__wrapped__)
+    return tmp_path / "other_workloads.py"
+
+
+def test_another_distributions_workload(other_distribution: Path) -> None:
+    other_distribution.write_text(
+        "from workloads.cnn import ResNet, ResNetConfig\nALL = (ResNet('other', 'theirs', ResNetConfig()),)\n"
+    )
+    assert "other" in registry.names()
+    assert registry.get("other").summary == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import no_such_module", "no_such_module"),
+        ("from workloads.cnn import WORKLOADS as ALL", "second workload named 'resnet50'"),
+    ],
+)
+def test_another_distributions_mistake(other_distribution: Path, code: str, says: str) -> None:
+    other_distribution.write_text(code + "\n")
+    sys.modules.pop("other_workloads", None)
+    with pytest.raises(UsageError, match=says):
+        registry.names()

@@ -156,7 +156,7 @@ def _go(
         build_folder=cache_root() / "builds",
     )
     with measurement_lock(wait, lambda text: listener("wait", {"text": text})), _timed(record, "measure"):
-        measure(
+        note = measure(
             planned.cases,
             planned.baselines,
             prepared,
@@ -164,7 +164,9 @@ def _go(
             setting,
             rerun=rerun,
             listener=listener,
+            budget_s=suite.budget,
         )
+        record.notes = [note] if note else []
 
 
 def _case_record(case: Any, baseline: bool, ready: Prepared | None) -> CaseRecord:

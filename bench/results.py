@@ -23,7 +23,7 @@ class Row:
     """One case of a run, ready to show. Times in seconds, sizes in bytes, ratios as factors.
 
     Attributes:
-        status, reason, log: the worst block's, with the end of its log if it failed; `pending` without a block.
+        status, reason, log: the worst block's, and the end of its log if it failed; `pending` without any.
         ranked: whether it may win; `unranked_because` says why not.
         latency: one inference at the `host` boundary: median of block medians over steady samples.
         device_latency: likewise at the `device` boundary.

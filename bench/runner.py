@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench.prepare import Prepared
 from bench.profiles import Profile
 from bench.store import Store, now
 from bench.turns import Limits, Listener, Seat, measure_part
+from bench.units import duration
 
 Rerun = Literal["never", "onfail", "always"]
 PART_SIZE = 6  # workers alive at once, baseline and anchor included
@@ -101,11 +103,16 @@ def measure(
     *,
     rerun: Rerun,
     listener: Listener,
-) -> None:
+    budget_s: float | None = None,
+) -> str:
     """Measures what the run lacks, storing each part as it ends.
 
     A case that fails is not tried again in the same call. What failed in an earlier one is tried again in
     the generations it lacks (`onfail`), or left (`never`); for `always` the caller has dropped the blocks.
+    No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
+
+    Returns:
+        A sentence where the budget left parts unmeasured, else ''.
     """
     blocks = store.blocks(setting.run_id)
     generations = setting.profile.generations
@@ -117,7 +124,12 @@ def measure(
     planned = parts(runnable, baselines, wanted, generations, order)
     again = {b.case_id for b in blocks if b.status not in MEASURED} & wanted.keys()
     failed: set[str] = set()
+    begun, longest = time.monotonic(), 0.0
     for index, part in enumerate(planned):
+        start = time.monotonic()
+        if budget_s is not None and longest and start - begun + longest > budget_s:
+            unmeasured = f"{len(planned) - index} of {len(planned)} parts"
+            return f"the budget of {duration(budget_s)} left {unmeasured} unmeasured"
         seated = [case for case in part.cases if case.id not in failed]
         if not any(part.generation in wanted.get(case.id, ()) for case in seated):
             continue
@@ -138,6 +150,8 @@ def measure(
         failed |= {block.case_id for block in found if block.status not in MEASURED}
         for block in found:
             listener("block", {"block": block})
+        longest = max(longest, time.monotonic() - start)
+    return ""
 
 
 def _refuse_unprepared(

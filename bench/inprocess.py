@@ -1,0 +1,150 @@
+"""A worker's steps in the process that calls, for test runners that time a case themselves.
+
+One process then holds several runtimes, which share its memory, thread pools and OpenMP settings:
+`bakeoff run` gives each block a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import Any
+from unittest.mock import patch
+
+from backends import registry
+from backends.base import Array, as_dict
+from bench.case import Case
+from bench.compare import mismatch
+from bench.errors import PrepareError, UnsupportedCase
+from bench.lock import measurement_lock
+from bench.prepare import Prepared, prepare
+from bench.processes import guard
+from bench.runner import Setting, seat
+from bench.turns import Listener, Seat
+from bench.verify import Verification, judge
+from bench.worker import Worker
+from workloads.base import Band
+
+
+class ReadyCase:
+    """A loaded case. Calling it is one inference at the `host` boundary: host arrays in, name → array out.
+
+    Attributes:
+        case: what it is.
+        facts: what is known of it, JSON-able, most of it under the names of `reports.columns`.
+        problem: '' or a sentence about its wrong outputs; it is then not warmed up.
+    """
+
+    def __init__(self, case: Case, worker: Worker, band: Band, facts: Mapping[str, Any]) -> None:
+        self.case = case
+        self.facts = {**facts, "verification": {}}
+        self._worker, self._band = worker, band
+        session = worker.session
+        self._stage, self._run, self._fetch = session.stage, session.run, session.fetch
+        self._inputs = worker.inputs
+        self.problem = self._verify("before")
+        if not self.problem:
+            warmup = worker.warm({})["warmup"]
+            self.facts |= {"warmup_count": warmup["count"], "warmup_capped": warmup["capped"]}
+
+    def __call__(self) -> dict[str, Array]:
+        return self._fetch(self._run(self._stage(self._inputs)))
+
+    def close_books(self) -> str:
+        """Verifies again and reads back what ran; '' or what is wrong, in a sentence."""
+        return self._verify("after") or self._prove()
+
+    def _verify(self, when: str) -> str:
+        """Against the fp64 reference, on inputs that are not timed."""
+        found = Verification(**self._worker.verify({})["verification"])
+        self.facts["verification"][when] = asdict(found)
+        self.facts["error"] = max(one["error"] for one in self.facts["verification"].values())
+        problem = judge(found, self._band)
+        return f"{self.case.label}: wrong output {when} timing: {problem}" if problem else ""
+
+    def _prove(self) -> str:
+        proof = self._worker.actual({})["actual"]
+        self.facts |= {
+            "precision_ran": proof["precision"]["value"],
+            "precision_evidence": proof["precision"]["evidence"],
+            "emulated": proof["emulated"],
+            "device_ran": proof["device"]["value"],
+            "provider": proof["provider"]["value"],
+            "threads_ran": proof["threads"]["value"],
+            "proof": proof,
+        }
+        problem = mismatch(self.case, [proof])
+        return f"{self.case.label}: {problem}" if problem else ""
+
+
+@contextmanager
+def ready(case: Case, setting: Setting, listener: Listener) -> Iterator[ReadyCase]:
+    """Prepares, loads, verifies and warms up; what was changed in this process is put back in the end.
+
+    From loading on it holds the machine's measurement lock. `listener` is told as `prepare` and the lock do.
+
+    Raises:
+        BackendUnavailable, UnsupportedCase: this machine cannot do it.
+        BakeoffError: something could not be made or loaded.
+    """
+    with guard():
+        prepared = prepare([case], listener)[case.id]
+    if prepared.error:
+        raise (UnsupportedCase if prepared.status == "unsupported" else PrepareError)(prepared.error)
+    assert prepared.band is not None  # every case of a workload has one
+    place = seat(case, prepared, setting)
+    with ExitStack() as stack:
+        stack.enter_context(measurement_lock(True, lambda text: listener("wait", {"text": text})))
+        _borrow_process(place, stack)
+        others = _runtimes_here(case)
+        worker = Worker()
+        versions = worker.start({"job": as_dict(place.job)})["versions"]
+        stack.callback(worker.meter.close)
+        worker.load({})
+        stack.enter_context(worker.session)
+        found = {"version": _version(versions), "process_shared_with": others}
+        yield ReadyCase(case, worker, prepared.band, _facts(case, prepared) | found)
+
+
+def _borrow_process(place: Seat, stack: ExitStack) -> None:
+    """Variables that a fresh worker would have been started with; affinity, which the worker's start sets."""
+    stack.enter_context(patch.dict(os.environ, place.environment))
+    if hasattr(os, "sched_getaffinity"):
+        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+
+
+def _runtimes_here(case: Case) -> list[str]:
+    """Other backends whose runtime this process has imported already."""
+    runtimes = {name: registry.get(name).runtime for name in registry.names("runtime")}
+    others = {name: modules for name, modules in runtimes.items() if modules != runtimes.get(case.backend)}
+    return [name for name, modules in others.items() if modules and all(map(sys.modules.get, modules))]
+
+
+def _version(versions: Mapping[str, str]) -> str:
+    """The runtime's; NumPy's for a backend that is no more than that."""
+    return ", ".join(v for name, v in versions.items() if name != "numpy" or len(versions) == 1)
+
+
+def _facts(case: Case, prepared: Prepared) -> dict[str, Any]:
+    """What is known before the runtime starts."""
+    target, model, band = case.target, prepared.model, prepared.band
+    return {
+        "case_id": case.id,
+        "workload": case.workload,
+        "batch": case.batch,
+        "sequence": case.sequence,
+        "backend": case.backend,
+        "variant": target.variant,
+        "precision": target.precision,
+        "device": target.device,
+        "threads": target.threads,
+        "preset": target.preset,
+        "boundary": "host",
+        "model_format": model.format if model else None,
+        "model_sha256": model.sha256 if model else None,
+        "band_low": band.low if band else None,
+        "band_high": band.high if band else None,
+    }

@@ -11,13 +11,15 @@ import importlib
 import pkgutil
 import re
 import warnings
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import backends
 from backends.base import Backend, Role
 from bench.errors import BackendUnavailable, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "bakeoff.backends"
 NOT_BACKENDS = {"base", "contract", "registry", "support"}  # and what begins with an underscore
@@ -32,6 +34,8 @@ def _modules() -> frozenset[str]:
 
 @functools.cache
 def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # a worker of a backend of this package does without
+
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 

@@ -1,18 +1,13 @@
-"""What the parent tells a worker, and how both put messages on the wire. Standard library and NumPy alone.
-
-A message is one JSON object; after a reply to `burst` two blobs of int64 samples follow. Nothing is pickled.
-"""
+"""What the parent tells a worker about the one case it measures. Standard library and NumPy alone."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from backends.base import IOSpec, ModelFile, as_dict
+from backends.base import IOSpec, ModelFile
 from bench.case import Case
 
 
@@ -69,15 +64,3 @@ class Job:
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
-
-
-def send(connection: Connection, message: Mapping[str, Any]) -> None:
-    connection.send_bytes(json.dumps(as_dict(message)).encode())
-
-
-def receive(connection: Connection) -> dict[str, Any]:
-    """Raises EOFError when the other side is gone, ValueError for what is no message."""
-    message = json.loads(connection.recv_bytes())
-    if not isinstance(message, dict):
-        raise ValueError(f"not a message: {message!r:.80}")
-    return message

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from bench.block import Status
-from bench.job import Job, receive, send
+from bench.job import Job
 from bench.processes import Process
 from bench.residence import speaks_of_memory
+from bench.wire import Wire
 
 # Which of the suite's limits bounds a command; all others fall under `load`.
 _LIMIT_OF = {"warm": "warmup", "burst": "burst"}
@@ -65,7 +66,7 @@ class Link:
         finally:
             theirs.close()
         self.job = replace(job, spawned_ns=spawned_ns)
-        self._connection = Connection(ours.detach())
+        self._wire = Wire(ours.detach())
         self._log: str | None = None
 
     def ask(self, command: str, limit_s: float, **arguments: Any) -> dict[str, Any]:
@@ -76,14 +77,14 @@ class Link:
         """
         deadline = time.monotonic() + limit_s
         try:
-            send(self._connection, {"do": command, **arguments})
+            self._wire.send({"do": command, **arguments})
             self._await(command, limit_s, deadline)
-            reply = receive(self._connection)
+            reply = self._wire.receive()
             if command == "burst" and reply.get("ok"):
                 reply["blobs"] = []
                 for _ in range(2):
                     self._await(command, limit_s, deadline)
-                    reply["blobs"].append(self._connection.recv_bytes())
+                    reply["blobs"].append(self._wire.receive_blob())
         except (EOFError, OSError) as error:
             raise self._death(command) from error
         except ValueError as error:
@@ -97,12 +98,13 @@ class Link:
     def _await(self, command: str, limit_s: float, deadline: float) -> None:
         """Waits for the connection or the worker's end, whichever comes first."""
         # A child of the worker may hold the socket open, so the process itself is watched as well.
-        watched: list[Any] = [self._connection]
+        watched = select.poll()
+        watched.register(self._wire, select.POLLIN)
         descriptor = _pidfd(self.process.pid)
         if descriptor is not None:
-            watched.append(descriptor)
+            watched.register(descriptor, select.POLLIN)
         try:
-            ready = wait(watched, max(0.0, deadline - time.monotonic()))
+            ready = watched.poll(max(0.0, deadline - time.monotonic()) * 1000)
         finally:
             if descriptor is not None:
                 os.close(descriptor)
@@ -110,7 +112,7 @@ class Link:
             limit = _LIMIT_OF.get(command, "load")
             reason = f"{command} took over {limit_s:g} s (the suite's `limits: {{{limit}: …}}`)"
             raise Failure("timeout", reason)
-        if self._connection not in ready and not self._connection.poll():
+        if self._wire.fileno() not in [fd for fd, _ in ready]:
             raise self._death(command)
 
     def _death(self, command: str) -> Failure:
@@ -140,7 +142,7 @@ class Link:
     def end(self) -> str:
         """Ends the worker and all it started; returns the end of its log. Safe to call twice."""
         if self._log is None:
-            self._connection.close()
+            self._wire.close()
             self._log = self.process.end()
         return self._log
 

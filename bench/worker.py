@@ -13,11 +13,9 @@ import json
 import os
 import sys
 import time
-import traceback
 from array import array
 from collections.abc import Callable
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from backends.support import import_runtime
 from bench import residence
 from bench.case import Case
 from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
-from bench.job import Job, receive, send
+from bench.job import Job
 from bench.measure import (
     SLOW_NS,
     buffer,
@@ -40,6 +38,7 @@ from bench.measure import (
 )
 from bench.telemetry import Meter, difference, disturbed
 from bench.verify import Reference, compare, load_reference, worst
+from bench.wire import Wire
 
 
 class Worker:
@@ -174,27 +173,29 @@ COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def serve(connection: Connection) -> None:
+def serve(wire: Wire) -> None:
     """Answers commands until the parent goes or one fails; a failure is answered with its kind."""
     worker = Worker()
     while True:
         try:
-            message = receive(connection)
+            message = wire.receive()
         except EOFError:
             return
         try:
             reply = COMMANDS[message["do"]](worker, message)
         except Exception as error:
-            send(connection, {"error": _explain(error)})
+            wire.send({"error": _explain(error)})
             return
         blobs = reply.pop("blobs", ())
-        send(connection, {"ok": True, "figures": worker.figures, **reply})
+        wire.send({"ok": True, "figures": worker.figures, **reply})
         for blob in blobs:
-            connection.send_bytes(blob)
+            wire.send_blob(blob)
 
 
 def _explain(error: Exception) -> dict[str, str]:
     """An exception as a status of the case, with its message and traceback."""
+    import traceback  # takes milliseconds to import, and is seldom needed
+
     if isinstance(error, UnsupportedCase):
         status = "unsupported"
     elif isinstance(error, BackendUnavailable):
@@ -249,7 +250,7 @@ def main(arguments: list[str]) -> None:
     _, descriptor, parent = arguments
     residence.die_with_parent(int(parent))
     residence.be_first_to_go()
-    serve(Connection(int(descriptor)))
+    serve(Wire(int(descriptor)))
 
 
 if __name__ == "__main__":

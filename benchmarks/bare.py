@@ -10,12 +10,12 @@ import sys
 import time
 from array import array
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-from bench.job import Job, receive, send
+from bench.job import Job
+from bench.wire import Wire
 
 WARMUP = 20
 
@@ -42,12 +42,12 @@ def openvino(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:
     return lambda: request.infer(feeds)
 
 
-def serve(connection: Connection) -> None:
+def serve(wire: Wire) -> None:
     infer: Callable[[], Any] = int  # until a model is loaded
     job: Job | None = None
     while True:
         try:
-            message = receive(connection)
+            message = wire.receive()
         except EOFError:
             return
         reply: dict[str, Any] = {"ok": True, "figures": {}}
@@ -73,9 +73,9 @@ def serve(connection: Connection) -> None:
                 blobs = [samples, samples[:8]]
             case "actual":
                 reply["actual"] = None
-        send(connection, reply)
+        wire.send(reply)
         for blob in blobs:
-            connection.send_bytes(blob)
+            wire.send_blob(blob)
 
 
 def _bare_loop(infer: Callable[[], Any], burst_ns: int) -> bytes:
@@ -91,4 +91,4 @@ def _bare_loop(infer: Callable[[], Any], burst_ns: int) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[2])))
+    serve(Wire(int(sys.argv[2])))

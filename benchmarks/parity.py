@@ -12,13 +12,13 @@ from bench.compare import burst_medians, ratio
 from bench.turns import Limits, measure_part
 from benchmarks.cases import bare, seats
 
-GENERATIONS = 8
+GENERATIONS = 12
 ROUNDS = 14
 
 
 def main() -> None:
     for backend in ("onnxruntime", "openvino"):
-        _, (place,) = seats("resnet50", backend)
+        _, (place,) = seats("minilm-l6", backend)
         pair = [place, bare(place)]
         own, plain = [], []
         order = random.Random(0)

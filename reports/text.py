@@ -6,8 +6,9 @@ import io
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.constrain import Constrain
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,7 @@ from reports.tables import in_order
 from reports.views import error
 
 WIDTH = 100
+_LEAVE = ("load", "per s", "ran", "MB")  # what a narrow terminal goes without, in this order
 FILL = "\N{NO-BREAK SPACE}"  # rich strips plain blanks from the end of a cell
 _STYLE = {"ok": "", "unsupported": "yellow", "missing": "yellow", "wrong-output": "bold red"}
 
@@ -29,7 +31,7 @@ def render(results: Results) -> RenderableType:
     parts: list[RenderableType] = []
     for group in results.groups:
         parts += [Text(group.answer, style="bold"), Text("")]
-        parts += [Constrain(_table(group), WIDTH), Text(""), *_remarks(group), Text("")]
+        parts += [Constrain(_Fitted(group), WIDTH), Text(""), *_remarks(group), Text("")]
     if results.overhead is not None:
         own = results.overhead.latency
         shown = quantity(own.value, time_unit([own.value]))
@@ -48,15 +50,24 @@ def plain(results: Results, width: int = WIDTH) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
 
 
-def _table(group: Cases) -> Table:
+class _Fitted:
+    """The table with as many columns as the terminal has room for; latency, ratio and error always stay."""
+
+    def __init__(self, group: Cases) -> None:
+        self._group = group
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(width=1000)
+        for count in range(len(_LEAVE) + 1):
+            table = _table(self._group, _LEAVE[:count])
+            if Measurement.get(console, unbounded, table).maximum <= options.max_width:
+                break
+        yield table
+
+
+def _table(group: Cases, without: Sequence[str] = ()) -> Table:
     rows = in_order(group)
     unit = time_unit(row.latency.value for row in rows)
-    table = Table(box=SIMPLE_HEAD, expand=True, show_edge=False, padding=(0, 0, 0, 2))
-    table.add_column("case", overflow="fold", ratio=1, min_width=16)
-    for title in (f"latency, {unit.name}", "ratio", "per s", "MB", "load", "error"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("ran", no_wrap=True, max_width=10)
-    table.add_column("status", overflow="fold", max_width=13)
     latency = _aligned(
         [_scaled(row.latency.value, unit.per_base) for row in rows],
         [spread(row.latency, unit) for row in rows],
@@ -65,19 +76,27 @@ def _table(group: Cases) -> Table:
         ["1×" if row.baseline else factor(row.ratio.value) for row in rows],
         ["" if row.baseline else spread(row.ratio) for row in rows],
     )
-    for row, *pair in zip(rows, latency, ratio, strict=True):
-        measured = row.latency.value is not None
-        figures = [
-            significant(row.rate),
-            _scaled(row.model_bytes, 1e-6),
-            duration(row.load),
-            error(row.error),
-            row.precision_ran or UNTOLD,
-        ]
+    figures = {
+        f"latency, {unit.name}": latency,
+        "ratio": ratio,
+        "per s": [significant(row.rate) for row in rows],
+        "MB": [_scaled(row.model_bytes, 1e-6) for row in rows],
+        "load": [duration(row.load) for row in rows],
+        "error": [error(row.error) for row in rows],
+        "ran": [row.precision_ran or UNTOLD for row in rows],
+    }
+    shown = {title: cells for title, cells in figures.items() if title not in without}
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 2))
+    table.add_column("case", overflow="fold", min_width=12)
+    for title in shown:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status", overflow="fold", max_width=13)
+    for i, row in enumerate(rows):
         label = Text(name(row, rows), style="bold" if row is group.winner else "")
         status = Text(_status(row), style=_STYLE.get(row.status, "bold red"))
-        cells = [*pair, *figures] if measured else [""] * 7
-        table.add_row(label, *(Text(cell) for cell in cells), status, style="" if row.ranked else "dim")
+        measured = row.latency.value is not None
+        cells = [Text(column[i] if measured else "") for column in shown.values()]
+        table.add_row(label, *cells, status, style="" if row.ranked else "dim")
     return table
 
 

@@ -115,7 +115,7 @@ def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
     marks = [
         word
         for word, holds in (
-            ("fastest", row is group.winner),
+            ("leads" if group.tied else "fastest", row is group.winner),
             ("tied", row in group.tied),
             ("baseline", row.baseline),
         )

@@ -11,6 +11,13 @@ import pytest
 TINY = ("--workload", "tiny-cnn", "--threads", "1")
 
 
+def rows(bakeoff) -> list[dict]:
+    """The latest run's rows as `show --json` gives them."""
+    return [
+        row for row in json.loads(bakeoff("show", "--json").stdout)["rows"] if row["workload"] == "tiny-cnn"
+    ]
+
+
 @pytest.mark.slow
 def test_the_main_job(bakeoff, tmp_path: Path) -> None:
     done = bakeoff("run", "quick", *TINY, "--report", "out/report.html")
@@ -22,8 +29,7 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
     shown = bakeoff("show")
     assert shown.returncode == 0
     assert "onnxruntime" in shown.stdout
-    rows = json.loads(bakeoff("show", "--json").stdout)
-    cases = {row["backend"]: row for row in rows["cases"] if row["workload"] == "tiny-cnn"}
+    cases = {row["backend"]: row for row in rows(bakeoff)}
     for backend in ("torch", "onnxruntime", "openvino"):
         row = cases[backend]
         assert row["status"] == "ok"
@@ -48,17 +54,16 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
-    precisions = "fp32,fp16,bf16,int3"
+    precisions = "fp32,fp16,bf16,int8"
     done = bakeoff("run", *TINY, "--backend", "openvino,onnxruntime", "--precision", precisions)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = [r for r in json.loads(bakeoff("show", "--json").stdout)["cases"] if r["workload"] == "tiny-cnn"]
-    found = {(r["backend"], r["precision"]): r for r in rows}
+    found = {(row["backend"], row["precision"]): row for row in rows(bakeoff)}
     assert len(found) == 8
     half = found["openvino", "fp16"]
     assert half["status"] == "unsupported"
     assert "f32" in half["reason"] or "fp16" in half["reason"]
     assert found["onnxruntime", "fp16"]["status"] == "unsupported"
-    assert "int3" in found["openvino", "int3"]["reason"]
+    assert "int8" in found["openvino", "int8"]["reason"]
     assert found["openvino", "fp32"]["ranked"]
     assert not half["ranked"]
 
@@ -71,6 +76,7 @@ def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
         (("run", "--workload", "resnet5"), "did you mean 'resnet50'?"),
         (("run", "--batch", "0"), "--batch"),
         (("run", "--batch", "-3"), "--batch"),
+        (("run", "--precision", "int3"), "int8"),
         (("run", "--threads", "lots"), "--threads"),
         (("run", "--budget", "soon"), "10m"),
         (("run", "--workload", "tiny-cnn", "--weights", "none.safetensors"), "none.safetensors"),

@@ -77,7 +77,7 @@ def test_bakeoff_killed_and_resumed(environment: dict[str, str], tmp_path: Path)
     while kills < KILLS:
         process = start(environment, tmp_path, resume=resume)
         try:
-            process.wait(rng.uniform(0.05, 8.0))
+            process.wait(rng.uniform(0.05, 6.0))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -107,9 +107,9 @@ def test_workers_killed_and_resumed(environment: dict[str, str], tmp_path: Path)
         process = start(environment, tmp_path, resume=resume)
         killed = 0
         while process.poll() is None:
-            time.sleep(rng.uniform(0.05, 4.0))
+            time.sleep(rng.uniform(0.05, 3.0))
             alive = workers(environment)
-            if alive and killed < 2 and kills < KILLS:
+            if alive and killed < 4 and kills < KILLS:
                 os.kill(rng.choice(alive), signal.SIGKILL)
                 killed, kills = killed + 1, kills + 1
         assert process.returncode in (0, 1), (tmp_path / "log").read_text()[-3000:]

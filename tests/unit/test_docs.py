@@ -1,0 +1,87 @@
+"""The docs name everything there is, and what they show works."""
+
+import re
+import typing
+from pathlib import Path
+
+import pytest
+
+from backends import registry
+from bench.block import Status
+from bench.cli.parser import parse
+from bench.suite import Limits, Suite, load_suite
+from workloads import registry as workloads
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SUITES = (ROOT / "docs" / "suites.md").read_text()
+
+
+def test_every_command_is_in_the_readme_and_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert {"run", "list", "doctor", "show", "report", "export"} <= set(commands)
+    for command in commands:
+        assert f"bakeoff {command}" in README
+        with pytest.raises(SystemExit) as ended:
+            parse([command, "--help"])
+        assert ended.value.code == 0
+
+
+def test_every_axis_of_a_sweep_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["run", "--help"])
+    flags = re.findall(r"^  (--\w+) LIST", capsys.readouterr().out, re.MULTILINE)
+    assert len(flags) == 8
+    assert [flag for flag in flags if flag not in README] == []
+
+
+@pytest.mark.parametrize("key", [*Suite.model_fields, *Limits.model_fields])
+def test_every_key_of_a_suite_is_in_its_page(key: str) -> None:
+    assert re.search(rf"\b{key}:", SUITES), key
+
+
+def test_the_example_suite_loads(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", SUITES, re.DOTALL)
+    path = tmp_path / "example.yaml"
+    path.write_text(example)
+    assert set(load_suite(path).model_fields_set) == set(Suite.model_fields)
+
+
+@pytest.mark.parametrize("status", typing.get_args(Status))
+def test_every_status_is_explained(status: str) -> None:
+    assert f"| `{status}` |" in (ROOT / "docs" / "measurement.md").read_text()
+
+
+def test_every_workload_and_runtime_is_named() -> None:
+    for name in workloads.names():
+        assert f"`{name}`" in README
+    titles = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+    assert set(titles) == set(registry.names("runtime"))
+    assert [title for title in titles.values() if title not in README] == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_within_the_project_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    targets = re.findall(r"\]\(([^)#]+)", path.read_text())
+    local = [t for t in targets if not t.startswith("http")]
+    assert [t for t in local if not (path.parent / t).exists()] == []
+
+
+def test_every_extra_that_an_install_command_names_is_there() -> None:
+    from importlib.metadata import metadata, requires
+
+    extras = set(metadata("bakeoff").get_all("Provides-Extra") or ())
+    assert {"cpu", "prepare", "parquet", "pytest", "dev"} <= extras
+    for name in registry.names("runtime"):
+        assert registry.get(name).install == f"pip install 'bakeoff[{name}]'"
+        (needed,) = (r.split("==")[0].split(">=")[0] for r in registry.requirements(name))
+        assert [
+            r
+            for r in requires("bakeoff") or ()
+            if r.startswith(needed) and f"'{name}'" in r.replace('"', "'")
+        ]

@@ -28,7 +28,7 @@ _STYLE = {"ok": "", "unsupported": "yellow", "missing": "yellow", "wrong-output"
 
 def render(results: Results) -> RenderableType:
     """Per group the answer, the table and what went wrong, for `rich.console.Console.print`."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Text(f"Note: {note}.", style="yellow") for note in results.run.notes]
     for group in results.groups:
         parts += [Text(group.answer, style="bold"), Text("")]
         parts += [Constrain(_Fitted(group), WIDTH), Text(""), *_remarks(group), Text("")]

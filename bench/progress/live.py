@@ -25,6 +25,7 @@ STYLES = {
     "unsupported": "yellow",
     "missing": "yellow",
 }
+REFUSED = ("unsupported", "missing")
 BUSY = ("load", "warm up", "verify", "measuring")
 LEAST_S = 0.1
 
@@ -59,36 +60,42 @@ class LiveProgress:
         left = state.left_s()
         head = Text.assemble(
             (name, "bold"),
-            f"  {duration(time.monotonic() - self._start)} so far",
+            f" · {duration(time.monotonic() - self._start)} so far",
             f", about {duration(left)} left" if left is not None else "",
         )
         done = (state.part + state.share) / state.parts if state.parts else 0.0
-        bar = ProgressBar(total=1.0, completed=done, width=40)
-        return Group(head, bar, Text(state.doing, style="cyan"), self._table())
+        now = Table.grid(padding=(0, 2, 0, 0))
+        now.add_row(ProgressBar(total=1.0, completed=done, width=30), Text(state.doing, style="cyan"))
+        return Group(head, now, Text(""), self._table(), *self._refused())
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("case", "precision"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
-        for column in ("latency", "to baseline", "gen."):
+        table.add_column("case", no_wrap=True, overflow="ellipsis")
+        for column in ("precision", "threads", "latency", "ratio", "done"):
             table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("status", no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column("status", no_wrap=True, min_width=13)
         for found in self._state.cases.values():
-            if found.case.workload != HARNESS:
+            if found.case.workload != HARNESS and found.status not in REFUSED:
                 table.add_row(*self._cells(found))
         return table
+
+    def _refused(self) -> list[Text]:
+        count = sum(found.status in REFUSED for found in self._state.cases.values())
+        text = f"{count} more cannot run here; their rows will say why"
+        return [Text(""), Text(text, style="yellow")] if count else []
 
     def _cells(self, found: CaseState) -> tuple[RenderableType, ...]:
         case = found.case
         ratio = self._state.ratio(case)
         now = case.id == self._state.current
-        status = f"{found.status}: {found.reason}" if found.reason else found.status
+        waits = found.status in BUSY and not now
         style = STYLES.get(found.status, "cyan" if found.status in BUSY else "red")
         return (
             Text(f"{case.workload} {case.shape} · {case.backend_spec}", style="bold" if now else ""),
             case.target.precision,
+            str(case.target.threads),
             time_text(found.latency) if found.latency else "–",
             factor(ratio) if ratio else "–",
-            f"{len(found.medians)}/{self._state.generations}",
-            Text(status, style=style),
+            f"{len(found.medians)} of {self._state.generations}",
+            Text("stopped", style="dim") if waits else Text(found.status, style=style),
         )

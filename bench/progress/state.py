@@ -74,7 +74,7 @@ class State:
             case "burst":
                 self.current = facts["case"].id
                 self.cases[facts["case"].id].status = "measuring"
-                self.doing = f"round {facts['round'] + 1} of {facts['rounds']}"
+                self.doing = f"round {facts['round'] + 1} of {facts['rounds']}: {facts['case'].label}"
                 self.share = LOAD_SHARE + (1 - LOAD_SHARE) * facts["round"] / facts["rounds"]
             case "block":
                 self._take_block(facts["block"])

@@ -90,9 +90,10 @@ _LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bench.cli.output import console
 
     if not rows:
         print("none")
@@ -102,4 +103,4 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(column, no_wrap=column != "what" and column != "devices")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
-    Console(highlight=False).print(table)
+    console().print(table)

@@ -49,11 +49,10 @@ def command(options: argparse.Namespace) -> int:
 def _conclude(done: Run, options: argparse.Namespace) -> int:
     """The table, the report, the exit code."""
     if not options.json:
-        from rich.console import Console
-
+        from bench.cli.output import console
         from reports.text import render
 
-        Console(highlight=False).print(render(done.results()))
+        console().print(render(done.results()))
     if options.report:
         from reports.html import write
 
@@ -75,18 +74,18 @@ def _resume_command(options: argparse.Namespace, run_id: str) -> str:
 
 @contextmanager
 def _progress(options: argparse.Namespace) -> Iterator[Any]:
-    from rich.console import Console
+    from bench.cli.output import console
 
-    console = Console(stderr=False, highlight=False)
+    screen = console()
     if options.json:
         from bench.progress.jsonl import JsonProgress as Chosen
 
         with Chosen(sys.stdout) as show:
             yield show
-    elif console.is_terminal and not console.is_dumb_terminal:
+    elif screen.is_terminal and not screen.is_dumb_terminal:
         from bench.progress.live import LiveProgress
 
-        with LiveProgress(console) as live:
+        with LiveProgress(screen) as live:
             yield live
     else:
         from bench.progress.plain import PlainProgress

@@ -15,9 +15,8 @@ def command(options: argparse.Namespace) -> int:
 
         print(text(results))
         return EXIT_OK
-    from rich.console import Console
-
+    from bench.cli.output import console
     from reports.text import render
 
-    Console(highlight=False).print(render(results))
+    console().print(render(results))
     return EXIT_OK

@@ -68,6 +68,32 @@ def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
     assert not half["ranked"]
 
 
+@pytest.mark.slow
+def test_what_failed_is_measured_again_as_asked(bakeoff, tmp_path: Path) -> None:
+    """A worker's failure is a row and exit code 1; `--rerun` says what a resumed run does about it."""
+    entry = "{name: reference, options: {fault: raise, when: late, after: 5}}"
+    (tmp_path / "s.yaml").write_text(f"workloads: [tiny-cnn]\nbackends: [{entry}]\nthreads: [1]\n")
+    first = bakeoff("run", "s.yaml", "--json")
+    assert first.returncode == 1
+    assert "told to raise" in first.stdout
+    assert "bakeoff run --resume" in first.stderr
+    events = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [event["event"] for event in events[:1] + events[-1:]] == ["run", "done"]
+
+    def again(rerun: str) -> tuple[int, int, set[str]]:
+        done = bakeoff("run", "--resume", "--rerun", rerun, "--json")
+        blocks = [json.loads(x)["block"] for x in done.stdout.splitlines() if '"event": "block"' in x]
+        failed = sum(block["status"] == "failed" for block in blocks)
+        return done.returncode, failed, {block["status"] for block in blocks} - {"failed"}
+
+    assert again("never") == (1, 0, set())
+    assert again("onfail") == (1, 1, {"ok"})  # beside its anchor
+    assert again("always") == (1, 1, {"ok"})
+    (row,) = rows(bakeoff)
+    assert row["status"] == "failed"
+    assert "told to raise" in row["reason"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

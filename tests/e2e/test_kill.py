@@ -92,6 +92,24 @@ def test_bakeoff_killed_and_resumed(environment: dict[str, str], tmp_path: Path)
     finish(environment, tmp_path)
 
 
+def test_children_of_workers_do_not_outlive_bakeoff(environment: dict[str, str], tmp_path: Path) -> None:
+    fault = "{fault: fork, delay_us: 500}"
+    suite = f"workloads: [tiny-cnn]\nbackends: [{{name: reference, options: {fault}}}]\nthreads: [1]\n"
+    (tmp_path / "forking.yaml").write_text(suite)
+    with open(tmp_path / "log", "wb") as log:
+        command = [sys.executable, "-m", "bench", "run", "forking.yaml"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    deadline = time.monotonic() + 120
+    while len(workers(environment)) < 4 and time.monotonic() < deadline:  # itself and its three children
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    assert len(workers(environment)) >= 4
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(LEFT_AFTER_S)
+    assert ours(environment) == []
+
+
 def any_run(folder: Path) -> bool:
     path = folder / "results" / "bakeoff.sqlite"
     if not path.exists():

@@ -1,0 +1,130 @@
+"""What is shown while a run goes on, from the same events in each of its three ways."""
+
+import io
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from backends.base import Target
+from bench.block import Block, Burst
+from bench.case import Case
+from bench.profiles import PROFILES
+from bench.progress.jsonl import JsonProgress
+from bench.progress.live import LiveProgress
+from bench.progress.plain import PlainProgress
+from bench.progress.state import State
+from bench.store import RunRecord
+
+TORCH, ORT = (Case("resnet50", "c", 1, None, name, Target(threads=2)) for name in ("torch", "onnxruntime"))
+HALF = Case("resnet50", "c", 1, None, "openvino", Target(precision="bf16"))
+WHY = "openvino on cpu has no bf16 (a reason that is far too long for a column of a table in a terminal)"
+
+
+def block(case: Case, milliseconds: float, status: str = "ok", reason: str = "") -> Block:
+    samples = np.full(4, int(milliseconds * 1e6), dtype=np.int64)
+    bursts = [Burst(0, 0, 0, 4, 0, 4)] if status == "ok" else []
+    return Block(case.id, 0, 0, status, reason, bursts=bursts, host_ns=samples, device_ns=samples)
+
+
+def events() -> list[tuple[str, dict[str, Any]]]:
+    run = RunRecord("20260101-000000", "quick", "running", "2026-01-01T00:00:00+00:00")
+    plan = SimpleNamespace(
+        cases=(TORCH, ORT),
+        refused=((HALF, "unsupported", WHY),),
+        baselines={TORCH.group: TORCH.id},
+        profile=PROFILES["quick"],
+    )
+    load = [("case", {"case": case, "phase": "load", "generation": 0}) for case in (TORCH, ORT)]
+    return [
+        ("run", {"run": run, "plan": plan, "store": Path("s.sqlite")}),
+        ("prepare", {"artefact": "resnet50 onnx", "state": "making", "seconds": 0.0}),
+        ("prepare", {"artefact": "resnet50 onnx", "state": "made", "seconds": 20.0}),
+        ("wait", {"text": "waiting for another measurement"}),
+        ("part", {"part": 0, "parts": 2, "generation": 0}),
+        *load,
+        ("burst", {"case": ORT, "round": 4, "rounds": 10}),
+        ("block", {"block": block(TORCH, 20.0)}),
+        ("block", {"block": block(ORT, 10.0)}),
+        ("part", {"part": 1, "parts": 2, "generation": 1}),
+        ("block", {"block": block(ORT, 0.0, "crashed", "killed by SIGSEGV during load")}),
+        ("done", {"run": run}),
+    ]
+
+
+def test_the_state_follows() -> None:
+    state = State()
+    for event, facts in events()[:8]:
+        state.take(event, facts)
+    assert state.current == ORT.id
+    assert state.cases[HALF.id].reason == WHY
+    assert state.left_s() is None
+    before = state.share
+    for event, facts in events()[8:]:
+        state.take(event, facts)
+    assert 0 < before < 1
+    assert state.cases[TORCH.id].latency == pytest.approx(0.02)
+    assert state.ratio(ORT) == pytest.approx(0.5)
+    assert state.ratio(TORCH) is None
+    assert state.cases[ORT.id].status == "crashed"
+    left = state.left_s()
+    assert left is not None
+    assert left >= 0
+
+
+def test_plain_lines() -> None:
+    out = io.StringIO()
+    with PlainProgress(out) as show:
+        for event, facts in events():
+            show(event, facts)
+    text = out.getvalue()
+    for said in (
+        "run 20260101-000000: 2 cases, 1 that cannot run here",
+        f"unsupported: {HALF.label}: {WHY}",
+        "resnet50 onnx made in 20.0 s",
+        "waiting for another measurement",
+        "part 2 of 2 (generation 2 of 3), about",
+        f"{TORCH.label}  20.0 ms",
+        f"crashed      {ORT.label}  10.0 ms: killed by SIGSEGV",
+    ):
+        assert said in text
+    assert "making" not in text
+
+
+def test_json_lines() -> None:
+    out = io.StringIO()
+    with JsonProgress(out) as show:
+        for event, facts in events():
+            show(event, facts)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [event for event, _ in events()]
+    assert lines[0]["refused"] == [
+        {"case": HALF.id, "label": HALF.label, "status": "unsupported", "reason": WHY}
+    ]
+    assert lines[7] == {"event": "burst", "case": ORT.id, "round": 4, "rounds": 10}
+    assert lines[8]["block"]["samples"] == 4
+    assert lines[-1]["state"] == "running"
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_the_live_table_fits_and_names_what_goes_on(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, height=30, color_system=None)
+    with LiveProgress(console) as show:
+        for event, facts in events():
+            show(event, facts)
+        console.print(show._render())
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()
+    text = "\n".join(last)
+    assert max(map(len, last)) <= width
+    assert "resnet50 b1" in text
+    assert "1 more cannot run here" in text
+    if width == 100:
+        assert "0.500×" in text
+        assert "1 of 3" in text
+        assert "crashed" in text

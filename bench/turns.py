@@ -79,9 +79,14 @@ def measure_part(
         for seat in order.sample(list(seats), len(seats)):
             block = Block(seat.case.id, generation, part, "ok", started=now())
             listener("case", {"case": seat.case, "phase": "load", "generation": generation})
-            link = Link(
-                seat.job, environment=seat.environment, interpreter=seat.interpreter, module=seat.module
-            )
+            try:
+                link = Link(
+                    seat.job, environment=seat.environment, interpreter=seat.interpreter, module=seat.module
+                )
+            except OSError as error:
+                block.status, block.reason = "failed", f"the worker could not be started: {error}"
+                ended.append(block)
+                continue
             one = _Live(link, block)
             live.append(one)
             if _guarded(one, live, ended, partial(_make_ready, one, limits, listener)):

@@ -97,7 +97,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     listing = commands.add_parser("list", parents=[common], help="what there is to choose from")
     listing.set_defaults(command=_command("listing"))
     listing.add_argument("what", choices=("workloads", "backends", "suites", "cases", "runs"))
-    listing.add_argument("suite", nargs="?", default="quick", help="for cases: suite (%(default)s)")
+    listing.add_argument("suite", nargs="?", help="for cases: suite (quick)")
     _sweep_flags(listing)
     listing.add_argument("--json", action="store_true", help="one JSON document")
 
@@ -157,9 +157,7 @@ def _sweep_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "suite", nargs="?", default="quick", metavar="SUITE", help="name or file (%(default)s)"
-    )
+    parser.add_argument("suite", nargs="?", metavar="SUITE", help="name or file (quick)")
     _sweep_flags(parser)
     going_on = parser.add_argument_group("going on with a run")
     going_on.add_argument(

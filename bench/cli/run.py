@@ -12,11 +12,13 @@ from types import FrameType
 from typing import Any
 
 from bench.api import Run, run
-from bench.cli.sweep import suite_from
+from bench.cli.sweep import require_no_sweep, suite_from
 from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, BakeoffError
 
 
 def command(options: argparse.Namespace) -> int:
+    if options.resume is not None:
+        require_no_sweep(options)
     suite = suite_from(options)
     seen: dict[str, Any] = {}
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bench.errors import UsageError
 from bench.suite import Suite, load_suite, suite_from_flags
 
 _FLAGS = {
@@ -23,6 +24,17 @@ _FLAGS = {
 
 
 def suite_from(options: argparse.Namespace) -> Suite:
-    """The suite that was named, with the flags over it."""
+    """The suite that was named (`quick` if none is), with the flags over it."""
     flags = {key: getattr(options, flag) for key, flag in _FLAGS.items()}
-    return suite_from_flags(load_suite(options.suite), flags)
+    return suite_from_flags(load_suite(options.suite or "quick"), flags)
+
+
+def require_no_sweep(options: argparse.Namespace) -> None:
+    """Raises UsageError where something is asked for that a resumed run has settled already."""
+    given = [options.suite] if options.suite else []
+    given += [f"--{flag}" for flag in _FLAGS.values() if getattr(options, flag)]
+    if given:
+        raise UsageError(
+            f"--resume goes on with the run's own suite; {', '.join(given)} cannot change it",
+            hint="leave it out, or start another run without --resume",
+        )

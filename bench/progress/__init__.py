@@ -3,7 +3,8 @@
 Events, each with its facts, in the order they come:
     run      run (RunRecord), plan, store
     prepare  artefact, state (cached, making, made, failed), seconds
-    wait     text
+    note     text                           (a damaged artefact is made anew)
+    wait     text                           (another measurement holds the lock)
     part     part, parts, generation
     case     case, phase (load, warm up, verify), generation
     burst    case, round, rounds            just before the burst: nothing is drawn until the next event

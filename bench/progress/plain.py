@@ -32,7 +32,7 @@ class PlainProgress:
                     self._say(f"  {state.status}: {state.case.label}: {state.reason}")
         elif event == "prepare" and facts["state"] in ("made", "failed"):
             self._say(f"prepare: {facts['artefact']} {facts['state']} in {facts['seconds']:.1f} s")
-        elif event == "wait":
+        elif event in ("wait", "note"):
             self._say(facts["text"])
         elif event == "part":
             left = self._state.left_s()

@@ -60,7 +60,7 @@ class State:
                     self.cases[case.id] = CaseState(case, status, reason)
             case "prepare":
                 self.doing = f"prepare: {facts['artefact']} ({facts['state']})"
-            case "wait":
+            case "wait" | "note":
                 self.doing = facts["text"]
             case "part":
                 self.part, self.parts, self.share = facts["part"], facts["parts"], 0.0

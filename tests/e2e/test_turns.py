@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,6 +151,14 @@ def test_a_worker_killed_from_outside_is_a_row(delay_s: float) -> None:
     assert sorted(block.status for block in blocks) == ["crashed", "ok"]
     (crashed,) = [block for block in blocks if block.status == "crashed"]
     assert "SIGKILL" in crashed.reason
+
+
+def test_a_worker_that_cannot_be_started_is_a_row() -> None:
+    nowhere = replace(seat(delay_us=100), interpreter=Path("/nonexistent/python"))
+    lost, well = measured(nowhere, seat(delay_us=150), rounds=1)
+    assert lost.status == "failed"
+    assert "could not be started" in lost.reason
+    assert well.status == "ok"
 
 
 def test_an_interrupt_ends_all_workers() -> None:

@@ -104,7 +104,7 @@ def run(
         KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
     """
     machine.require_supported_platform()
-    with Store.open(store, create=True) as opened, guard():
+    with Store.open(store, create=resume is None) as opened, guard():
         record = opened.run(resume) if resume is not None else None
         chosen = Suite.from_dict(record.suite) if record else _suite(suite)
         planned, budget, capabilities = plan_suite(chosen)

@@ -88,7 +88,7 @@ class TorchSession(BaseSession):
                 "interop_threads": torch.get_num_interop_threads(),
                 "onednn": onednn and torch.backends.mkldnn.enabled,
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-                "fp32_precision": torch.backends.fp32_precision,  # type: ignore[attr-defined]
+                "allow_tf32": torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32,
                 **self._settings,
             },
         )
@@ -159,8 +159,10 @@ class TorchBackend(BaseBackend):
         torch.set_num_threads(target.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
-        # fp32 means fp32: cuDNN's convolutions default to TF32.
-        torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        # fp32 means fp32: cuDNN's convolutions default to TF32. Set through the older of torch's two ways:
+        # after `fp32_precision` torch.export and torch.compile raise in the same process (2.13).
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", False))
         torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
         module = _plain(model, target.device)

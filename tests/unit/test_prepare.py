@@ -310,7 +310,9 @@ def test_a_converter_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 INTERRUPTED = """
 from tests.unit.test_prepare import case
 from bench.prepare import prepare
-prepare([case(batch=13)], lambda kind, facts: print(facts["state"], flush=True))
+from bench.processes import guard
+with guard():  # as `bench.run` does
+    prepare([case(batch=13)], lambda kind, facts: print(facts["state"], flush=True))
 """
 
 
@@ -324,8 +326,10 @@ def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
     assert parent.stdout is not None
     while parent.stdout.readline().strip() != "making":
         assert parent.poll() is None
-    children = converting(cache)
-    assert children
+    deadline = time.monotonic() + 10
+    while not converting(cache) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert converting(cache)
     parent.send_signal(number)
     parent.communicate(timeout=10)
     deadline = time.monotonic() + 2

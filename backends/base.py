@@ -272,9 +272,12 @@ class BaseBackend:
     presets: Mapping[str, Preset] = {"stock": Preset({}, "the runtime's own README")}
     role: Role = "runtime"
     runtime: tuple[str, ...] = ()
+    no_telemetry: Mapping[str, str] = {}
+    """Variables that keep a runtime from reporting its use over the network: that is a thread of its own
+    beside the one that is timed, and nobody's business."""
 
     def environment(self, target: Target) -> Mapping[str, str]:
-        return {"OMP_NUM_THREADS": str(target.threads)}
+        return {"OMP_NUM_THREADS": str(target.threads), **self.no_telemetry}
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         return model

@@ -127,6 +127,7 @@ class OnnxRuntimeBackend(BaseBackend):
     formats: tuple[str, ...] = ("onnx",)
     install = "pip install 'bakeoff[onnxruntime]'"
     runtime: tuple[str, ...] = ("onnxruntime",)
+    no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "ONNX Runtime's README and 'Get started: Python': a session with its defaults"),
         "expert": Preset(

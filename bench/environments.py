@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from backends.base import Capabilities, as_dict
+from backends.base import Capabilities, Target, as_dict
 from bench import cpuinfo
 from bench.cache import cache_root
 from bench.errors import BackendUnavailable
@@ -129,7 +129,10 @@ def _probe_or_error(name: str) -> Capabilities | BackendUnavailable:
 
 
 def _ask(backend: str, python: Path) -> Capabilities:
-    process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python)
+    from backends.registry import get
+
+    variables = dict(get(backend).environment(Target()))
+    process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
     again = f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
     code: int | None = None
     try:

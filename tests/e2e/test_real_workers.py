@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backends import registry
 from backends.base import Target, as_dict
 from bench.api import silent
 from bench.case import Case
@@ -32,17 +33,17 @@ def case(backend: str, precision: str = "fp32") -> Case:
 @pytest.fixture(scope="module", autouse=True)
 def tiny(environment: dict[str, str]):
     """The plugin and the session's cache, for this process and what it starts."""
-    from workloads import registry
+    from workloads import registry as workloads
 
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(PLUGIN))
     for name in ("PYTHONPATH", "BAKEOFF_CACHE"):
         patch.setenv(name, environment[name])
-    registry._found.cache_clear()
+    workloads._found.cache_clear()
     with guard():
         yield
     patch.undo()
-    registry._found.cache_clear()
+    workloads._found.cache_clear()
 
 
 def ready(one: Case) -> Prepared:
@@ -95,6 +96,21 @@ def test_an_onnxruntime_worker_holds_onnxruntime_and_numpy_alone() -> None:
     assert "/onnxruntime/" in mapped
     assert "/numpy/" in mapped
     assert [name for name in FORBIDDEN if name in mapped] == []
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_no_runtime_leaves_a_trace_of_telemetry(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would report its use with (an id, a queue) lies in the home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("CI", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    one = case(backend)
+    place = seat(one, ready(one))
+    (block,) = measured(replace(place, environment=registry.get(backend).environment(one.target)))
+    assert block.status == "ok", block.reason
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_every_runtime_is_verified_and_proven() -> None:

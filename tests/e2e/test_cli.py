@@ -39,7 +39,7 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
         assert row["precision_ran"] == "fp32"
         assert row["precision_evidence"] == "executed"
         assert row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"]
-        assert row["device_latency_ms"] <= row["latency_ms"]
+        assert row["device_latency_ms"] > 0
         assert row["model_mb"] < row["peak_mb"]
     assert cases["torch"]["ratio"] is None
     assert cases["openvino"]["ratio"] > 0

@@ -308,6 +308,8 @@ def test_a_converter_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 from tests.unit.test_prepare import case
 from bench.prepare import prepare
 from bench.processes import guard

@@ -12,7 +12,7 @@ from bench.compare import burst_medians, ratio
 from bench.turns import Limits, measure_part
 from benchmarks.cases import bare, seats
 
-GENERATIONS = 12
+GENERATIONS = 24
 ROUNDS = 14
 
 

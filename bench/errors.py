@@ -63,18 +63,6 @@ class UnsupportedCase(BakeoffError):
     """The runtime cannot do what the case asks for; never answered by a silent fallback."""
 
 
-class WrongOutput(BakeoffError):
-    """Outputs outside the error band of the precision."""
-
-
-class WorkerDied(BakeoffError):
-    """The worker process ended without an answer."""
-
-
-class WorkerTimeout(BakeoffError):
-    """A phase took longer than its limit."""
-
-
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"did you mean 'resnet50'?"` for a near miss, else the list of what there is."""
     names = sorted(known)

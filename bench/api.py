@@ -17,6 +17,7 @@ from bench import machine
 from bench.block import FAILURES
 from bench.cache import cache_root
 from bench.compare import results
+from bench.course import Course
 from bench.environments import probe_all
 from bench.errors import BakeoffError, UsageError
 from bench.lock import measurement_lock
@@ -157,8 +158,7 @@ def _go(
     )
     with measurement_lock(wait, lambda text: listener("wait", {"text": text})), _timed(record, "measure"):
         note = measure(
-            planned.cases,
-            planned.baselines,
+            Course(planned.cases, planned.baselines, planned.profile, suite.relevant / 100),
             prepared,
             store,
             setting,

@@ -55,7 +55,8 @@ class Block:
             `import_ns` (the runtime's own import), `load_ns`, `first_ns` (first inference), `ready_ns`
             (process start to ready for the first inference), `idle_bytes` (resident with the runtime
             imported), `peak_bytes` (highest resident), `model_bytes` (peak less idle), `cpu_ns` (during the
-            bursts), `inner` (inferences per sample: over 1 only where one takes under 20 µs).
+            bursts), `inner` (inferences per sample: over 1 only where one takes under 20 µs), `part_ns` and
+            `turns_ns` (the whole part it lived in, and its rounds).
         warmup: `count`, `ns`, `capped`, `median_ns`.
         verification: `before` and `after`, each with `error` (worst over inputs and outputs), `max_abs`,
             `cosine`; `low` and `high` of the band; `inputs`.

@@ -17,11 +17,11 @@ from unittest.mock import patch
 from backends import registry
 from backends.base import Array, as_dict
 from bench.case import Case
-from bench.compare import mismatch
 from bench.errors import PrepareError, UnsupportedCase
 from bench.lock import measurement_lock
 from bench.prepare import Prepared, prepare
 from bench.processes import guard
+from bench.proof import mismatch
 from bench.runner import Setting, seat
 from bench.turns import Listener, Seat
 from bench.verify import Verification, judge

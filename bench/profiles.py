@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,8 +13,11 @@ class Profile:
 
     Attributes:
         generations: fresh sets of workers, at most.
-        looks: after how many generations the intervals are looked at; the last is `generations`.
-        rounds: bursts of each worker in a generation, before a pilot says better.
+        looks: after how many generations the intervals are looked at, each with its share of α; the last is
+            `generations`.
+        rounds: bursts of each worker in a generation of the pilot.
+        pilot: generations after which the rounds of those to come are chosen from the noise; None for never.
+        narrow_from: from so many generations on only the wide cases go on; None where only looks stop them.
         warmup_most_s: warm-up ends here at the latest, and is marked.
         warmup_least_s: warm-up takes at least this.
         burst_s: length of a burst, at least.
@@ -23,16 +28,33 @@ class Profile:
     looks: tuple[int, ...]
     rounds: int
     warmup_most_s: float
+    pilot: int | None = None
+    narrow_from: int | None = None
     warmup_least_s: float = 0.3
     burst_s: float = 0.15
 
 
 ROUNDS = (10, 40)  # the pilot's choice stays within
+LOOKS = (6, 12, 24)
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile("quick", generations=3, looks=(3,), rounds=10, warmup_most_s=3.0),
-        Profile("standard", generations=6, looks=(6,), rounds=20, warmup_most_s=10.0),
-        Profile("publish", generations=24, looks=(6, 12, 24), rounds=20, warmup_most_s=30.0),
+        Profile(
+            "standard",
+            generations=6,
+            looks=(6,),
+            rounds=20,
+            warmup_most_s=10.0,
+            pilot=3,
+            narrow_from=3,
+        ),
+        Profile("publish", generations=24, looks=LOOKS, rounds=20, warmup_most_s=30.0, pilot=3),
+        Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3),
     )
 }
+
+
+def profile_of(suite: Mapping[str, Any]) -> Profile:
+    """The profile of a suite that was kept as plain data."""
+    return PROFILES[suite.get("profile", "quick")]

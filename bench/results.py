@@ -12,6 +12,7 @@ from typing import Literal
 
 from bench.block import Block, Status
 from bench.case import Case
+from bench.decide import Verdict
 from bench.stats import Estimate
 from bench.store import CaseRecord, RunRecord
 
@@ -33,7 +34,11 @@ class Row:
         ratio: latency over the baseline's, paired by rounds; under 1 is faster. None for the baseline.
         error, band_low, band_high: worst verification error of all blocks and its band.
         precision_ran, precision_evidence, device_ran, provider, threads_ran: from `actual()`.
-        disturbed: share of bursts marked as disturbed.
+        disturbed: share of its bursts marked as disturbed; `marked` of the rounds it took part in, in
+            which any worker was.
+        quiet_latency, quiet_ratio: the second figures, without the marked rounds.
+        verdict: against the baseline; None for the baseline and for what was not measured.
+        ended: why no further generation was measured.
         mismatch: what ran is not what was asked for, or is unproven; '' if proven.
     """
 
@@ -71,9 +76,14 @@ class Row:
     runtime_version: str
     generations: int
     disturbed: float | None
+    marked: float | None
+    quiet_latency: Estimate
+    quiet_ratio: Estimate
     mismatch: str
     warmup_capped: bool
     inner: int
+    verdict: Verdict | None = None
+    ended: str = ""
 
     @property
     def case(self) -> Case:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from typing import Literal
 from backends import registry
 from bench.block import FAILURES, MEASURED, Block
 from bench.case import Case
+from bench.course import Course, next_step
 from bench.environments import interpreter
 from bench.job import Job
 from bench.machine import Budget
@@ -45,58 +46,41 @@ class Setting:
     build_folder: Path
 
 
-def lacking(cases: Sequence[Case], blocks: Iterable[Block], generations: int) -> dict[str, list[int]]:
-    """Case id → generations in which it has no block with figures."""
-    done: dict[str, set[int]] = {case.id: set() for case in cases}
-    for block in blocks:
-        if block.status in MEASURED:
-            done.setdefault(block.case_id, set()).add(block.generation)
-    wanted = {case.id: [g for g in range(generations) if g not in done[case.id]] for case in cases}
-    return {case_id: missing for case_id, missing in wanted.items() if missing}
-
-
 def parts(
     cases: Sequence[Case],
     baselines: Mapping[str, str | None],
-    wanted: Mapping[str, Sequence[int]],
-    generations: int,
+    wanted: Collection[str],
+    generation: int,
     order: random.Random,
 ) -> list[Part]:
-    """Who lives with whom: parts of at most six workers, the group's baseline and the anchor in each.
-
-    Generations come one after the other, groups within them in random order. The null backend, which is
-    compared with nothing, rides in one part of each generation.
+    """Who lives with whom in a generation: parts of at most six workers, the group's baseline and the anchor
+    in each, groups in random order. The null backend, which is compared with nothing, rides in one part.
     """
     anchor = [case for case in cases if case.role == "anchor"]
-    riders = [case for case in cases if case.role == "overhead"]
+    riding = [case for case in cases if case.role == "overhead" and case.id in wanted]
     groups: dict[str, list[Case]] = {}
     for case in cases:
         if case.role not in ("anchor", "overhead"):
             groups.setdefault(case.group, []).append(case)
     found: list[Part] = []
-    for generation in range(generations):
-        lack = [case for case in cases if generation in wanted.get(case.id, ())]
-        riding = [case for case in riders if case in lack]
-        before = len(found)
-        for key in order.sample(list(groups), len(groups)):
-            todo = [case for case in groups[key] if case in lack]
-            if not todo:
-                continue
-            base = [case for case in groups[key] if case.id == baselines.get(key)]
-            others = [case for case in todo if case not in base] + riding
-            riding = []
-            room = max(1, PART_SIZE - len(base) - len(anchor))
-            shuffled = order.sample(others, len(others))
-            chunks = [shuffled[i : i + room] for i in range(0, len(shuffled), room)] or [[]]
-            found += [Part(generation, (*base, *chunk, *anchor)) for chunk in chunks]
-        if riding or (len(found) == before and any(case in lack for case in anchor)):
-            found.append(Part(generation, (*riding, *anchor)))
+    for key in order.sample(list(groups), len(groups)):
+        todo = [case for case in groups[key] if case.id in wanted]
+        if not todo:
+            continue
+        base = [case for case in groups[key] if case.id == baselines.get(key)]
+        others = [case for case in todo if case not in base] + riding
+        riding = []
+        room = max(1, PART_SIZE - len(base) - len(anchor))
+        shuffled = order.sample(others, len(others))
+        chunks = [shuffled[i : i + room] for i in range(0, len(shuffled), room)] or [[]]
+        found += [Part(generation, (*base, *chunk, *anchor)) for chunk in chunks]
+    if riding or (not found and any(case.id in wanted for case in anchor)):
+        found.append(Part(generation, (*riding, *anchor)))
     return found
 
 
 def measure(
-    cases: Sequence[Case],
-    baselines: Mapping[str, str | None],
+    course: Course,
     prepared: Mapping[str, Prepared],
     store: Store,
     setting: Setting,
@@ -105,53 +89,63 @@ def measure(
     listener: Listener,
     budget_s: float | None = None,
 ) -> str:
-    """Measures what the run lacks, storing each part as it ends.
+    """Measures what the run lacks, generation by generation, storing each part as it ends.
 
     A case that fails is not tried again in the same call. What failed in an earlier one is tried again in
     the generations it lacks (`onfail`), or left (`never`); for `always` the caller has dropped the blocks.
     No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
 
     Returns:
-        A sentence where the budget left parts unmeasured, else ''.
+        A sentence where the budget ended it, else ''.
     """
+    _refuse_unprepared(course.cases, prepared, store, setting.run_id)
     blocks = store.blocks(setting.run_id)
-    generations = setting.profile.generations
-    left = {b.case_id for b in blocks if b.status in FAILURES} if rerun == "never" else set()
-    runnable = [case for case in cases if not prepared[case.id].error and case.id not in left]
-    _refuse_unprepared(cases, prepared, store, setting.run_id)
-    wanted = lacking(runnable, blocks, generations)
     order = random.Random(f"{setting.run_id}:{len(blocks)}")
-    planned = parts(runnable, baselines, wanted, generations, order)
-    again = {b.case_id for b in blocks if b.status not in MEASURED} & wanted.keys()
-    failed: set[str] = set()
+    unprepared = {case.id for case in course.cases if prepared[case.id].error}
+    failed = {b.case_id for b in blocks if b.status in FAILURES} if rerun == "never" else set()
+    again = {b.case_id for b in blocks if b.status not in MEASURED} - unprepared - failed
     begun, longest = time.monotonic(), 0.0
-    for index, part in enumerate(planned):
-        start = time.monotonic()
-        if budget_s is not None and longest and start - begun + longest > budget_s:
-            unmeasured = f"{len(planned) - index} of {len(planned)} parts"
-            return f"the budget of {duration(budget_s)} left {unmeasured} unmeasured"
-        seated = [case for case in part.cases if case.id not in failed]
-        if not any(part.generation in wanted.get(case.id, ()) for case in seated):
-            continue
-        number = store.next_part(setting.run_id)
-        listener("part", {"part": index, "parts": len(planned), "generation": part.generation})
-        found = measure_part(
-            [seat(case, prepared[case.id], setting) for case in seated],
-            generation=part.generation,
-            part=number,
-            rounds=setting.profile.rounds,
-            limits=setting.limits,
-            order=order,
-            listener=listener,
-        )
-        ids = {case.id for case in seated}
-        store.add_blocks(setting.run_id, found, replaces=sorted(ids & again))
-        again -= ids
-        failed |= {block.case_id for block in found if block.status not in MEASURED}
-        for block in found:
-            listener("block", {"block": block})
-        longest = max(longest, time.monotonic() - start)
-    return ""
+    while True:
+        left_s = None if budget_s is None else budget_s - (time.monotonic() - begun)
+        runnable = [c.id for c in course.cases if c.id not in failed and c.id not in unprepared]
+        step = next_step(course, blocks, runnable, left_s)
+        if step is None:
+            return ""
+        runnable_cases = [case for case in course.cases if case.id in runnable]
+        planned = parts(runnable_cases, course.baselines, step.cases, step.generation, order)
+        listener("generation", {"step": step, "parts": len(planned)})
+        for index, part in enumerate(planned):
+            start = time.monotonic()
+            if budget_s is not None and longest and start - begun + longest > budget_s:
+                return _budget_ended(budget_s, step.generation, course.profile)
+            seated = [case for case in part.cases if case.id not in failed]
+            if not any(case.id in step.cases for case in seated):
+                continue
+            listener("part", {"part": index, "parts": len(planned), "generation": part.generation})
+            found = measure_part(
+                [seat(case, prepared[case.id], setting) for case in seated],
+                generation=part.generation,
+                part=store.next_part(setting.run_id),
+                rounds=step.rounds,
+                limits=setting.limits,
+                order=order,
+                listener=listener,
+            )
+            ids = {case.id for case in seated}
+            store.add_blocks(setting.run_id, found, replaces=sorted(ids & again))
+            blocks = [b for b in blocks if b.case_id not in ids & again or b.status in MEASURED] + found
+            again -= ids
+            failed |= {block.case_id for block in found if block.status not in MEASURED}
+            for block in found:
+                listener("block", {"block": block})
+            longest = max(longest, time.monotonic() - start)
+
+
+def _budget_ended(budget_s: float, generation: int, profile: Profile) -> str:
+    return (
+        f"the budget of {duration(budget_s)} ended measuring in generation {generation + 1} of at most"
+        f" {profile.generations}"
+    )
 
 
 def _refuse_unprepared(

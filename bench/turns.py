@@ -7,6 +7,7 @@ stopped, so that no pool spins beside the one that is timed.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -75,6 +76,7 @@ def measure_part(
     """
     live: list[_Live] = []
     ended: list[Block] = []
+    begun, turns_ns = time.monotonic_ns(), 0
     try:
         for seat in order.sample(list(seats), len(seats)):
             block = Block(seat.case.id, generation, part, "ok", started=now())
@@ -91,10 +93,12 @@ def measure_part(
             live.append(one)
             if _guarded(one, live, ended, partial(_make_ready, one, limits, listener)):
                 one.link.stop()
+        turns_begun = time.monotonic_ns()
         for number in range(rounds):
             for place, one in enumerate(order.sample(live, len(live))):
                 listener("burst", {"case": one.link.case, "round": number, "rounds": rounds})
                 _guarded(one, live, ended, partial(_turn, one, number, place, limits))
+        turns_ns = time.monotonic_ns() - turns_begun
         for one in list(live):
             listener("case", {"case": one.link.case, "phase": "verify", "generation": generation})
             if _guarded(one, live, ended, partial(_close, one, limits)):
@@ -103,6 +107,8 @@ def measure_part(
     finally:
         for one in live:
             one.link.end()
+    for block in ended:
+        block.figures |= {"part_ns": time.monotonic_ns() - begun, "turns_ns": turns_ns}
     return sorted(ended, key=lambda block: [seat.case.id for seat in seats].index(block.case_id))
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 
 from bench.api import silent
-from bench.compare import burst_medians, ratio
+from bench.pairs import burst_medians
+from bench.rows import ratio
 from bench.turns import Limits, measure_part
 from benchmarks.cases import bare, seats
 

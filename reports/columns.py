@@ -54,6 +54,10 @@ def _estimate(name: str, end: str, scale: float = 1.0) -> Callable[[Results, Row
     return lambda results, row: _scaled(getattr(getattr(row, name), end), scale)
 
 
+def _verdict(name: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: getattr(row.verdict, name) if row.verdict else None
+
+
 def _quantile(name: str) -> Callable[[Results, Row], Any]:
     return lambda results, row: _scaled(row.quantiles.get(name), 1e3)
 
@@ -133,6 +137,39 @@ SPEC: tuple[Column, ...] = (
     ),
     Column("ratio_low", "float64", "lower end of its 95 % interval", _estimate("ratio", "low")),
     Column("ratio_high", "float64", "upper end of its 95 % interval", _estimate("ratio", "high")),
+    Column(
+        "verdict", "str", "what may be said of the ratio: faster, slower, equivalent, …", _verdict("word")
+    ),
+    Column("verdict_why", "str", "why the verdict is no stronger", _verdict("reason")),
+    Column("p", "float64", "two-sided p of a ratio of 1", _verdict("p")),
+    Column(
+        "p_adjusted",
+        "float64",
+        "p adjusted for all comparisons of the run (Benjamini-Hochberg)",
+        _verdict("adjusted"),
+    ),
+    Column("level", "float64", "level at which the verdict was looked at", _verdict("level")),
+    Column(
+        "detectable",
+        "float64",
+        "least difference, as a fraction, that this much data finds 8 times in 10",
+        _verdict("detectable"),
+    ),
+    Column("ended", "str", "why no further generation was measured", _row("ended")),
+    Column(
+        "quiet_latency_ms",
+        "float64",
+        "latency without the rounds that others disturbed, in ms",
+        _estimate("quiet_latency", "value", 1e3),
+    ),
+    Column(
+        "quiet_ratio",
+        "float64",
+        "ratio without the rounds that others disturbed",
+        _estimate("quiet_ratio", "value"),
+    ),
+    Column("quiet_ratio_low", "float64", "lower end of its 95 % interval", _estimate("quiet_ratio", "low")),
+    Column("quiet_ratio_high", "float64", "upper end of its 95 % interval", _estimate("quiet_ratio", "high")),
     Column("first_ms", "float64", "first inference after loading, in ms", _row("first", 1e3)),
     Column("load_ms", "float64", "loading the model file, in ms", _row("load", 1e3)),
     Column("build_ms", "float64", "one-time building, in ms", _row("build", 1e3)),
@@ -169,6 +206,7 @@ SPEC: tuple[Column, ...] = (
     Column("samples", "Int64", "steady host samples", _row("samples")),
     Column("inner", "Int64", "inferences per sample; over 1 only under 20 µs", _row("inner")),
     Column("disturbed", "float64", "share of bursts that others disturbed", _row("disturbed")),
+    Column("marked", "float64", "share of its rounds in which any worker was disturbed", _row("marked")),
     Column("warmup_capped", "boolean", "whether warm-up ended at its time limit", _row("warmup_capped")),
     Column("flops", "float64", "floating-point operations of one inference", _cost("flops")),
     Column(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import compare
+from bench import pairs
 from bench.block import Block, Burst
 from bench.results import Results
 
@@ -41,14 +41,14 @@ def samples_frame(results: Results) -> pd.DataFrame:
 
 def steady_seconds(blocks: Iterable[Block]) -> NDArray[np.float64]:
     """The steady host samples of all blocks in s, float64, in the order in which they were taken."""
-    parts = [compare.steady(block) for block in blocks]
+    parts = [pairs.steady(block) for block in blocks]
     return np.concatenate(parts).astype(np.float64) * 1e-9 if parts else np.empty(0)
 
 
 def _parts(block: Block) -> Iterator[dict[str, NDArray[Any]]]:
     """The samples of each burst, first at the host boundary, then at the device's."""
     for burst in block.bursts:
-        cold = burst.count - compare.steady_burst(block, burst).size
+        cold = burst.count - pairs.steady_burst(block, burst).size
         yield _part(block, burst, "host", block.host_ns, burst.start, burst.count, cold)
         yield _part(block, burst, "device", block.device_ns, burst.device_start, burst.device_count, 0)
 

@@ -5,6 +5,7 @@ Events, each with its facts, in the order they come:
     prepare  artefact, state (cached, making, made, failed), seconds
     note     text                           (a damaged artefact is made anew)
     wait     text                           (another measurement holds the lock)
+    generation  step (bench.course.Step), parts
     part     part, parts, generation
     case     case, phase (load, warm up, verify), generation
     burst    case, round, rounds            just before the burst: nothing is drawn until the next event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, TextIO
 
 from backends.base import as_dict
@@ -33,6 +34,8 @@ def _plain(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         refused = [{"case": c.id, "label": c.label, "status": s, "reason": r} for c, s, r in plan.refused]
         cases = [{"case": case.id, "label": case.label} for case in plan.cases]
         return {"run": facts["run"].id, "store": str(facts["store"]), "cases": cases, "refused": refused}
+    if event == "generation":
+        return {**asdict(facts["step"]), "parts": facts["parts"]}
     if event == "done":
         return {"run": facts["run"].id, "state": facts["run"].state, "seconds": facts["run"].seconds}
     return {key: _value(value) for key, value in facts.items()}

@@ -61,12 +61,12 @@ class LiveProgress:
         head = Text.assemble(
             (name, "bold"),
             f" · {duration(time.monotonic() - self._start)} so far",
-            f", about {duration(left)} left" if left is not None else "",
+            f", at most {duration(left)} left" if left is not None else "",
         )
-        done = (state.part + state.share) / state.parts if state.parts else 0.0
         now = Table.grid(padding=(0, 2, 0, 0))
-        now.add_row(ProgressBar(total=1.0, completed=done, width=30), Text(state.doing, style="cyan"))
-        return Group(head, now, Text(""), self._table(), *self._refused())
+        now.add_row(ProgressBar(total=1.0, completed=state.done, width=30), Text(state.doing, style="cyan"))
+        course = [Text(state.course, style="dim")] if state.course else []
+        return Group(head, now, *course, Text(""), self._table(), *self._refused())
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -34,9 +34,11 @@ class PlainProgress:
             self._say(f"prepare: {facts['artefact']} {facts['state']} in {facts['seconds']:.1f} s")
         elif event in ("wait", "note"):
             self._say(facts["text"])
+        elif event == "generation" and facts["step"].why:
+            self._say(f"generation {facts['step'].generation + 1}: {facts['step'].why}")
         elif event == "part":
             left = self._state.left_s()
-            when = f", about {duration(left)} left" if left is not None else ""
+            when = f", at most {duration(left)} left" if left is not None else ""
             generation = f"generation {facts['generation'] + 1} of {self._state.generations}"
             self._say(f"measure: part {facts['part'] + 1} of {facts['parts']} ({generation}){when}")
         elif event == "block":

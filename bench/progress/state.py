@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.block import MEASURED, Block
 from bench.case import Case
-from bench.compare import steady
+from bench.pairs import steady
 from bench.store import RunRecord
 
 LOAD_SHARE = 0.6  # of a part's time that goes into starting, loading, warming up and verifying
@@ -41,6 +41,8 @@ class State:
     generations: int = 0
     doing: str = "planning"
     current: str | None = None
+    generation: int = 0
+    course: str = ""  # where the repeats go
     part: int = 0
     parts: int = 0
     share: float = 0.0  # of the current part
@@ -62,7 +64,10 @@ class State:
                 self.doing = f"prepare: {facts['artefact']} ({facts['state']})"
             case "wait" | "note":
                 self.doing = facts["text"]
+            case "generation":
+                self.course = facts["step"].why or self.course
             case "part":
+                self.generation = facts["generation"]
                 self.part, self.parts, self.share = facts["part"], facts["parts"], 0.0
                 self.measuring_since = self.measuring_since or time.monotonic()
             case "case":
@@ -96,12 +101,16 @@ class State:
         own, other = self.cases[case.id].latency, self.cases[base].latency
         return own / other if own and other else None
 
+    @property
+    def done(self) -> float:
+        """Share of measuring that is over, if every generation were to be measured whole."""
+        if not self.parts or not self.generations:
+            return 0.0
+        return min(1.0, (self.generation + (self.part + self.share) / self.parts) / self.generations)
+
     def left_s(self) -> float | None:
-        """Seconds that measuring will still take, from the parts that are done; None before the first."""
-        if self.measuring_since is None or not self.parts:
-            return None
-        done = (self.part + self.share) / self.parts
-        if self.part == 0 or done <= 0:
+        """Seconds that measuring will still take at most; None before the first part is over."""
+        if self.measuring_since is None or not self.done or self.generation + self.part == 0:
             return None
         elapsed = time.monotonic() - self.measuring_since
-        return elapsed / done * (1 - done)
+        return elapsed / self.done * (1 - self.done)

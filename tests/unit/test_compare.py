@@ -10,8 +10,10 @@ import pytest
 from backends.base import Target
 from bench.block import Block, Burst
 from bench.case import HARNESS, Case
-from bench.compare import ratio, results, steady
+from bench.compare import results
+from bench.pairs import steady
 from bench.results import Results
+from bench.rows import ratio
 from bench.store import CaseRecord, RunRecord, Store
 
 ROUNDS = 10

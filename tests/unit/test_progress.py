@@ -14,6 +14,7 @@ from rich.console import Console
 from backends.base import Target
 from bench.block import Block, Burst
 from bench.case import Case
+from bench.course import Step
 from bench.profiles import PROFILES
 from bench.progress.jsonl import JsonProgress
 from bench.progress.live import LiveProgress
@@ -51,6 +52,7 @@ def events() -> list[tuple[str, dict[str, Any]]]:
         ("burst", {"case": ORT, "round": 4, "rounds": 10}),
         ("block", {"block": block(TORCH, 20.0)}),
         ("block", {"block": block(ORT, 10.0)}),
+        ("generation", {"step": Step(1, (ORT.id,), 24, "1 of 2 cases go on, 24 rounds each"), "parts": 2}),
         ("part", {"part": 1, "parts": 2, "generation": 1}),
         ("block", {"block": block(ORT, 0.0, "crashed", "killed by SIGSEGV during load")}),
         ("done", {"run": run}),
@@ -88,7 +90,8 @@ def test_plain_lines() -> None:
         f"unsupported: {HALF.label}: {WHY}",
         "resnet50 onnx made in 20.0 s",
         "waiting for another measurement",
-        "part 2 of 2 (generation 2 of 3), about",
+        "part 2 of 2 (generation 2 of 3), at most",
+        "generation 2: 1 of 2 cases go on, 24 rounds each",
         f"{TORCH.label}  20.0 ms",
         f"crashed      {ORT.label}  10.0 ms: killed by SIGSEGV",
     ):

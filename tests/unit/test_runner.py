@@ -6,7 +6,9 @@ from collections import Counter
 from backends.base import Target
 from bench.block import Block
 from bench.case import HARNESS, Case
-from bench.runner import PART_SIZE, lacking, parts
+from bench.course import Course, next_step
+from bench.profiles import PROFILES
+from bench.runner import PART_SIZE, parts
 
 ANCHOR = Case(HARNESS, "h", 1, None, "anchor", Target(), role="anchor")
 NULL = Case(HARNESS, "h", 1, None, "null", Target(), role="overhead")
@@ -16,23 +18,26 @@ def cases(count: int, workload: str = "resnet50") -> list[Case]:
     return [Case(workload, "c", 1, None, f"b{i}", Target()) for i in range(count)]
 
 
-def planned(group: list[Case], *, generations: int = 2, blocks: list[Block] | None = None):
+def planned(group: list[Case], *, generation: int = 0, blocks: list[Block] | None = None):
     everything = [*group, ANCHOR, NULL]
-    wanted = lacking(everything, blocks or [], generations)
     baselines = {case.group: group[0].id for case in group[:1]}
-    return parts(everything, baselines, wanted, generations, random.Random(1))
+    course = Course(tuple(everything), baselines, PROFILES["quick"], 0.02)
+    step = next_step(course, blocks or [], [case.id for case in everything])
+    if step is None or step.generation > generation:
+        return []
+    return parts(everything, baselines, step.cases, step.generation, random.Random(1))
 
 
 def test_a_small_group_is_one_part_a_generation() -> None:
     found = planned(cases(3))
-    assert [part.generation for part in found] == [0, 1]
+    assert [part.generation for part in found] == [0]
     for part in found:
         assert {case.backend for case in part.cases} == {"b0", "b1", "b2", "anchor", "null"}
 
 
 def test_a_large_group_has_baseline_and_anchor_in_each_part() -> None:
     group = cases(12)
-    found = planned(group, generations=1)
+    found = planned(group)
     assert len(found) == 3
     for part in found:
         assert len(part.cases) <= PART_SIZE
@@ -46,17 +51,18 @@ def test_a_resumed_run_measures_what_is_missing_beside_its_baseline() -> None:
     group = cases(3)
     done = [Block(case.id, 0, 0, "ok") for case in (group[0], group[1], ANCHOR, NULL)]
     done.append(Block(group[2].id, 0, 0, "crashed"))
-    found = planned(group, generations=1, blocks=done)
+    found = planned(group, blocks=done)
     assert [{case.backend for case in part.cases} for part in found] == [{"b0", "b2", "anchor"}]
 
 
 def test_a_finished_run_wants_nothing() -> None:
     group = cases(2)
-    done = [Block(case.id, g, g, "ok") for case in (*group, ANCHOR, NULL) for g in (0, 1)]
-    assert planned(group, blocks=done) == []
+    done = [Block(case.id, g, g, "ok") for case in (*group, ANCHOR, NULL) for g in range(3)]
+    assert planned(group, generation=9, blocks=done) == []
 
 
 def test_a_wrong_output_is_measured_and_not_repeated() -> None:
     group = cases(1)
     blocks = [Block(group[0].id, 0, 0, "wrong-output")]
-    assert lacking(group, blocks, 1) == {}
+    blocks += [Block(case.id, 0, 0, "ok") for case in (ANCHOR, NULL)]
+    assert planned(group, blocks=blocks) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import compare
+from bench import pairs
 from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, reproduce, samples_frame
 from tests.unit import fake_results as fake
 
@@ -78,7 +78,7 @@ def test_samples_keep_all_and_mark_the_cold() -> None:
         assert own.steady.sum() == row.samples
         for _, block in own.groupby("part"):
             first = block.groupby("round").head(1).steady
-            is_cold = float(block.ns.median()) < compare.FIRST_IS_COLD_NS
+            is_cold = float(block.ns.median()) < pairs.FIRST_IS_COLD_NS
             assert (~first).all() if is_cold else first.all()
     assert 0 < (~host.steady).sum() < len(host)
 

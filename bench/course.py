@@ -1,0 +1,210 @@
+"""How a run goes on: which cases the next generation holds, and with how many rounds.
+
+A pure function of the blocks so far. A resumed run therefore goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench import noise
+from bench.block import MEASURED, Block
+from bench.case import HARNESS, Case
+from bench.decide import judge_together
+from bench.noise import Costs, Noise
+from bench.numbers import count, percent
+from bench.pairs import generation_logs, measured, paired_rounds
+from bench.profiles import ROUNDS, Profile
+from bench.stats import Floats, t_interval
+
+NARROW_LEVEL = 0.99  # an interval from few generations is narrow by luck too often at 95 %
+DISTURBED_MOST = 0.5  # of a generation's bursts: above, it is measured once more
+REPEATS_MOST = 3
+LAST = 3  # generations that tell what the next will cost
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A generation to measure.
+
+    Attributes:
+        cases: ids of those that go on; the baselines of their groups and the anchor come along.
+        rounds: bursts of each worker.
+        why: a sentence where this differs from the generation before, else ''.
+    """
+
+    generation: int
+    cases: tuple[str, ...]
+    rounds: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What steers a run besides its blocks. `baselines`: group → id of the case to compare with."""
+
+    cases: tuple[Case, ...]
+    baselines: Mapping[str, str | None]
+    profile: Profile
+    relevant: float
+
+
+def next_step(
+    course: Course, blocks: Sequence[Block], runnable: Collection[str], left_s: float | None = None
+) -> Step | None:
+    """The first generation that lacks a case that it should hold; None when the run is complete.
+
+    Args:
+        runnable: ids of the cases that may still be measured.
+        left_s: what is left of the time for measuring.
+    """
+    have: dict[str, set[int]] = defaultdict(set)
+    for block in blocks:
+        if block.status in MEASURED:
+            have[block.case_id].add(block.generation)
+    for generation in range(course.profile.generations + repeats(course.profile, blocks)):
+        if all(generation in have[case_id] for case_id in runnable):
+            continue
+        before = [block for block in blocks if block.generation < generation]
+        wanted = open_cases(course, before, runnable, generation)
+        lacking = tuple(case_id for case_id in wanted if generation not in have[case_id])
+        if lacking:
+            return _step(course, before, generation, lacking, left_s)
+    return None
+
+
+def open_cases(
+    course: Course, before: Sequence[Block], runnable: Collection[str], generation: int
+) -> list[str]:
+    """Ids of the cases that a generation holds, by what is known from those before it.
+
+    A baseline goes on as long as any case of its group does, or if it is alone in it; the harness's own as
+    long as any other.
+    """
+    compared = comparisons(course, before)
+    ended = stopped({key: generation_logs(paired) for key, paired in compared.items()}, course, generation)
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in course.cases:
+        if case.workload != HARNESS and case.id in runnable:
+            groups[case.group].append(case)
+    going: set[str] = set()
+    for key, members in groups.items():
+        base = course.baselines.get(key)
+        others = [case.id for case in members if case.id != base]
+        on = [case_id for case_id in others if case_id not in ended]
+        if on or not others:
+            going |= {*on, base or ""}
+    harness = {case.id for case in course.cases if case.workload == HARNESS}
+    if going or not groups:
+        going |= harness
+    return [case.id for case in course.cases if case.id in going and case.id in runnable]
+
+
+def comparisons(course: Course, blocks: Sequence[Block]) -> dict[str, dict[int, list[Floats]]]:
+    """Case → generation → log ratios to its baseline, one array a part with a value a round."""
+    by_case: dict[str, list[Block]] = defaultdict(list)
+    for block in blocks:
+        by_case[block.case_id].append(block)
+    pairs = {}
+    for case in course.cases:
+        base = course.baselines.get(case.group)
+        if case.workload != HARNESS and base and base != case.id:
+            paired = paired_rounds(by_case[case.id], by_case[base])
+            if paired:
+                pairs[case.id] = paired
+    return pairs
+
+
+def stopped(logs: Mapping[str, Sequence[float]], course: Course, generation: int) -> set[str]:
+    """Comparisons that need no further generation: settled at a look, or narrow where that is enough."""
+    profile = course.profile
+    found = judge_together(logs, course.relevant, profile.looks)
+    ended = {key for key, (_, look) in found.items() if look is not None}
+    if profile.narrow_from is not None and generation >= profile.narrow_from:
+        ended |= {key for key, values in logs.items() if narrow(values, course.relevant, profile)}
+    return ended
+
+
+def narrow(logs: Sequence[float], relevant: float, profile: Profile) -> bool:
+    """Whether the interval is no wider to either side than the difference that matters."""
+    if profile.narrow_from is None or len(logs) < profile.narrow_from:
+        return False
+    _, low, high = t_interval(logs, NARROW_LEVEL)
+    return (high - low) / 2 <= math.log1p(relevant)
+
+
+def repeats(profile: Profile, blocks: Iterable[Block]) -> int:
+    """Generations to measure once more because others disturbed most of their bursts; the first is kept."""
+    marks: dict[int, list[bool]] = defaultdict(list)
+    for block in measured(blocks):
+        if block.generation < profile.generations:
+            marks[block.generation] += [burst.disturbed for burst in block.bursts]
+    over = [np.mean(found) > DISTURBED_MOST for found in marks.values()]
+    return min(REPEATS_MOST, sum(map(bool, over)))
+
+
+def costs(blocks: Iterable[Block]) -> Costs | None:
+    """What a generation and its rounds took, from the last that were measured."""
+    parts = {block.part: block for block in blocks if block.bursts and "part_ns" in block.figures}
+    by_generation: dict[int, list[Block]] = defaultdict(list)
+    for block in parts.values():
+        by_generation[block.generation].append(block)
+    last = [by_generation[key] for key in sorted(by_generation)[-LAST:]]
+    if not last:
+        return None
+    fixed = [sum(b.figures["part_ns"] - b.figures["turns_ns"] for b in found) for found in last]
+    turns = [sum(b.figures["turns_ns"] / len(b.bursts) for b in found) for found in last]
+    return Costs(float(np.mean(fixed)) * 1e-9, float(np.mean(turns)) * 1e-9)
+
+
+def noisiest(pairs: Iterable[Mapping[int, Sequence[Floats]]]) -> Noise | None:
+    """The noise of the comparison that needs the most."""
+    found = [one for paired in pairs if (one := noise.noise(paired)) is not None]
+    return max(found, key=lambda one: one.of_generation(one.rounds), default=None)
+
+
+def why_ended(logs: Sequence[float] | None, look: int | None, relevant: float, profile: Profile) -> str:
+    """Why a comparison has no more generations than it has."""
+    if not logs:
+        return ""
+    n = len(logs)
+    if look is not None:
+        return f"settled at the look after {count(look, 'generation')}"
+    if n >= profile.generations:
+        return f"all {count(n, 'generation')}"
+    if narrow(logs, relevant, profile):
+        return f"narrow enough after {count(n, 'generation')}"
+    return f"{n} of {count(profile.generations, 'generation')}: the budget or an interruption ended it"
+
+
+def _step(
+    course: Course, before: Sequence[Block], generation: int, cases: tuple[str, ...], left_s: float | None
+) -> Step:
+    profile = course.profile
+    spent = costs(before)
+    if profile.pilot is None or generation < profile.pilot or spent is None:
+        return Step(generation, cases, profile.rounds)
+    pairs = comparisons(course, before)
+    seen = noisiest(paired for key, paired in pairs.items() if key in cases)
+    if seen is None:
+        return Step(generation, cases, profile.rounds)
+    if left_s is None:
+        rounds = noise.best_rounds(seen, spent, *ROUNDS)
+    else:
+        most = profile.generations
+        rounds = noise.best_rounds_within(seen, spent, *ROUNDS, left_s, generation, most)
+    return Step(generation, cases, rounds, _why(seen, rounds, cases, course))
+
+
+def _why(seen: Noise, rounds: int, cases: Sequence[str], course: Course) -> str:
+    compared = [case for case in course.cases if case.workload != HARNESS]
+    going = sum(case.id in cases for case in compared)
+    return (
+        f"{going} of {count(len(compared), 'case')} go on, {count(rounds, 'round')} each: a round scatters "
+        f"by {percent(seen.within)}, generations by {percent(seen.between)} more"
+    )

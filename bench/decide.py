@@ -1,0 +1,188 @@
+"""From log ratios, one a generation, to a word that can be defended. The rules are DESIGN's 'Statistics'.
+
+Everything here works on the natural logarithm of a ratio of latencies: under 0 is faster. A difference that
+matters is symmetric there, so that exchanging the two sides exchanges the words and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bench.stats import Estimate, Floats, ratio_estimate
+
+Word = Literal["faster", "slower", "equivalent", "inconclusive", "suspect", "not comparable"]
+PROVEN: tuple[Word, ...] = ("faster", "slower", "equivalent")
+ALPHA = 0.05
+POWER = 0.8
+LEAST = 2  # generations without which there is no interval
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be said of a ratio.
+
+    Attributes:
+        word: `faster`, `slower`, `equivalent` are proven; the others say why nothing is.
+        ratio: with the interval at `level`, over `n` generations (across runs: over runs).
+        level: 1 − the share of α that this look may spend.
+        p: two-sided, of a ratio of 1; `adjusted` for all comparisons made together.
+        detectable: the least difference, as a fraction, that this much data finds 8 times in 10.
+        reason: why the word is no stronger, '' where it is proven.
+    """
+
+    word: Word
+    ratio: Estimate
+    level: float = 1 - ALPHA
+    p: float | None = None
+    adjusted: float | None = None
+    detectable: float | None = None
+    reason: str = ""
+
+    @property
+    def proven(self) -> bool:
+        return self.word in PROVEN
+
+
+def p_value(logs: ArrayLike) -> float:
+    """Two-sided p of Student's one-sample t test against 0; 1 where there is no variance to judge by."""
+    mean, error, n = _mean_and_error(logs)
+    if n < LEAST:
+        return 1.0
+    if error == 0:
+        return 0.0 if mean else 1.0
+    return 2 * _upper_tail(abs(mean) / error, n - 1)
+
+
+def tost_p(logs: ArrayLike, relevant: float) -> float:
+    """p of the two one-sided tests that the ratio lies within 1/(1 + relevant) and 1 + relevant.
+
+    Schuirmann (1987): the larger of the two; under α exactly if the 1 − 2α interval lies inside.
+    """
+    mean, error, n = _mean_and_error(logs)
+    margin = math.log1p(relevant)
+    if n < LEAST:
+        return 1.0
+    if error == 0:
+        return 0.0 if abs(mean) < margin else 1.0
+    return _upper_tail((margin - abs(mean)) / error, n - 1)
+
+
+def detectable(logs: ArrayLike, alpha: float = ALPHA) -> float | None:
+    """The difference, as a fraction, that a test at `alpha` on this much data finds with 80 % power.
+
+    (t at 1 − α/2 + t at 80 %) × standard error: the usual approximation to the noncentral t.
+    """
+    from scipy.special import stdtrit
+
+    _, error, n = _mean_and_error(logs)
+    if n < LEAST:
+        return None
+    return float(math.expm1((stdtrit(n - 1, 1 - alpha / 2) + stdtrit(n - 1, POWER)) * error))
+
+
+def benjamini_hochberg(p: Sequence[float]) -> list[float]:
+    """Adjusted p values that keep the false discovery rate (Benjamini and Hochberg 1995)."""
+    order = np.argsort(p, kind="stable")[::-1]  # the largest first
+    adjusted, least = [0.0] * len(p), 1.0
+    for rank, index in zip(range(len(p), 0, -1), order, strict=True):
+        least = min(least, p[index] * len(p) / rank)
+        adjusted[index] = least
+    return adjusted
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p values that keep the chance of any false one (Holm 1979)."""
+    adjusted, most = [0.0] * len(p), 0.0
+    for rank, index in enumerate(np.argsort(p, kind="stable")):
+        most = max(most, min(1.0, p[index] * (len(p) - rank)))
+        adjusted[index] = most
+    return adjusted
+
+
+def judge(
+    logs: Sequence[float], relevant: float, *, alpha: float = ALPHA, adjusted: float | None = None
+) -> Verdict:
+    """The verdict on one comparison.
+
+    Args:
+        logs: log ratio of each generation.
+        relevant: the least difference that matters, as a fraction.
+        alpha: what this look may spend.
+        adjusted: p after adjustment for other comparisons; its own p if there are none.
+    """
+    p = p_value(logs)
+    decided = p if adjusted is None else adjusted
+    ratio = ratio_estimate(logs, 1 - alpha)
+    word: Word = "inconclusive"
+    margin = math.log1p(relevant)
+    mean = float(np.mean(logs)) if len(logs) else 0.0
+    if decided < alpha and abs(mean) >= margin:
+        word = "slower" if mean > 0 else "faster"
+    elif tost_p(logs, relevant) < alpha:
+        word = "equivalent"
+    reason = _why_open(ratio, relevant, decided < alpha) if word == "inconclusive" else ""
+    return Verdict(word, ratio, 1 - alpha, p, decided, detectable(logs, alpha), reason)
+
+
+def _why_open(ratio: Estimate, relevant: float, differs: bool) -> str:
+    if ratio.low is None or ratio.high is None or not math.isfinite(ratio.high):
+        return f"{ratio.n} generation{'' if ratio.n == 1 else 's'}: no interval yet"
+    if differs:
+        return f"it differs, but whether by {relevant * 100:g} % is open"
+    return f"from {(ratio.low - 1) * 100:+.1f} % to {(ratio.high - 1) * 100:+.1f} % is possible"
+
+
+def judge_together(
+    logs: Mapping[str, Sequence[float]], relevant: float, looks: Sequence[int]
+) -> dict[str, tuple[Verdict, int | None]]:
+    """The verdicts on comparisons made together, looked at several times.
+
+    At each look (a number of generations) but the last every open comparison is judged with its share of α,
+    p adjusted by Benjamini-Hochberg over all of them; a proven one is settled and keeps that verdict. The
+    last look is the end, however many generations there are by then: what is open is judged on all it has.
+
+    Args:
+        logs: comparison → log ratio of each generation, in their order.
+        looks: the numbers of generations at which may be looked; α is shared among them equally.
+
+    Returns:
+        comparison → its verdict, and the look that settled it (None: open until the end).
+    """
+    alpha = ALPHA / len(looks)
+    settled: dict[str, tuple[Verdict, int | None]] = {}
+    for look in looks[:-1]:
+        for key, verdict in _look(logs, look, relevant, alpha).items():
+            if key not in settled and verdict.proven and len(logs[key]) >= look:
+                settled[key] = (verdict, look)
+    end = _look(logs, None, relevant, alpha)
+    return {key: settled.get(key, (end[key], None)) for key in logs}
+
+
+def _look(
+    logs: Mapping[str, Sequence[float]], generations: int | None, relevant: float, alpha: float
+) -> dict[str, Verdict]:
+    seen = {key: found[:generations] for key, found in logs.items()}
+    p = benjamini_hochberg([p_value(found) for found in seen.values()])
+    return {
+        key: judge(found, relevant, alpha=alpha, adjusted=adjusted)
+        for (key, found), adjusted in zip(seen.items(), p, strict=True)
+    }
+
+
+def _mean_and_error(logs: ArrayLike) -> tuple[float, float, int]:
+    x: Floats = np.asarray(logs, dtype=np.float64)
+    if x.size < LEAST:
+        return (float(x.mean()) if x.size else 0.0), math.inf, int(x.size)
+    return float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size)), int(x.size)
+
+
+def _upper_tail(t: float, freedom: int) -> float:
+    from scipy.special import stdtr  # scipy.stats takes seconds to import
+
+    return float(stdtr(freedom, -t))

@@ -1,0 +1,124 @@
+"""How noisy a comparison is here, and what that asks for: rounds, generations, time.
+
+Two sources (Kalibera and Jones 2013): the rounds of a generation scatter, and generations of fresh
+processes differ beyond that. The variance of a generation's log ratio is between² + within² / rounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.stats import Floats, hodges_lehmann
+
+# Of a comparison that nothing is known about: what virtual machines with neighbours showed (docs/method.md).
+ASSUMED_WITHIN, ASSUMED_BETWEEN = 0.06, 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Standard deviations of a log ratio.
+
+    Attributes:
+        within: of one round, as far as the Hodges-Lehmann estimate feels it: `within² / rounds` is the
+            variance of a generation's estimate about that generation's own truth.
+        between: of the generations' truths.
+        rounds: mean number of rounds of a generation it was seen with; 0 where it is assumed.
+        generations: how many it was seen with.
+    """
+
+    within: float
+    between: float
+    rounds: float = 0.0
+    generations: int = 0
+
+    def of_generation(self, rounds: float) -> float:
+        """Standard deviation of the log ratio of a generation of `rounds`."""
+        return math.hypot(self.between, self.within / math.sqrt(rounds))
+
+
+ASSUMED = Noise(ASSUMED_WITHIN, ASSUMED_BETWEEN)
+
+
+def noise(paired: Mapping[int, Sequence[Floats]]) -> Noise | None:
+    """From log ratios per round: generation → one array a part. None under two generations.
+
+    within² / rounds is the jackknife variance of each generation's Hodges-Lehmann estimate; between² is
+    what the generations scatter beyond its mean, at least 0.
+    """
+    parts = [part for found in paired.values() for part in found if part.size > 1]
+    estimates = [float(np.mean([hodges_lehmann(p) for p in found])) for found in paired.values()]
+    if len(estimates) < 2 or not parts:
+        return None
+    own = float(np.mean([jackknife_variance(part) for part in parts]))
+    rounds = float(np.mean([part.size for part in parts]))
+    per_generation = len(parts) / len(paired)  # a case with two parts in a generation averages them
+    beyond = max(0.0, float(np.var(estimates, ddof=1)) - own / per_generation)
+    return Noise(math.sqrt(own * rounds), math.sqrt(beyond), rounds, len(estimates))
+
+
+def jackknife_variance(values: Floats) -> float:
+    """Variance of the Hodges-Lehmann estimate of these values, by leaving each out in turn (Tukey 1958)."""
+    n = values.size
+    left_out = np.array([hodges_lehmann(np.delete(values, i)) for i in range(n)])
+    return float((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2))
+
+
+def half_width(noise: Noise, rounds: float, generations: int, level: float = 0.95) -> float:
+    """Expected half width of the ratio's interval, as a fraction; infinite under two generations."""
+    from scipy.special import stdtrit
+
+    if generations < 2:
+        return math.inf
+    quantile = float(stdtrit(generations - 1, (1 + level) / 2))
+    return math.expm1(quantile * noise.of_generation(rounds) / math.sqrt(generations))
+
+
+def generations_for(noise: Noise, rounds: float, width: float, level: float = 0.95, most: int = 1000) -> int:
+    """Least number of generations whose expected half width is at most `width`; `most` if none is."""
+    return next((n for n in range(2, most) if half_width(noise, rounds, n, level) <= width), most)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds: of a generation before and after its rounds (start, load, verify, warm up), and of a round."""
+
+    generation_s: float
+    round_s: float
+
+    def of(self, rounds: float) -> float:
+        return self.generation_s + rounds * self.round_s
+
+
+def best_rounds(noise: Noise, costs: Costs, least: int, most: int) -> int:
+    """Rounds a generation with which a given time buys the narrowest interval.
+
+    Minimises (between² + within² / rounds) × (generation_s + rounds × round_s): rounds =
+    √(generation_s / round_s) × within / between (Kalibera and Jones 2013, section 6), kept in bounds.
+    """
+    if noise.between <= 0 or costs.round_s <= 0:
+        return most
+    ideal = math.sqrt(costs.generation_s / costs.round_s) * noise.within / noise.between
+    return int(min(max(round(ideal), least), most))
+
+
+def best_rounds_within(
+    noise: Noise, costs: Costs, least: int, most: int, left_s: float, done: int, generations: int
+) -> int:
+    """Rounds a generation with which the interval at the end of `left_s` is narrowest.
+
+    Unlike `best_rounds` this feels that few generations make a wide t interval however good each is.
+
+    Args:
+        done: generations that there are already, taken to be as good as those to come.
+        generations: at most so many in all.
+    """
+
+    def width(rounds: int) -> float:
+        reached = min(generations, done + int(left_s / costs.of(rounds)))
+        return half_width(noise, rounds, reached)
+
+    return min(range(least, most + 1), key=width)

@@ -1,0 +1,77 @@
+"""From blocks to pairs: which samples are steady, and which bursts of two cases belong together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import stats
+from bench.block import MEASURED, Block, Burst
+from bench.stats import Floats
+
+FIRST_IS_COLD_NS = 50_000_000  # below this the first sample of a burst is left out: caches are cold
+Round = tuple[int, int]  # part, round
+
+
+def measured(blocks: Iterable[Block]) -> list[Block]:
+    """Those with figures."""
+    return [block for block in blocks if block.bursts and block.status in MEASURED]
+
+
+def steady(block: Block, without: Collection[Round] = ()) -> NDArray[np.int64]:
+    """The host samples of a block without the cold first of each burst, and without some rounds."""
+    kept = [burst for burst in block.bursts if (block.part, burst.round) not in without]
+    parts = [steady_burst(block, burst) for burst in kept]
+    return np.concatenate(parts) if parts else block.host_ns[:0]
+
+
+def steady_burst(block: Block, burst: Burst) -> NDArray[np.int64]:
+    """A burst's host samples, the first left out where an inference is under 50 ms and others remain.
+
+    The device samples of a burst follow its host samples, so none of them is cold.
+    """
+    own = block.host_ns[burst.start : burst.start + burst.count]
+    cold = own.size > 1 and float(np.median(block.host_ns)) < FIRST_IS_COLD_NS
+    return own[1:] if cold else own
+
+
+def burst_medians(block: Block) -> dict[int, float]:
+    """Round → median of the steady host samples, ns."""
+    return {b.round: float(np.median(steady_burst(block, b))) for b in block.bursts}
+
+
+def marked_rounds(blocks: Iterable[Block]) -> set[Round]:
+    """Rounds in which any worker of the part was disturbed: what hit one may have hit its partner."""
+    return {(block.part, burst.round) for block in blocks for burst in block.bursts if burst.disturbed}
+
+
+def paired_rounds(
+    blocks: Iterable[Block], against: Iterable[Block], without: Collection[Round] = ()
+) -> dict[int, list[Floats]]:
+    """Generation → for each part that both lived in, log(burst median / partner's) of each shared round."""
+    other = {block.part: block for block in measured(against)}
+    found: dict[int, list[Floats]] = defaultdict(list)
+    for block in measured(blocks):
+        partner = other.get(block.part)
+        if partner is None:
+            continue
+        a, b = burst_medians(block), burst_medians(partner)
+        shared = [r for r in sorted(a.keys() & b.keys()) if (block.part, r) not in without]
+        if shared:
+            found[block.generation].append(np.log([a[r] / b[r] for r in shared]))
+    return dict(sorted(found.items()))
+
+
+def generation_logs(paired: dict[int, list[Floats]]) -> list[float]:
+    """One log ratio a generation: Hodges-Lehmann over its rounds, the mean of its parts."""
+    return [float(np.mean([stats.hodges_lehmann(part) for part in parts])) for parts in paired.values()]
+
+
+def log_ratios(
+    blocks: Sequence[Block], against: Sequence[Block], without: Collection[Round] = ()
+) -> list[float]:
+    """Log latency ratio of one case over another, one a generation."""
+    return generation_logs(paired_rounds(blocks, against, without))

@@ -1,0 +1,149 @@
+"""From the blocks of a case to its row: figures with intervals, proof, and the ratio to the baseline."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.block import Block, Status
+from bench.pairs import Round, log_ratios, measured, steady
+from bench.proof import mismatch, unranked_because
+from bench.results import Row, RowStatus
+from bench.stats import Estimate
+from bench.store import CaseRecord
+
+UNKNOWN = Estimate(None, None, None, 0)
+WORST_FIRST: tuple[Status, ...] = (
+    "crashed",
+    "out-of-memory",
+    "timeout",
+    "failed",
+    "wrong-output",
+    "unsupported",
+    "missing",
+    "ok",
+)
+Choose = Callable[[Block], Any]
+
+
+def _per_generation(blocks: Sequence[Block], figure: Choose) -> list[float]:
+    """One value a generation: the geometric mean over its blocks (a baseline has one in each part)."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for block in blocks:
+        values[block.generation].append(float(figure(block)))
+    return [float(np.exp(np.mean(np.log(v)))) for v in values.values()]
+
+
+def ratio(blocks: Sequence[Block], against: Sequence[Block], without: Collection[Round] = ()) -> Estimate:
+    """Host latency of one case over another's, from pairs of bursts in the same round of the same part."""
+    return stats.ratio_estimate(log_ratios(blocks, against, without))
+
+
+def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
+    some = [block for block in blocks if len(samples(block))]
+    return stats.log_estimate(_per_generation(some, lambda b: np.median(samples(b)) * 1e-9))
+
+
+def row(
+    record: CaseRecord, blocks: Sequence[Block], baseline: Sequence[Block], marked: Collection[Round] = ()
+) -> Row:
+    """The row of a case, its verdict still open.
+
+    Args:
+        blocks, baseline: its own, and those of the case that it is compared with.
+        marked: rounds of the run in which any worker was disturbed.
+    """
+    done = measured(blocks)
+    worst = min(blocks, key=lambda b: WORST_FIRST.index(b.status)) if blocks else None
+    status: RowStatus = worst.status if worst else "pending"
+    reason = worst.reason if worst else "not measured yet: the run was interrupted before its turn"
+    latency = _latency(done, steady)
+    pooled = [steady(block) * 1e-9 for block in done]
+    samples = np.concatenate(pooled) if pooled else np.empty(0)
+    inner = max((int(_figure(block, "inner") or 1) for block in done), default=1)
+    proof = done[-1].actual if done and done[-1].actual else None
+    differs = mismatch(record.case, [block.actual for block in done])
+    emulated = bool(proof and proof["emulated"])
+    because = unranked_because(record.case, status, differs, emulated)
+    bursts = list(chain.from_iterable(block.bursts for block in done))
+    hit = {(block.part, b.round) for block in done for b in block.bursts} & set(marked)
+    errors = [block.verification[when]["error"] for block in blocks for when in _checks(block)]
+    band = record.band
+    return Row(
+        record=record,
+        status=status,
+        reason=reason,
+        log=worst.log if worst and status != "ok" else "",
+        ranked=not because,
+        unranked_because=because,
+        baseline=record.baseline,
+        latency=latency,
+        device_latency=_latency(done, lambda b: b.device_ns),
+        rate=record.case.batch / latency.value if latency.value else None,
+        unit=record.unit,
+        quantiles=stats.quantiles(samples, len(done) if inner == 1 else 0),
+        samples=int(samples.size),
+        ratio=UNKNOWN if record.baseline else ratio(blocks, baseline),
+        first=_seconds(blocks, "first_ns"),
+        load=_seconds(blocks, "load_ns"),
+        build=_seconds(blocks, "build_ns"),
+        runtime_import=_seconds(blocks, "import_ns"),
+        ready=_seconds(blocks, "ready_ns"),
+        peak_bytes=_median(blocks, "peak_bytes"),
+        model_bytes=_median(blocks, "model_bytes"),
+        cpu_share=_cpu_share(done),
+        error=max(errors, default=None),
+        band_low=band.get("low"),
+        band_high=band.get("high"),
+        precision_ran=proof["precision"]["value"] if proof else "",
+        precision_evidence=proof["precision"]["evidence"] if proof else "none",
+        emulated=emulated,
+        device_ran=proof["device"]["value"] if proof else "",
+        provider=proof["provider"]["value"] if proof else "",
+        threads_ran=proof["threads"]["value"] if proof else "",
+        runtime_version=_version(blocks),
+        generations=latency.n,
+        disturbed=sum(b.disturbed for b in bursts) / len(bursts) if bursts else None,
+        marked=len(hit) / len(bursts) if bursts else None,
+        quiet_latency=_latency(done, lambda b: steady(b, hit)),
+        quiet_ratio=UNKNOWN if record.baseline else ratio(blocks, baseline, hit),
+        mismatch=differs,
+        warmup_capped=any(block.warmup.get("capped", False) for block in done),
+        inner=inner,
+    )
+
+
+def _checks(block: Block) -> list[str]:
+    return [when for when in ("before", "after") if when in block.verification]
+
+
+def _figure(block: Block, name: str) -> float | None:
+    return block.figures.get(name)
+
+
+def _median(blocks: Sequence[Block], name: str) -> float | None:
+    values = [block.figures[name] for block in blocks if name in block.figures]
+    return float(np.median(values)) if values else None
+
+
+def _seconds(blocks: Sequence[Block], name: str) -> float | None:
+    value = _median(blocks, name)
+    return None if value is None else value * 1e-9
+
+
+def _cpu_share(blocks: Sequence[Block]) -> float | None:
+    """CPU time over wall time during the bursts: how many cores were busy with it."""
+    wall = sum(burst.disturbance.get("wall_ns", 0.0) for block in blocks for burst in block.bursts)
+    cpu = sum(block.figures.get("cpu_ns", 0.0) for block in blocks)
+    return cpu / wall if wall else None
+
+
+def _version(blocks: Sequence[Block]) -> str:
+    """The runtime's version; several where the blocks of a resumed run differ."""
+    found = {v for b in blocks for name, v in b.versions.items() if name != "numpy" or len(b.versions) == 1}
+    return ", ".join(sorted(found))

@@ -1,0 +1,60 @@
+"""How one side of a comparison is written: `NAME[:VARIANT][==VERSION][@KEY=VALUE,…]`.
+
+Keys are `precision`, `device`, `threads` and `preset`; any other is an option of the backend's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from bench.case import Case
+from bench.errors import UsageError
+
+WRITTEN = "NAME[:VARIANT][==VERSION][@KEY=VALUE,…]"
+FACTS = ("precision", "device", "threads", "preset")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A configuration: a backend, and what is said of its target. `facts` holds keys of `FACTS` alone."""
+
+    backend: str
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def matches(self, case: Case) -> bool:
+        """Whether a case is of this configuration, as far as that goes."""
+        facts = all(str(getattr(case.target, key)) == str(value) for key, value in self.facts.items())
+        options = all(case.target.options.get(key) == value for key, value in self.options.items())
+        return case.backend_spec == self.backend and facts and options
+
+
+def parse_side(text: str) -> Side:
+    """Raises UsageError for an unknown backend or variant, and for what cannot be read."""
+    from backends.registry import parse
+
+    backend, _, rest = text.partition("@")
+    parse(backend)
+    facts: dict[str, str | int] = {}
+    options: dict[str, Any] = {}
+    for word in filter(None, rest.split(",")):
+        key, found, value = (part.strip() for part in word.partition("="))
+        if not key or not found or not value:
+            raise UsageError(f"{text!r}: {word!r} is no KEY=VALUE", hint=f"write {WRITTEN}")
+        if key in FACTS:
+            facts[key] = int(value) if key == "threads" and value.isdigit() else value
+        else:
+            options[key] = _plain(text, value)
+    return Side(backend, facts, options)
+
+
+def _plain(text: str, value: str) -> Any:
+    """`4` is a number, `true` a truth, anything else a word: as in a suite file."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UsageError(f"{text!r}: {value!r} cannot be read", hint=f"write {WRITTEN}") from None

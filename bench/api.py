@@ -21,6 +21,7 @@ from bench.course import Course
 from bench.environments import probe_all
 from bench.errors import BakeoffError, UsageError
 from bench.lock import measurement_lock
+from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
 from bench.processes import guard
@@ -156,9 +157,12 @@ def _go(
         memory_bytes=suite.limits.memory or int(budget.memory_bytes * 0.8),
         build_folder=cache_root() / "builds",
     )
+    course = Course(planned.cases, planned.baselines, planned.profile, suite.relevant / 100)
+    ahead = outlook(course, store, record, suite.budget)
+    listener("outlook", {"text": ahead.sentence, "seconds": ahead.seconds, "width": ahead.width})
     with measurement_lock(wait, lambda text: listener("wait", {"text": text})), _timed(record, "measure"):
         note = measure(
-            Course(planned.cases, planned.baselines, planned.profile, suite.relevant / 100),
+            course,
             prepared,
             store,
             setting,

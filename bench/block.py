@@ -59,7 +59,8 @@ class Block:
             `turns_ns` (the whole part it lived in, and its rounds).
         warmup: `count`, `ns`, `capped`, `median_ns`.
         verification: `before` and `after`, each with `error` (worst over inputs and outputs), `max_abs`,
-            `cosine`; `low` and `high` of the band; `inputs`.
+            `cosine`, `repeated` (outputs that are the same for different inputs); `low` and `high` of the
+            band; `inputs`.
         actual: `backends.base.Actual` as a dict, None where the worker did not get so far.
         versions: distribution → version in the worker's environment.
         host_ns: one sample an inference, host arrays in to host arrays out, in ns.

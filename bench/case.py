@@ -27,6 +27,7 @@ class Case:
         version: of the runtime, only if the suite names one.
         weights: path of a local checkpoint, empty for seeded weights; not part of the id (content is).
         role: the backend's role.
+        twin: tells apart cases that are otherwise alike, for a comparison of something with itself.
     """
 
     workload: str
@@ -39,12 +40,15 @@ class Case:
     scenario: str = "single-stream"
     weights: str = ""
     role: Role = "runtime"
+    twin: str = ""
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of the SHA-256 over the facts that make the case."""
         facts = as_dict(self)
         del facts["weights"], facts["role"]
+        if not self.twin:
+            del facts["twin"]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -79,6 +83,8 @@ class Case:
         if self.target.preset != "stock":
             parts.append(self.target.preset)
         parts.extend(f"{key}={value}" for key, value in self.target.options.items())
+        if self.twin:
+            parts.append(f"twin {self.twin}")
         return " · ".join(parts)
 
     @classmethod

@@ -16,10 +16,12 @@ from bench.block import Block
 from bench.case import HARNESS
 from bench.course import why_ended
 from bench.decide import Verdict, judge_together
+from bench.pairing import Pairing
 from bench.pairs import log_ratios, marked_rounds
 from bench.profiles import Profile, profile_of
 from bench.results import Group, Results, Row
 from bench.rows import row
+from bench.steadiness import unsteady
 from bench.store import CaseRecord, Store
 
 Blocks = Mapping[str, Sequence[Block]]
@@ -33,13 +35,14 @@ def results(store: Store, run_id: str = "latest") -> Results:
     for block in store.blocks(run.id):
         blocks[block.case_id].append(block)
     marked = marked_rounds(block for found in blocks.values() for block in found)
+    late = unsteady(block for found in blocks.values() for block in found)
     by_group: dict[str, list[CaseRecord]] = defaultdict(list)
     for record in store.cases(run.id):
         by_group[record.case.group].append(record)
 
     def rows_of(members: Sequence[CaseRecord]) -> list[Row]:
         base = next((r.case.id for r in members if r.baseline), "")
-        return [row(r, blocks[r.case.id], blocks.get(base, []), marked) for r in members]
+        return [row(r, blocks[r.case.id], blocks.get(base, []), marked, late) for r in members]
 
     made = {key: rows_of(members) for key, members in by_group.items()}
     harness = [one for rows in made.values() for one in rows if one.case.workload == HARNESS]
@@ -93,12 +96,7 @@ def _group(key: str, rows: tuple[Row, ...], blocks: Blocks, relevant: float, pro
     case = rows[0].case
     ranked = [one for one in rows if one.ranked and one.latency.value is not None]
     winner = min(ranked, key=_rank_by, default=None)
-    tied: tuple[Row, ...] = ()
-    if winner is not None:
-        logs = {r.case.id: log_ratios(blocks[r.case.id], blocks[winner.case.id]) for r in ranked}
-        del logs[winner.case.id]
-        verdicts = judge_together(logs, relevant, profile.looks)
-        tied = tuple(r for r in ranked if r is not winner and verdicts[r.case.id][0].word != "slower")
+    tied = _tied(winner, ranked, blocks, relevant, profile) if winner else ()
     baseline = next((one for one in rows if one.baseline), None)
     title = f"{case.workload} {case.shape}"
     return Group(key, title, rows, baseline, winner, tied, answer(title, rows, winner, tied, baseline))
@@ -109,3 +107,23 @@ def _rank_by(row: Row) -> tuple[float, float]:
     assert row.latency.value is not None
     paired = 1.0 if row.baseline else row.ratio.value
     return (paired if paired is not None else np.inf, row.latency.value)
+
+
+def _tied(
+    winner: Row, ranked: Sequence[Row], blocks: Blocks, relevant: float, profile: Profile
+) -> tuple[Row, ...]:
+    """Ranked rows that are not proven slower than the winner. With the baseline the verdict that is shown
+    decides; the others are judged against the winner together."""
+    others = [one for one in ranked if one is not winner and not one.baseline and not winner.baseline]
+    beside = [one.case.id for one in ranked if one.baseline]
+    pairing = Pairing(blocks)
+    logs = {one.case.id: pairing.logs(one.case.id, winner.case.id, beside) for one in others}
+    slower = {
+        key for key, (one, _) in judge_together(logs, relevant, profile.looks).items() if one.word == "slower"
+    }
+    for one in ranked:
+        if winner.baseline and one.verdict and one.verdict.word == "slower":
+            slower.add(one.case.id)
+        if one.baseline and winner.verdict and winner.verdict.word == "faster":
+            slower.add(one.case.id)
+    return tuple(one for one in ranked if one is not winner and one.case.id not in slower)

@@ -7,7 +7,7 @@ matters is symmetric there, so that exchanging the two sides exchanges the words
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -146,6 +146,8 @@ def judge_together(
     At each look (a number of generations) but the last every open comparison is judged with its share of α,
     p adjusted by Benjamini-Hochberg over all of them; a proven one is settled and keeps that verdict. The
     last look is the end, however many generations there are by then: what is open is judged on all it has.
+    For the others a settled comparison counts with the p that settled it, one that has not come so far with
+    1: so no generation that comes later opens again what is settled.
 
     Args:
         logs: comparison → log ratio of each generation, in their order.
@@ -157,21 +159,28 @@ def judge_together(
     alpha = ALPHA / len(looks)
     settled: dict[str, tuple[Verdict, int | None]] = {}
     for look in looks[:-1]:
-        for key, verdict in _look(logs, look, relevant, alpha).items():
-            if key not in settled and verdict.proven and len(logs[key]) >= look:
-                settled[key] = (verdict, look)
-    end = _look(logs, None, relevant, alpha)
-    return {key: settled.get(key, (end[key], None)) for key in logs}
+        seen = {key: found[:look] for key, found in logs.items() if len(found) >= look}
+        judged = _look(logs, seen, settled, relevant, alpha)
+        settled |= {key: (verdict, look) for key, verdict in judged.items() if verdict.proven}
+    end = _look(logs, logs, settled, relevant, alpha)
+    return {key: settled[key] if key in settled else (end[key], None) for key in logs}
 
 
 def _look(
-    logs: Mapping[str, Sequence[float]], generations: int | None, relevant: float, alpha: float
+    keys: Iterable[str],
+    seen: Mapping[str, Sequence[float]],
+    settled: Mapping[str, tuple[Verdict, int | None]],
+    relevant: float,
+    alpha: float,
 ) -> dict[str, Verdict]:
-    seen = {key: found[:generations] for key, found in logs.items()}
-    p = benjamini_hochberg([p_value(found) for found in seen.values()])
+    """The verdicts on what has been seen and is open."""
+    p = {key: p_value(seen[key]) if key in seen else 1.0 for key in keys}
+    p |= {key: verdict.p for key, (verdict, _) in settled.items() if verdict.p is not None}
+    adjusted = dict(zip(p, benjamini_hochberg(list(p.values())), strict=True))
     return {
-        key: judge(found, relevant, alpha=alpha, adjusted=adjusted)
-        for (key, found), adjusted in zip(seen.items(), p, strict=True)
+        key: judge(found, relevant, alpha=alpha, adjusted=adjusted[key])
+        for key, found in seen.items()
+        if key not in settled
     }
 
 

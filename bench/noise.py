@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.stats import Floats, hodges_lehmann
 
@@ -55,16 +57,34 @@ def noise(paired: Mapping[int, Sequence[Floats]]) -> Noise | None:
         return None
     own = float(np.mean([jackknife_variance(part) for part in parts]))
     rounds = float(np.mean([part.size for part in parts]))
-    per_generation = len(parts) / len(paired)  # a case with two parts in a generation averages them
-    beyond = max(0.0, float(np.var(estimates, ddof=1)) - own / per_generation)
-    return Noise(math.sqrt(own * rounds), math.sqrt(beyond), rounds, len(estimates))
+    # A case with two parts in a generation averages them.
+    return from_generations(estimates, own, rounds, parts_each=len(parts) / len(paired))
+
+
+def from_generations(
+    estimates: Sequence[float], variance: float, rounds: float, parts_each: float = 1.0
+) -> Noise:
+    """From the log ratio of each generation and the mean variance that its rounds give it."""
+    beyond = max(0.0, float(np.var(estimates, ddof=1)) - variance / parts_each)
+    return Noise(math.sqrt(variance * rounds), math.sqrt(beyond), rounds, len(estimates))
 
 
 def jackknife_variance(values: Floats) -> float:
-    """Variance of the Hodges-Lehmann estimate of these values, by leaving each out in turn (Tukey 1958)."""
+    """Variance of the Hodges-Lehmann estimate of these values, by leaving each out in turn (Tukey 1958).
+
+    It errs upwards (Efron and Stein 1981): for normal values by 16 % with 10, 9 % with 20 and 4 % with 40.
+    """
     n = values.size
-    left_out = np.array([hodges_lehmann(np.delete(values, i)) for i in range(n)])
+    rows, columns = np.triu_indices(n)
+    left_out = np.median(((values[rows] + values[columns]) / 2)[_pairs_without(n)], axis=1)
     return float((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2))
+
+
+@cache
+def _pairs_without(n: int) -> NDArray[np.intp]:
+    """[n, n (n - 1) / 2]: row i holds the places, among the pairs (j ≤ k), of those without value i."""
+    rows, columns = np.triu_indices(n)
+    return np.stack([np.flatnonzero((rows != i) & (columns != i)) for i in range(n)])
 
 
 def half_width(noise: Noise, rounds: float, generations: int, level: float = 0.95) -> float:
@@ -119,6 +139,6 @@ def best_rounds_within(
 
     def width(rounds: int) -> float:
         reached = min(generations, done + int(left_s / costs.of(rounds)))
-        return half_width(noise, rounds, reached)
+        return half_width(noise, rounds, reached) if reached > done else math.inf
 
     return min(range(least, most + 1), key=width)

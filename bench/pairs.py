@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ def measured(blocks: Iterable[Block]) -> list[Block]:
 
 def steady(block: Block, without: Collection[Round] = ()) -> NDArray[np.int64]:
     """The host samples of a block without the cold first of each burst, and without some rounds."""
+    short = _short(block)
     kept = [burst for burst in block.bursts if (block.part, burst.round) not in without]
-    parts = [steady_burst(block, burst) for burst in kept]
+    parts = [_steady_burst(block, burst, short) for burst in kept]
     return np.concatenate(parts) if parts else block.host_ns[:0]
 
 
@@ -33,14 +34,22 @@ def steady_burst(block: Block, burst: Burst) -> NDArray[np.int64]:
 
     The device samples of a burst follow its host samples, so none of them is cold.
     """
-    own = block.host_ns[burst.start : burst.start + burst.count]
-    cold = own.size > 1 and float(np.median(block.host_ns)) < FIRST_IS_COLD_NS
-    return own[1:] if cold else own
+    return _steady_burst(block, burst, _short(block))
 
 
 def burst_medians(block: Block) -> dict[int, float]:
     """Round → median of the steady host samples, ns."""
-    return {b.round: float(np.median(steady_burst(block, b))) for b in block.bursts}
+    short = _short(block)
+    return {b.round: float(np.median(_steady_burst(block, b, short))) for b in block.bursts}
+
+
+def _short(block: Block) -> bool:
+    return block.host_ns.size > 0 and float(np.median(block.host_ns)) < FIRST_IS_COLD_NS
+
+
+def _steady_burst(block: Block, burst: Burst, short: bool) -> NDArray[np.int64]:
+    own = block.host_ns[burst.start : burst.start + burst.count]
+    return own[1:] if short and own.size > 1 else own
 
 
 def marked_rounds(blocks: Iterable[Block]) -> set[Round]:
@@ -49,23 +58,29 @@ def marked_rounds(blocks: Iterable[Block]) -> set[Round]:
 
 
 def paired_rounds(
-    blocks: Iterable[Block], against: Iterable[Block], without: Collection[Round] = ()
+    blocks: Iterable[Block],
+    against: Iterable[Block],
+    without: Collection[Round] = (),
+    medians: Callable[[Block], dict[int, float]] = burst_medians,
 ) -> dict[int, list[Floats]]:
-    """Generation → for each part that both lived in, log(burst median / partner's) of each shared round."""
+    """Generation → for each part that both lived in, log(burst median / partner's) of each shared round.
+
+    `medians`: `burst_medians`, or what remembers its answers where a block meets many others.
+    """
     other = {block.part: block for block in measured(against)}
     found: dict[int, list[Floats]] = defaultdict(list)
     for block in measured(blocks):
         partner = other.get(block.part)
         if partner is None:
             continue
-        a, b = burst_medians(block), burst_medians(partner)
+        a, b = medians(block), medians(partner)
         shared = [r for r in sorted(a.keys() & b.keys()) if (block.part, r) not in without]
         if shared:
             found[block.generation].append(np.log([a[r] / b[r] for r in shared]))
     return dict(sorted(found.items()))
 
 
-def generation_logs(paired: dict[int, list[Floats]]) -> list[float]:
+def generation_logs(paired: Mapping[int, Sequence[Floats]]) -> list[float]:
     """One log ratio a generation: Hodges-Lehmann over its rounds, the mean of its parts."""
     return [float(np.mean([stats.hodges_lehmann(part) for part in parts])) for parts in paired.values()]
 

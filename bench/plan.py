@@ -18,9 +18,6 @@ from workloads.base import Workload
 Refusal = tuple[Case, Literal["unsupported", "missing"], str]
 Probed = Mapping[str, Capabilities | BackendUnavailable]  # `NAME[==VERSION]` → what its probe said
 
-LOAD_GUESS_S = 4.0  # start, import, load, verify and warm up: a guess for small models
-SWITCH_GUESS_S = 0.01  # a turn's stop, continue and round trip
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -54,10 +51,15 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed) -> Plan:
     """
     cases: dict[str, Case] = {}
     refused: dict[str, Refusal] = {}
-    for case in [*_asked(suite, budget), *_harness(suite)]:
+    asked = [*_asked(suite, budget), *((None, case) for case in _harness(suite))]
+    first = next(entry for entry in suite.backends if entry.spec == suite.baseline_spec)
+    candidates: list[Case] = []
+    for entry, case in asked:
         case, refusal = _judge(case, budget, capabilities)
         if refusal is None:
             cases.setdefault(case.id, case)
+            if entry is first:
+                candidates.append(case)
         else:
             refused.setdefault(case.id, (case, *refusal))
     groups: dict[str, list[str]] = {}
@@ -68,7 +70,9 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed) -> Plan:
         cases=tuple(cases.values()),
         refused=tuple(refused.values()),
         groups={group: tuple(ids) for group, ids in groups.items()},
-        baselines={group: _baseline(suite, [cases[i] for i in ids]) for group, ids in groups.items()},
+        baselines={
+            group: _baseline([case for case in candidates if case.group == group]) for group in groups
+        },
         profile=PROFILES[suite.profile],
     )
 
@@ -81,20 +85,7 @@ def probe_name(spec: str) -> str:
     return f"{name}=={version}" if version else name
 
 
-def estimate_seconds(plan: Plan) -> float:
-    """A guess at the time that measuring takes, preparing not included.
-
-    Every worker takes its bursts and some seconds until it is ready; the anchor lives in every group.
-    Inferences over 50 ms, which make bursts longer than 150 ms, are not foreseen.
-    """
-    anchors = sum(case.role == "anchor" for case in plan.cases)
-    others = len(plan.cases) - anchors
-    workers = others + anchors * max(1, len(plan.groups))
-    turns = plan.profile.rounds * (plan.profile.burst_s + SWITCH_GUESS_S)
-    return plan.profile.generations * workers * (turns + LOAD_GUESS_S)
-
-
-def _asked(suite: Suite, budget: Budget) -> Iterator[Case]:
+def _asked(suite: Suite, budget: Budget) -> Iterator[tuple[BackendEntry | None, Case]]:
     """Every combination, workload and shape outermost, so that the cases of a group follow each other."""
     from bench.prepare import content_for
     from workloads.registry import get
@@ -105,7 +96,7 @@ def _asked(suite: Suite, budget: Budget) -> Iterator[Case]:
         for batch, sequence in _shapes(suite, entry, workload):
             for backend in suite.backends:
                 for target in _targets(suite, backend, budget):
-                    yield _case(entry, content, batch, sequence, backend, target)
+                    yield backend, _case(entry, content, batch, sequence, backend, target)
 
 
 def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[tuple[int, int | None]]:
@@ -118,7 +109,10 @@ def _targets(suite: Suite, backend: BackendEntry, budget: Budget) -> Iterator[Ta
 
     _, variant, _ = parse(backend.spec)
     for preset, precision, device, threads in itertools.product(
-        backend.preset, backend.precisions or suite.precisions, suite.devices, suite.threads
+        backend.preset,
+        backend.precisions or suite.precisions,
+        backend.devices or suite.devices,
+        backend.threads or suite.threads,
     ):
         count = len(budget.cpus) if threads == "auto" else threads
         yield Target(device, precision, count, preset, variant, dict(backend.options))
@@ -145,6 +139,7 @@ def _case(
         version=version,
         weights=entry.weights,
         role=get(name).role,
+        twin=backend.twin,
     )
 
 
@@ -224,8 +219,7 @@ def _precision(case: Case, table: Mapping[str, Support]) -> str:
     return ""
 
 
-def _baseline(suite: Suite, cases: list[Case]) -> str | None:
-    """The first case of the baseline's spec, one in fp32 before others."""
-    of_spec = [case for case in cases if case.backend_spec == suite.baseline_spec]
-    in_fp32 = [case for case in of_spec if case.target.precision == "fp32"]
-    return next((case.id for case in in_fp32 + of_spec), None)
+def _baseline(candidates: list[Case]) -> str | None:
+    """The first of the baseline entry's cases in a group, one in fp32 before others."""
+    in_fp32 = [case for case in candidates if case.target.precision == "fp32"]
+    return next((case.id for case in in_fp32 + candidates), None)

@@ -51,6 +51,7 @@ PROFILES = {
         ),
         Profile("publish", generations=24, looks=LOOKS, rounds=20, warmup_most_s=30.0, pilot=3),
         Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3),
+        Profile("aa", generations=200, looks=(200,), rounds=20, warmup_most_s=10.0),
     )
 }
 

@@ -31,11 +31,14 @@ class Row:
         rate: units of work per second at concurrency 1 (`unit`), from `latency` and the batch.
         quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the
             sample cannot support it (then `tail_needs` says how many it takes).
+        tails: the same with their intervals, from resampled blocks.
         ratio: latency over the baseline's, paired by rounds; under 1 is faster. None for the baseline.
         error, band_low, band_high: worst verification error of all blocks and its band.
         precision_ran, precision_evidence, device_ran, provider, threads_ran: from `actual()`.
         disturbed: share of its bursts marked as disturbed; `marked` of the rounds it took part in, in
             which any worker was.
+        unsteady: share of its blocks whose level changed in the last third of their rounds; None where none
+            could be judged.
         quiet_latency, quiet_ratio: the second figures, without the marked rounds.
         verdict: against the baseline; None for the baseline and for what was not measured.
         ended: why no further generation was measured.
@@ -54,6 +57,7 @@ class Row:
     rate: float | None
     unit: str
     quantiles: Mapping[str, float | None]
+    tails: Mapping[str, Estimate]
     samples: int
     ratio: Estimate
     first: float | None
@@ -77,6 +81,7 @@ class Row:
     generations: int
     disturbed: float | None
     marked: float | None
+    unsteady: float | None
     quiet_latency: Estimate
     quiet_ratio: Estimate
     mismatch: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from bench.pairs import Round, log_ratios, measured, steady
 from bench.proof import mismatch, unranked_because
 from bench.results import Row, RowStatus
 from bench.stats import Estimate
+from bench.steadiness import Worker
 from bench.store import CaseRecord
+from bench.tails import tails
 
 UNKNOWN = Estimate(None, None, None, 0)
 WORST_FIRST: tuple[Status, ...] = (
@@ -50,13 +53,18 @@ def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
 
 
 def row(
-    record: CaseRecord, blocks: Sequence[Block], baseline: Sequence[Block], marked: Collection[Round] = ()
+    record: CaseRecord,
+    blocks: Sequence[Block],
+    baseline: Sequence[Block],
+    marked: Collection[Round] = (),
+    unsteady: Mapping[Worker, bool] = MappingProxyType({}),
 ) -> Row:
     """The row of a case, its verdict still open.
 
     Args:
         blocks, baseline: its own, and those of the case that it is compared with.
         marked: rounds of the run in which any worker was disturbed.
+        unsteady: `bench.steadiness.unsteady` of the run.
     """
     done = measured(blocks)
     worst = min(blocks, key=lambda b: WORST_FIRST.index(b.status)) if blocks else None
@@ -64,8 +72,9 @@ def row(
     reason = worst.reason if worst else "not measured yet: the run was interrupted before its turn"
     latency = _latency(done, steady)
     pooled = [steady(block) * 1e-9 for block in done]
-    samples = np.concatenate(pooled) if pooled else np.empty(0)
     inner = max((int(_figure(block, "inner") or 1) for block in done), default=1)
+    told = tails(pooled, looped=inner > 1)
+    late = [unsteady[key] for b in done if (key := (b.case_id, b.part)) in unsteady]
     proof = done[-1].actual if done and done[-1].actual else None
     differs = mismatch(record.case, [block.actual for block in done])
     emulated = bool(proof and proof["emulated"])
@@ -86,8 +95,9 @@ def row(
         device_latency=_latency(done, lambda b: b.device_ns),
         rate=record.case.batch / latency.value if latency.value else None,
         unit=record.unit,
-        quantiles=stats.quantiles(samples, len(done) if inner == 1 else 0),
-        samples=int(samples.size),
+        quantiles={name: one.value for name, one in told.items()},
+        tails=told,
+        samples=sum(one.size for one in pooled),
         ratio=UNKNOWN if record.baseline else ratio(blocks, baseline),
         first=_seconds(blocks, "first_ns"),
         load=_seconds(blocks, "load_ns"),
@@ -110,6 +120,7 @@ def row(
         generations=latency.n,
         disturbed=sum(b.disturbed for b in bursts) / len(bursts) if bursts else None,
         marked=len(hit) / len(bursts) if bursts else None,
+        unsteady=sum(late) / len(late) if late else None,
         quiet_latency=_latency(done, lambda b: steady(b, hit)),
         quiet_ratio=UNKNOWN if record.baseline else ratio(blocks, baseline, hit),
         mismatch=differs,

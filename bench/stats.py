@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,28 +68,3 @@ def ratio_estimate(per_generation: ArrayLike, level: float = 0.95) -> Estimate:
     """Ratio from one log ratio a generation: exp of their mean with its t interval."""
     x: Floats = np.asarray(per_generation, dtype=np.float64)
     return log_estimate(np.exp(x), level)
-
-
-QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
-
-
-def samples_needed(quantile: float, level: float = 0.95) -> int:
-    """Least samples so that the largest lies above the quantile with probability (1 + level) / 2.
-
-    From P(all n below it) = quantile ** n (order statistics): p95 takes 72, p99 368, p99.9 3688.
-    """
-    return math.ceil(math.log((1 - level) / 2) / math.log(quantile))
-
-
-def quantile_name(quantile: float) -> str:
-    """`p50`, `p99`, `p99.9`."""
-    return f"p{quantile * 100:g}"
-
-
-def quantiles(samples: NDArray[Any], blocks: int) -> dict[str, float | None]:
-    """Percentiles of pooled samples; None where there are too few samples, or for a tail under 3 blocks."""
-    result: dict[str, float | None] = {}
-    for q in QUANTILES:
-        enough = samples.size >= samples_needed(q) and (q == 0.5 or blocks >= 3)
-        result[quantile_name(q)] = float(np.quantile(samples, q)) if enough else None
-    return result

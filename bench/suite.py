@@ -100,6 +100,9 @@ class BackendEntry(Model):
     preset: Words = Field(default=("stock",), description="one or several, each a row")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the backend's own settings")
     precisions: Precisions | None = Field(default=None, description="the suite's without")
+    devices: Devices | None = Field(default=None, description="the suite's without")
+    threads: Threads | None = Field(default=None, description="the suite's without")
+    twin: str = Field(default="", description="tells apart entries that are otherwise alike")
 
     @property
     def spec(self) -> str:
@@ -162,7 +165,7 @@ class Suite(Model):
     baseline: str | None = Field(
         default=None, description="the backend that others are compared with; the first without"
     )
-    profile: Literal["quick", "standard", "publish"] = "quick"
+    profile: Literal["quick", "standard", "publish", "ab", "aa"] = "quick"
     budget: Duration | None = Field(
         default=None, description="time for measuring: 10m, 90s, 1h30m or seconds"
     )
@@ -270,8 +273,9 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
             known = {entry["name"]: entry for entry in data[key]}
             data[key] = [known.get(str(word), {"name": word}) for word in given[key]]
     workloads, backends = data["workloads"], data["backends"]
-    if "precisions" in given:
-        backends = [_without(entry, "precisions") for entry in backends]
+    for key in ("precisions", "devices", "threads"):
+        if key in given:
+            backends = [_without(entry, key) for entry in backends]
     if "presets" in given:
         backends = [{**entry, "preset": given["presets"]} for entry in backends]
     if "batches" in given:

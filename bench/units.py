@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them, to seconds and bytes and back. Standard library alone."""
+"""Durations, sizes and percentages as people write them, and back. Standard library alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII | re.IGNORECASE)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -32,6 +33,20 @@ def size(text: str) -> int:
     if value <= 0:
         raise ValueError(f"{text!r} is no size; write it like 8GB, 512MiB or in bytes")
     return value
+
+
+def percent(text: str) -> float:
+    """The fraction that `5%`, `5 %` or `5` means: 0.05.
+
+    ValueError for others, and for a number under 1 without the sign: 0.05 may be meant as 5 %.
+    """
+    match = _PERCENT.fullmatch(text.strip())
+    value = float(match[1]) if match else 0.0
+    if match and 0 < value < 1 and not match[2]:
+        raise ValueError(f"{text!r} could mean {value:g} % or {value * 100:g} %; write it with the sign")
+    if not 0 < value <= 1000:
+        raise ValueError(f"{text!r} is no percentage; write it like 5% or 2.5%")
+    return value / 100
 
 
 def duration(value: float) -> str:

@@ -17,10 +17,12 @@ Bands (`fp32_band`, `reduced_band`), computed while preparing from two runs of t
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ REDUCED_FACTOR = 3.0
 LEAST_ERROR = 4 * float(np.finfo(np.float32).eps)
 LEAST_SAMPLES = 8
 DEGENERATE = 1e-3  # a reference that varies less than this part of itself is measured against itself
+DISTINCT = 0.1  # references further apart than this part of their norm have no output in common
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -49,12 +52,14 @@ class Verification:
         max_abs: largest absolute difference of one element, in the output's own unit.
         cosine: least cosine between output and reference.
         note: a sentence where the outputs cannot be compared (missing, non-finite, wrong shape or dtype).
+        repeated: samples whose outputs are those of another to the bit, though their references lie apart.
     """
 
     error: float
     max_abs: float
     cosine: float
     note: str = ""
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,22 @@ def load_reference(path: Path) -> Reference:
     return Reference(parts["in"], parts["out"], parts["norm"])
 
 
+def check(
+    reference: Reference, infer: Callable[[dict[str, Array]], Mapping[str, Array]], batch: int
+) -> Verification:
+    """All samples of a reference through a model, `batch` at a time; `infer` returns name → [batch, …]."""
+    found: list[Verification] = []
+    digests: dict[int, bytes] = {}
+    for inputs, samples in reference.batches(batch):
+        outputs = infer(inputs)
+        found.append(compare(reference, outputs, samples))
+        if found[-1].note:
+            continue  # outputs that cannot be compared may have no sample to take
+        for place, sample in enumerate(samples):
+            digests[int(sample)] = _digest(outputs[name][place] for name in reference.outputs)
+    return replace(worst(found), repeated=_repeated(reference, digests))
+
+
 def compare(reference: Reference, outputs: Mapping[str, Array], samples: Indices) -> Verification:
     """One batch of outputs, name → [batch, …], against the reference samples that made it."""
     found = [
@@ -140,6 +161,7 @@ def worst(found: Iterable[Verification]) -> Verification:
         max_abs=max(one.max_abs for one in everything),
         cosine=min(one.cosine for one in everything),
         note=next((one.note for one in everything if one.note), ""),
+        repeated=max(one.repeated for one in everything),
     )
 
 
@@ -148,6 +170,11 @@ def judge(verification: Verification, band: Band) -> str:
     error = verification.error
     if verification.note:
         return verification.note
+    if verification.repeated:
+        return (
+            f"the outputs of {verification.repeated} verification inputs are the same to the bit, those of "
+            f"the fp64 reference are not (error {error:.2g})"
+        )
     if not error <= band.high:
         return (
             f"error {error:.2g} against the fp64 reference is over the band's {band.high:.2g} "
@@ -207,6 +234,29 @@ def _compare_one(name: str, output: Array | None, expected: Floats, norm: Floats
         error=float((np.linalg.norm(difference, axis=1) / norm).max()),
         max_abs=float(np.abs(difference).max()),
         cosine=float(cosines.min()),
+    )
+
+
+def _digest(outputs: Iterable[Array]) -> bytes:
+    """SHA-256 of one sample's outputs."""
+    content = hashlib.sha256()
+    for output in outputs:
+        content.update(np.asarray(output).tobytes())
+    return content.digest()
+
+
+def _repeated(reference: Reference, digests: Mapping[int, bytes]) -> int:
+    """How many samples share their digest with one whose reference lies apart."""
+    alike: dict[bytes, list[int]] = defaultdict(list)
+    for sample, digest in digests.items():
+        alike[digest].append(sample)
+    return sum(any(_apart(reference, i, j) for j in found) for found in alike.values() for i in found)
+
+
+def _apart(reference: Reference, i: int, j: int) -> bool:
+    return any(
+        float(np.linalg.norm(r[i] - r[j])) > DISTINCT * float(max(reference.norms[name][[i, j]]))
+        for name, r in reference.outputs.items()
     )
 
 

@@ -37,7 +37,7 @@ from bench.measure import (
     warm_up,
 )
 from bench.telemetry import Meter, difference, disturbed
-from bench.verify import Reference, compare, load_reference, worst
+from bench.verify import Reference, check, load_reference
 from bench.wire import Wire
 
 
@@ -104,11 +104,13 @@ class Worker:
         """Outputs against the fp64 reference, on inputs that the timed loop does not see."""
         if self.reference is None:
             return {"verification": None}
-        session, results = self.session, []
-        for inputs, samples in self.reference.batches(self.job.case.batch):
-            outputs = session.fetch(session.run(session.stage(inputs)))
-            results.append(compare(self.reference, outputs, samples))
-        return {"verification": asdict(worst(results))}
+        session = self.session
+        found = check(
+            self.reference,
+            lambda inputs: session.fetch(session.run(session.stage(inputs))),
+            self.job.case.batch,
+        )
+        return {"verification": asdict(found)}
 
     def warm(self, message: dict[str, Any]) -> dict[str, Any]:
         """Warms up until the steady state shows, and settles how samples are taken."""

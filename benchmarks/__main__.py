@@ -1,4 +1,8 @@
-"""Runs the benchmarks that were named, or all: `python -m benchmarks [overhead|startup|help|turn|parity]`."""
+"""Runs the benchmarks that were named, or all: `python -m benchmarks [overhead|help|startup|turn|parity]`.
+
+The long ones run only where they are named, one at a time, and take flags of their own:
+`python -m benchmarks slowdown|pairing [--help]`.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,26 @@ from bench.errors import did_you_mean
 from bench.processes import guard
 
 NAMES = ("overhead", "help", "startup", "turn", "parity")
+LONG = ("slowdown", "pairing")
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    long = bool(arguments) and arguments[0] in LONG
+    names, flags = (arguments[:1], arguments[1:]) if long else (arguments, [])
     for name in names:
-        if name not in NAMES:
-            print(f"no benchmark is named {name!r}; {did_you_mean(name, NAMES)}", file=sys.stderr)
+        if name not in (*NAMES, *LONG):
+            print(f"no benchmark is named {name!r}; {did_you_mean(name, (*NAMES, *LONG))}", file=sys.stderr)
             return 2
+    if not long and set(names) & set(LONG):
+        print(f"{' and '.join(LONG)} run alone, each with flags of its own", file=sys.stderr)
+        return 2
     facts = machine.fingerprint()
     print(f"bakeoff {own_version()}, Python {sys.version.split()[0]}, {facts['cpu']}, {facts['kernel']}")
     with guard():
         for name in names or NAMES:
             module = import_module(f"benchmarks.{name}")
             print(f"\n{name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
-            module.main()
+            module.main(*([flags] if long else []))
     return 0
 
 

@@ -26,6 +26,13 @@ def seats(workload: str, backends: str, threads: str = "auto") -> tuple[list[Cas
     return cases, [seat(case, prepared[case.id], setting) for case in cases]
 
 
+def twins(workload: str, backend: str, count: int, threads: str = "1") -> list[Seat]:
+    """Seats of `count` cases that are alike: whatever difference is measured between them is an error."""
+    _, (one,) = seats(workload, backend, threads)
+    cases = [replace(one.case, twin=str(number) if number else "") for number in range(count)]
+    return [replace(one, job=replace(one.job, case=case)) for case in cases]
+
+
 def bare(one: Seat) -> Seat:
     """The same file, threads and CPUs, measured by a bare loop over the runtime's own API."""
     case = replace(one.case, scenario="bare loop")

@@ -62,6 +62,10 @@ def _quantile(name: str) -> Callable[[Results, Row], Any]:
     return lambda results, row: _scaled(row.quantiles.get(name), 1e3)
 
 
+def _tail(name: str, end: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: _scaled(getattr(row.tails[name], end) if name in row.tails else None, 1e3)
+
+
 def _cost(name: str) -> Callable[[Results, Row], Any]:
     return lambda results, row: row.record.cost.get(name)
 
@@ -124,6 +128,11 @@ SPEC: tuple[Column, ...] = (
     Column("p90_ms", "float64", "90th percentile; empty where the sample is too small", _quantile("p90")),
     Column("p95_ms", "float64", "95th percentile; empty where the sample is too small", _quantile("p95")),
     Column("p99_ms", "float64", "99th percentile; empty where the sample is too small", _quantile("p99")),
+    *(
+        Column(f"{name}_{end}_ms", "float64", f"{words} end of its 95 % interval", _tail(name, end))
+        for name in ("p95", "p99")
+        for end, words in (("low", "lower"), ("high", "upper"))
+    ),
     Column(
         "p99_9_ms", "float64", "99.9th percentile; empty where the sample is too small", _quantile("p99.9")
     ),
@@ -207,6 +216,12 @@ SPEC: tuple[Column, ...] = (
     Column("inner", "Int64", "inferences per sample; over 1 only under 20 µs", _row("inner")),
     Column("disturbed", "float64", "share of bursts that others disturbed", _row("disturbed")),
     Column("marked", "float64", "share of its rounds in which any worker was disturbed", _row("marked")),
+    Column(
+        "unsteady",
+        "float64",
+        "share of its blocks whose level changed in the last third of their rounds",
+        _row("unsteady"),
+    ),
     Column("warmup_capped", "boolean", "whether warm-up ended at its time limit", _row("warmup_capped")),
     Column("flops", "float64", "floating-point operations of one inference", _cost("flops")),
     Column(

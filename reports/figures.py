@@ -17,43 +17,53 @@ from numpy.typing import NDArray
 
 from bench.answers import name
 from bench.block import Block
-from bench.numbers import difference, factor, interval, percent, quantity, spread, time_unit, told
+from bench.decide import Verdict
+from bench.numbers import difference, factor, interval, percent, quantity, time_unit, told
 from bench.results import Group, Results, Row
 from bench.stats import Estimate
 from reports.palette import BAND, GRID, MUTED, TEXT, colours
+from reports.quiet import Quiet, estimated
 from reports.samples import steady_seconds
 from reports.tables import in_order
 
 Floats = NDArray[np.float64]
 LOG_FROM = 10.0  # a larger spread than this takes a logarithmic axis
 ROW_PX, FRAME_PX = 44, 70
+CUT = 4.0  # intervals of ratios are drawn so far beyond the outermost value
 BINS = (24, 96)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A figure ready to show: `caption` says in a sentence what it shows, for those who cannot see it."""
+    """A figure ready to show: `caption` says in a sentence what it shows, for those who cannot see it.
+
+    `sure`: whether it belongs beside the words about how sure the comparisons are.
+    """
 
     id: str
     title: str
     caption: str
     figure: go.Figure
     height: int
+    sure: bool = False
 
 
 def figures(results: Results) -> list[list[Shown]]:
     """The figures of each group, in the order of the groups; an empty list where nothing was measured."""
     palette = colours(row.case.backend for row in results.rows)
-    return [group_figures(f"g{i}", g, results, palette) for i, g in enumerate(results.groups)]
+    quiet = Quiet(results)
+    return [group_figures(f"g{i}", g, results, palette, quiet) for i, g in enumerate(results.groups)]
 
 
-def group_figures(key: str, group: Group, results: Results, palette: Mapping[str, str]) -> list[Shown]:
+def group_figures(
+    key: str, group: Group, results: Results, palette: Mapping[str, str], quiet: Quiet
+) -> list[Shown]:
     rows = [row for row in in_order(group) if told(row.latency.value)]
     if not rows:
         return []
     shown = [latency(f"{key}-latency", rows, palette)]
     if any(told(row.ratio.value) for row in rows):
-        shown.append(ratios(f"{key}-ratio", rows, palette, results.run.relevant))
+        shown.append(ratios(f"{key}-ratio", rows, palette, results.run.relevant, quiet))
     return [*shown, variation(f"{key}-variation", rows, palette, results.blocks)]
 
 
@@ -61,7 +71,9 @@ def latency(key: str, rows: Sequence[Row], palette: Mapping[str, str]) -> Shown:
     """Dots with 95 % intervals, one row a case, fastest first."""
     unit = time_unit(row.latency.value for row in rows)
     ends = [end * unit.per_base for row in rows for end in _ends(row.latency)]
-    figure = _dots(rows, palette, lambda row: row.latency, unit.per_base, lambda e: quantity(e.value, unit))
+    figure = _dots(
+        rows, palette, lambda row: row.latency, unit.per_base, lambda row: quantity(row.latency.value, unit)
+    )
     log = max(ends) > LOG_FROM * min(ends)
     axis = _log_axis(min(ends), max(ends)) if log else {"range": [0, max(ends) * 1.08], "nticks": 6}
     figure.update_xaxes(title_text=f"latency in {unit.name}{', log scale' if log else ''}", **axis)
@@ -76,23 +88,60 @@ def latency(key: str, rows: Sequence[Row], palette: Mapping[str, str]) -> Shown:
     return _shown(key, "Latency", caption + _hollow(rows), figure, len(rows))
 
 
-def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: float) -> Shown:
-    """Latency over the baseline's, with a line at 1 and the difference that matters around it."""
-    compared = [row for row in rows if row.baseline or told(row.ratio.value)]
-    figure = _dots(compared, palette, _ratio, 1.0, lambda e: factor(e.value))
-    ends = [end for row in compared for end in _ends(_ratio(row))]
+def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: float, quiet: Quiet) -> Shown:
+    """A forest plot: latency over the baseline's, a line at 1 and the difference that matters around it.
+
+    Rows that would read differently without the disturbed rounds have a cross at that second ratio.
+    """
+    compared = [row for row in rows if told(row.ratio.value)]
+    values = [_value_of(row.ratio) for row in compared]
+    seconds = [(i, row, verdict) for i, row in enumerate(compared) if (verdict := quiet.changed(row))]
+    crosses = [_value_of(row.quiet_ratio) for _, row, _ in seconds if told(row.quiet_ratio.value)]
+    reach = (min(values) / CUT, max(values) * CUT)  # a few generations may allow nearly anything
+    drawn = {row.case.id: _cut_to(row.ratio, *reach) for row in compared}
+    figure = _dots(compared, palette, lambda row: drawn[row.case.id], 1.0, _judged)
+    for i, row, verdict in seconds:
+        if told(row.quiet_ratio.value):
+            figure.add_trace(_cross(i, row, verdict, rows))
+    ends = [end for row in compared for end in _ends(drawn[row.case.id])] + crosses
     low, high = min([*ends, 1 - 2 * relevant]), max([*ends, 1 + 2 * relevant])
+    for value, dot in zip(values, figure.data, strict=False):  # the long labels grow away from the ends
+        place = math.log(value / low) / math.log(high / low)
+        dot.textposition = f"top {'right' if place < 0.3 else 'left' if place > 0.7 else 'center'}"
     figure.update_xaxes(title_text="ratio to the baseline, log scale", **_log_axis(low, high))
     figure.add_vrect(x0=1 / (1 + relevant), x1=1 + relevant, fillcolor=BAND, line_width=0, layer="below")
     figure.add_vline(x=1, line={"color": MUTED, "width": 1.5}, layer="below")
-    told_rows = [row for row in compared if not row.baseline]
-    best = min(told_rows, key=lambda row: row.ratio.value or math.inf)
+    best = min(compared, key=lambda row: (not row.ranked, _value_of(row.ratio)))
+    base = next((f", {name(row, rows)}," for row in rows if row.baseline), "")
     caption = (
-        f"Latency over the baseline’s, with 95 % intervals; left of 1 is faster, and the shaded band of "
-        f"{difference(relevant)} is too small to matter. Lowest: {name(best, rows)} at "
-        f"{factor(best.ratio.value)} {spread(best.ratio)}."
+        f"Latency over that of the baseline{base} with 95 % intervals; left of 1 is faster, and the shaded "
+        f"band of {difference(relevant)} is too small to matter. Lowest: {name(best, rows)} at "
+        f"{estimated(best.ratio)}."
     )
-    return _shown(key, "Ratio to the baseline", caption + _hollow(compared), figure, len(compared))
+    if any(drawn[row.case.id] != row.ratio for row in compared):
+        caption += " Intervals that leave the axis are cut."
+    if crosses:
+        caption += " Cross: without the rounds that others disturbed, where that reads differently."
+    return _shown(key, "Ratio to the baseline", caption + _hollow(compared), figure, len(compared), sure=True)
+
+
+def _judged(row: Row) -> str:
+    """`0.835× faster`."""
+    return f"{factor(row.ratio.value)} {row.verdict.word if row.verdict else ''}".strip()
+
+
+def _cut_to(estimate: Estimate, low: float, high: float) -> Estimate:
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return Estimate(estimate.value, max(estimate.low, low), min(estimate.high, high), estimate.n)
+
+
+def _cross(i: int, row: Row, verdict: Verdict, rows: Sequence[Row]) -> go.Scatter:
+    said = html.escape(f"{estimated(row.quiet_ratio)}: {verdict.word}")
+    hover = f"<b>{html.escape(name(row, rows))}</b><br>without the disturbed rounds<br>{said}"
+    mark = {"symbol": "x-thin", "size": 10, "line": {"width": 2.5, "color": TEXT}}
+    point = {"x": [row.quiet_ratio.value], "y": [i], "mode": "markers", "marker": mark}
+    return go.Scatter(point, hovertext=hover, hoverinfo="text", cliponaxis=False)
 
 
 def variation(
@@ -129,7 +178,7 @@ def variation(
 
 def _hill(i: int, values: Floats, low: float, high: float, colour: str, hover: str) -> go.Scatter:
     """A histogram over log values as a closed outline that stands on row i."""
-    logs = np.log(values)
+    logs = np.log(values[values > 0])  # a broken clock's samples are the linter's
     quarter, three_quarters = np.quantile(logs, [0.25, 0.75])
     width = 2 * (three_quarters - quarter) / logs.size ** (1 / 3)  # Freedman and Diaconis 1981
     wanted = (math.log(high) - math.log(low)) / width if width > 0 else BINS[0]
@@ -159,7 +208,7 @@ def _dots(
     palette: Mapping[str, str],
     choose: Callable[[Row], Estimate],
     scale: float,
-    text: Callable[[Estimate], str],
+    text: Callable[[Row], str],
 ) -> go.Figure:
     figure = go.Figure()
     for i, row in enumerate(rows):
@@ -186,7 +235,7 @@ def _dots(
                 error_x=error if high > low else None,
                 mode="markers+text",
                 marker=marker,
-                text=[text(estimate)],
+                text=[text(row)],
                 textposition="top center",
                 textfont={"color": TEXT, "size": 12},
                 cliponaxis=False,
@@ -211,7 +260,7 @@ def _rows_axis(figure: go.Figure, rows: Sequence[Row]) -> None:
     )
 
 
-def _shown(key: str, title: str, caption: str, figure: go.Figure, rows: int) -> Shown:
+def _shown(key: str, title: str, caption: str, figure: go.Figure, rows: int, *, sure: bool = False) -> Shown:
     height = FRAME_PX + ROW_PX * rows
     axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "tickfont": {"color": MUTED, "size": 12}}
     figure.update_xaxes(**axis, title_font={"color": MUTED, "size": 12}, title_standoff=8, fixedrange=True)
@@ -228,7 +277,7 @@ def _shown(key: str, title: str, caption: str, figure: go.Figure, rows: int) -> 
         dragmode=False,
         hoverlabel={"align": "left", "bgcolor": BAND, "font": {"color": TEXT, "size": 13}},
     )
-    return Shown(key, title, caption, figure, height)
+    return Shown(key, title, caption, figure, height, sure)
 
 
 def _log_axis(low: float, high: float, room: float = 0.2) -> dict[str, object]:
@@ -259,10 +308,6 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [
         float(f"{k * step:.6g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1) if k > 0
     ]
-
-
-def _ratio(row: Row) -> Estimate:
-    return Estimate(1.0, None, None, row.latency.n) if row.baseline else row.ratio
 
 
 def _value_of(estimate: Estimate) -> float:
@@ -298,7 +343,8 @@ def _hover(row: Row, rows: Sequence[Row], seconds: float | None) -> str:
     unit = time_unit([seconds])
     lines = [f"<b>{html.escape(name(row, rows))}</b>", interval(row.latency, unit)]
     if told(row.ratio.value):
-        lines.append(f"{factor(row.ratio.value)} the baseline’s {spread(row.ratio)}")
+        judged = f": {row.verdict.word}" if row.verdict else ""
+        lines.append(f"{estimated(row.ratio)} of the baseline’s{judged}")
     if not row.ranked:
         lines.append(f"not ranked: {html.escape(row.unranked_because[:80])}")
     return "<br>".join(lines)

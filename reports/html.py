@@ -16,11 +16,13 @@ from plotly.offline import get_plotlyjs
 
 from bench.numbers import difference
 from bench.results import Results
-from reports import method, views
+from reports import method, sure, views
 from reports.figures import Shown, figures
 from reports.files import write_whole
 from reports.palette import DARK
+from reports.quiet import Quiet
 from reports.scrub import names_in, scrub
+from reports.verdicts import findings, settle
 
 _HERE = Path(__file__).parent
 _BEFORE_UNIT = re.compile(r" (?=(?:%|×|(?:ns|µs|ms|s|min|MB|threads?)\b))(?<=\d )")  # a number keeps its unit
@@ -34,7 +36,7 @@ def write(results: Results, path: Path) -> Path:
 def render(results: Results) -> str:
     """The report as a string of HTML."""
     private = names_in(results.run.machine)
-    shown = figures(results)
+    shown, quiet = figures(results), Quiet(results)
     style, script = (_static(name) for name in ("report.css", "report.js"))
     plotly = get_plotlyjs().replace("\r\n", "\n") if any(shown) else ""
     groups = [
@@ -44,7 +46,9 @@ def render(results: Results) -> str:
             "answer": views.answer(group),
             "lines": views.lines(group),
             "commands": views.commands(group),
-            "figures": shown[i],
+            "sure": sure.comparisons(group, results, quiet),
+            "forest": [one for one in shown[i] if one.sure],
+            "figures": [one for one in shown[i] if not one.sure],
         }
         for i, group in enumerate(results.groups)
     ]
@@ -59,6 +63,11 @@ def render(results: Results) -> str:
         relevant=difference(results.run.relevant),
         started=views.when(results.run.started),
         groups=groups,
+        findings=findings(results),
+        sure_columns=sure.COLUMNS,
+        rule=method.rule(results),
+        linted=method.linted(results),
+        settle=settle(results),
         more=views.MORE,
         tail_needs=views.tail_needs(),
         troubles=views.troubles(results),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.numbers import count, duration, interval, percent, span, time_unit
+from bench.block import Block
+from bench.decide import ALPHA
+from bench.numbers import count, duration, interval, percent, significant, span, time_unit
+from bench.profiles import profile_of
 from bench.results import Results, Row
 from reports.scrub import PRIVATE
+from reports.verdicts import findings
+
+UNEVEN = 0.1  # generations whose shares of disturbed bursts differ by more are named
 
 _LABELS = {
     "cpu": "CPU",
@@ -47,12 +54,43 @@ def counts(results: Results) -> Counts:
         f"{span(row.generations for row in rows)} per case, "
         f"{span(len(block.bursts) for block in blocks)} rounds in each",
         f"Others took time from {disturbed:,} of {count(len(bursts), 'burst')} "
-        f"({percent(disturbed / len(bursts))}): stolen time, waiting for a core, throttling. "
-        "The figures use all of them.",
+        f"({percent(disturbed / len(bursts))}{_when(blocks)}): stolen time, waiting for a core, throttling. "
+        "A round in which any worker was hit is marked for all. The figures use every round; a second ratio "
+        "leaves the marked ones out.",
         f"{capped} of {count(len(rows), 'case')} reached the limit, and may hold some settling."
         if capped
         else "No case reached the limit.",
     )
+
+
+def _when(blocks: Sequence[Block]) -> str:
+    """`; from 0 % in generation 1 to 40 % in generation 3`, where generations differ."""
+    marks: dict[int, list[bool]] = defaultdict(list)
+    for block in blocks:
+        marks[block.generation] += [burst.disturbed for burst in block.bursts]
+    shares = {generation: sum(found) / len(found) for generation, found in marks.items()}
+    least, most = min(shares, key=lambda g: shares[g]), max(shares, key=lambda g: shares[g])
+    if shares[most] - shares[least] < UNEVEN:
+        return ""
+    low, high = percent(shares[least]), percent(shares[most])
+    return f"; from {low} in generation {least + 1} to {high} in generation {most + 1}"
+
+
+def rule(results: Results) -> str:
+    """How a verdict of this run comes about: the looks and their share of α."""
+    looks = profile_of(results.run.suite).looks
+    when = f"after {count(looks[0], 'generation')}"
+    if len(looks) > 1:
+        when = f"after {', '.join(map(str, looks[:-1]))} and {looks[-1]} generations"
+    share = f", each with {significant(ALPHA / len(looks), 2)} of the .05" if len(looks) > 1 else ""
+    return f"Looked at {when}{share}."
+
+
+def linted(results: Results) -> str:
+    """What the linter says of the run, in a sentence."""
+    number = sum(len(found.texts) for found in findings(results))
+    said = f"{count(number, 'finding')}, named at the top" if number else "none of them was broken"
+    return f"Rows are held against rules of what can be, and of what does harm: {said}."
 
 
 def harness(results: Results) -> list[tuple[str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -13,25 +14,46 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.answers import name
+from bench.answers import name, some
 from bench.numbers import UNTOLD, duration, factor, quantity, significant, spread, time_unit
 from bench.results import Group as Cases
-from bench.results import Results, Row
+from bench.results import Results
+from reports.quiet import Quiet
 from reports.tables import in_order
+from reports.verdicts import findings, settle, why, word
 from reports.views import error
 
 WIDTH = 100
-_LEAVE = ("load", "per s", "ran", "MB")  # what a narrow terminal goes without, in this order
+FINDINGS = 3  # of one rule that are shown in full
+_LEAVE = ("load", "per s", "ran", "MB", "error")  # what a narrow terminal goes without, in this order
 FILL = "\N{NO-BREAK SPACE}"  # rich strips plain blanks from the end of a cell
-_STYLE = {"ok": "", "unsupported": "yellow", "missing": "yellow", "wrong-output": "bold red"}
+_STYLE = {
+    "baseline": "",
+    "faster": "green",
+    "slower": "",
+    "equivalent": "",
+    "inconclusive": "yellow",
+    "not comparable": "yellow",
+    "not ranked": "yellow",
+    "pending": "yellow",
+    "unsupported": "yellow",
+    "missing": "yellow",
+    UNTOLD: "",
+}
 
 
 def render(results: Results) -> RenderableType:
     """Per group the answer, the table and what went wrong, for `rich.console.Console.print`."""
-    parts: list[RenderableType] = [Text(f"Note: {note}.", style="yellow") for note in results.run.notes]
+    notes = (_one_line(note, 1000).removesuffix(".") for note in results.run.notes)
+    parts: list[RenderableType] = [Text(f"Note: {note}.", style="yellow") for note in notes]
+    quiet = Quiet(results)
     for group in results.groups:
-        parts += [Text(group.answer, style="bold"), Text("")]
-        parts += [Constrain(_Fitted(group), WIDTH), Text(""), *_remarks(group), Text("")]
+        parts += [Text(group.answer, style="bold"), Text(""), Constrain(_Fitted(group), WIDTH), Text("")]
+        if remarks := [*_remarks(group), *_ended(group), *quiet.remarks(group)]:
+            parts += [*(_indented(Text(_one_line(text), style="dim")) for text in remarks), Text("")]
+    parts += _findings(results)
+    if command := settle(results):
+        parts.append(Text(f"What may settle the inconclusive: {command}", style="dim"))
     if results.overhead is not None:
         own = results.overhead.latency
         shown = quantity(own.value, time_unit([own.value]))
@@ -61,7 +83,7 @@ def plain(results: Results, width: int = WIDTH) -> str:
 
 
 class _Fitted:
-    """The table with as many columns as the terminal has room for; latency, ratio and error always stay."""
+    """The table with as many columns as the terminal has room for; latency, ratio and verdict always stay."""
 
     def __init__(self, group: Cases) -> None:
         self._group = group
@@ -86,27 +108,34 @@ def _table(group: Cases, without: Sequence[str] = ()) -> Table:
         ["1×" if row.baseline else factor(row.ratio.value) for row in rows],
         ["" if row.baseline else spread(row.ratio) for row in rows],
     )
-    figures = {
+    first = {
         f"latency, {unit.name}": latency,
         "ratio": ratio,
+    }
+    further = {
         "per s": [significant(row.rate) for row in rows],
         "MB": [_scaled(row.model_bytes, 1e-6) for row in rows],
         "load": [duration(row.load) for row in rows],
         "error": [error(row.error) for row in rows],
         "ran": [row.precision_ran or UNTOLD for row in rows],
     }
-    shown = {title: cells for title, cells in figures.items() if title not in without}
+    further = {title: cells for title, cells in further.items() if title not in without}
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 2))
     table.add_column("case", overflow="fold", min_width=12)
-    for title in shown:
+    for title in first:
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("status", overflow="fold", max_width=13)
+    table.add_column("verdict", overflow="fold", no_wrap=True)
+    for title in further:
+        table.add_column(title, justify="right", no_wrap=True)
     for i, row in enumerate(rows):
         label = Text(name(row, rows), style="bold" if row is group.winner else "")
-        status = Text(_status(row), style=_STYLE.get(row.status, "bold red"))
+        ended = word(row)
         measured = row.latency.value is not None
-        cells = [Text(column[i] if measured else "") for column in shown.values()]
-        table.add_row(label, *cells, status, style="" if row.ranked else "dim")
+        left, right = (
+            [Text(cells[i] if measured else "") for cells in part.values()] for part in (first, further)
+        )
+        verdict = Text(ended, style=_STYLE.get(ended, "bold red"))
+        table.add_row(label, *left, verdict, *right, style="" if row.ranked else "dim")
     return table
 
 
@@ -121,18 +150,46 @@ def _aligned(values: Sequence[str], spreads: Sequence[str]) -> list[str]:
     return [f"{v:{FILL}>{widths[0]}}{FILL}{s:{FILL}>{widths[1]}}" for v, s in pairs]
 
 
-def _status(row: Row) -> str:
-    return "not ranked" if row.status == "ok" and not row.ranked else row.status
-
-
-def _remarks(group: Cases) -> Iterator[RenderableType]:
-    """A line for each row that may not win. Text, not markup: reasons come from anywhere."""
+def _remarks(group: Cases) -> Iterator[str]:
+    """Why rows may not win or cannot be judged, one line for all with the same reason."""
     rows = in_order(group)
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows:
-        if not row.ranked:
-            why = (row.reason if row.status != "ok" else row.unranked_because) or "no reason was recorded"
-            text = Text(f"{name(row, rows)} ({_status(row)}): {_one_line(why)}", style="dim")
-            yield Padding(text, (0, 0, 0, 2))
+        if because := why(row):
+            reasons[word(row), because].append(name(row, rows))
+    for (ended, because), names in reasons.items():
+        yield f"{some(names)} ({ended}): {because}"
+
+
+def _ended(group: Cases) -> Iterator[str]:
+    """Why measuring ended, where that was not simply after all generations."""
+    rows = in_order(group)
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.ended:
+            reasons[row.ended].append(name(row, rows))
+    if any(not reason.startswith("all ") for reason in reasons):
+        said = "; ".join(f"{some(names)}, {reason}" for reason, names in reasons.items())
+        yield f"Measuring ended: {said}."
+
+
+def _findings(results: Results) -> Iterator[RenderableType]:
+    """What the linter found, with what to look at."""
+    found = findings(results)
+    if not found:
+        return
+    yield Text("Look at this before you trust it:", style="bold yellow")
+    for one in found:
+        for text in one.texts[:FINDINGS]:
+            yield _indented(Text(_one_line(f"{one.kind}: {text}")))
+        if len(one.texts) > FINDINGS:
+            yield _indented(Text(f"{one.kind}: and {len(one.texts) - FINDINGS} more like this."))
+        yield _indented(Text(_one_line(f"look: {one.look}"), style="dim"), 4)
+    yield Text("")
+
+
+def _indented(text: Text, by: int = 2) -> RenderableType:
+    return Padding(text, (0, 0, 0, by))
 
 
 def _one_line(text: str, most: int = 300) -> str:

@@ -24,14 +24,14 @@ from bench.numbers import (
     told,
 )
 from bench.results import Group, Results, Row
-from bench.stats import QUANTILES, quantile_name, samples_needed
 from bench.store import RunRecord
+from bench.tails import QUANTILES, quantile_name, samples_needed
 from reports.columns import gflops_per_second, reproduce
 from reports.tables import in_order
+from reports.verdicts import Chip, chip, why, word
 
 LOG_LINES = 40
 REASON = 140
-_KINDS = dict.fromkeys(("not ranked", "pending", "unsupported", "missing"), "refused") | {"ok": "ok"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,11 @@ class Line:
     marks: tuple[str, ...]
     cells: dict[str, Cell]
     bar: Bar | None
-    status: str
+    chip: Chip
     why: str
     ranked: bool
+    baseline: bool
     more: tuple[str, ...]
-
-    @property
-    def kind(self) -> str:
-        """How loud the status is shown."""
-        return _KINDS.get(self.status, "failed")
 
     @property
     def short(self) -> str:
@@ -107,11 +103,6 @@ def lines(group: Group) -> list[Line]:
 
 
 def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
-    target = row.case.target
-    threads = count(target.threads, "thread")
-    details = [target.precision, target.device, threads]
-    details += [target.preset] if target.preset != "stock" else []
-    details += [f"{key}={value}" for key, value in target.options.items()]
     marks = [
         word
         for word, holds in (
@@ -124,31 +115,31 @@ def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
     measured = told(row.latency.value)
     return Line(
         label=row.case.backend_spec,
-        details=" · ".join(details),
+        details=details(row),
         marks=tuple(marks),
         cells=_cells(row, unit) if measured else {},
         bar=_bar(row, longest) if measured else None,
-        status=_status(row),
-        why=_why(row),
+        chip=chip(word(row)),
+        why=row.verdict.reason if row.ranked and row.verdict else why(row),
         ranked=row.ranked,
+        baseline=row.baseline and row.status == "ok" and row.ranked,
         more=_more(row, unit) if measured else (),
     )
 
 
-def _status(row: Row) -> str:
-    return "not ranked" if row.status == "ok" and not row.ranked else row.status
-
-
-def _why(row: Row) -> str:
-    """Why a row is not ranked, in full where it has a reason of its own."""
-    if row.status != "ok":
-        return row.reason or "no reason was recorded"
-    return row.unranked_because
+def details(row: Row) -> str:
+    """What there is beside the backend: `fp32 · cpu · 2 threads`."""
+    target = row.case.target
+    parts = [target.precision, target.device, count(target.threads, "thread")]
+    parts += [target.preset] if target.preset != "stock" else []
+    parts += [f"{key}={value}" for key, value in target.options.items()]
+    parts += [f"twin {row.case.twin}"] if row.case.twin else []
+    return " · ".join(parts)
 
 
 def _cells(row: Row, unit: Unit) -> dict[str, Cell]:
     baseline = Cell("1×", "baseline") if row.baseline else Cell(factor(row.ratio.value), spread(row.ratio))
-    ran = row.precision_ran or UNTOLD
+    ran = (row.precision_ran or UNTOLD) + (" emulated" if row.emulated else "")
     return {
         "latency": Cell(quantity(row.latency.value, unit), spread(row.latency, unit)),
         "ratio": baseline,
@@ -156,14 +147,17 @@ def _cells(row: Row, unit: Unit) -> dict[str, Cell]:
         "memory": Cell(megabytes(row.model_bytes), f"peak {megabytes(row.peak_bytes)}"),
         "load": Cell(duration(row.load), f"first {duration(row.first)}"),
         "error": Cell(error(row.error), band(row)),
-        "ran": Cell(ran + (" emulated" if row.emulated else ""), row.precision_evidence or UNTOLD),
-        "threads": Cell(row.threads_ran or UNTOLD, _asked(row)),
+        "ran": Cell(ran, f"{row.precision_evidence or UNTOLD}{_threads(row)}"),
     }
 
 
-def _asked(row: Row) -> str:
+def _threads(row: Row) -> str:
+    """`, 2 threads`, and how many were asked for where it is another number."""
+    if not row.threads_ran:
+        return ""
     asked = str(row.case.target.threads)
-    return f"asked {asked}" if row.threads_ran and row.threads_ran != asked else ""
+    other = f" of {asked} asked" if row.threads_ran != asked else ""
+    return f", {row.threads_ran} thread{'' if row.threads_ran == '1' else 's'}{other}"
 
 
 MORE = (
@@ -178,13 +172,14 @@ MORE = (
     "generations",
     "samples",
     "disturbed",
+    "unsteady",
     "version",
 )
 
 
 def _more(row: Row, unit: Unit) -> tuple[str, ...]:
     """The further figures of a row, in the order of `MORE`."""
-    tails = [quantity(row.quantiles.get(quantile_name(q)), unit) for q in QUANTILES]
+    tails = [interval(row.tails[quantile_name(q)], unit) for q in QUANTILES]
     return (
         *tails,
         interval(row.device_latency, unit),
@@ -197,6 +192,7 @@ def _more(row: Row, unit: Unit) -> tuple[str, ...]:
         str(row.generations),
         f"{row.samples:,}" + (f" of {row.inner:,}" if row.inner > 1 else ""),
         percent(row.disturbed),
+        percent(row.unsteady),
         row.runtime_version or UNTOLD,
     )
 
@@ -239,14 +235,9 @@ class Trouble:
     """A case without a ranked figure, why, and the end of its log."""
 
     label: str
-    status: str
+    chip: Chip
     why: str
     log: str
-
-    @property
-    def kind(self) -> str:
-        """How loud the status is shown."""
-        return _KINDS.get(self.status, "failed")
 
 
 def troubles(results: Results) -> list[Trouble]:
@@ -267,8 +258,8 @@ def troubles(results: Results) -> list[Trouble]:
     return [
         Trouble(
             row.case.label,
-            _status(row),
-            _why(row),
+            chip(word(row)),
+            why(row),
             "\n".join(row.log.splitlines()[-LOG_LINES:]),
         )
         for row in rows

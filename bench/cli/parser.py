@@ -21,8 +21,21 @@ examples:
   bakeoff run --resume                                 go on where it was stopped
   bakeoff show                                         the latest run as a table
 
-exit codes: 0 all measured · 1 some case failed · 2 usage · 130 interrupted, everything measured is kept
+exit codes: 0 all measured · 1 some case failed, or a gate closed · 2 usage
+            130 interrupted, everything measured is kept
 """
+
+
+AXES = {
+    "--workload": "resnet50,minilm-l6,… (bakeoff list workloads)",
+    "--backend": "NAME[:VARIANT][==VERSION],… (bakeoff list backends)",
+    "--precision": "fp32,bf16,… ; bf16:emulated asks for emulation by name",
+    "--device": "cpu, cuda:0, …",
+    "--batch": "samples per inference",
+    "--sequence": "tokens per sample, for workloads that have them",
+    "--threads": "numbers, or auto for all cores of the budget",
+    "--preset": "stock, expert",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -124,6 +137,29 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     export.add_argument("--samples", action="store_true", help="every sample instead of a row a case")
     export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: results/RUN.FORMAT")
 
+    ab = commands.add_parser(
+        "ab", parents=[common], help="two configurations in turns until a verdict or the budget"
+    )
+    ab.set_defaults(command=_command("ab"))
+    for side in ("a", "b"):
+        ab.add_argument(side, metavar=side.upper(), help="NAME[:VARIANT][==VERSION][@KEY=VALUE,…]")
+    _shared_flags(ab, "what both are measured on (the quick suite's where nothing is said)")
+    ab.add_argument("--relevant", type=_percent, metavar="PERCENT", help="the least difference that matters")
+    _gate_flags(ab)
+
+    aa = commands.add_parser(
+        "aa", parents=[common], help="one configuration against itself: noise, false verdicts and power here"
+    )
+    aa.set_defaults(command=_command("aa"))
+    aa.add_argument("side", nargs="?", default="onnxruntime", metavar="A", help="as for ab (%(default)s)")
+    _shared_flags(aa, "what it is measured on")
+
+    compare = commands.add_parser(
+        "compare", parents=[common], help="two runs, or two configurations of one run, with a verdict each"
+    )
+    compare.set_defaults(command=_command("compare"))
+    _compare_flags(compare)
+
     options = parser.parse_args(list(arguments))
     options.typed = list(arguments)
     return options
@@ -135,20 +171,53 @@ def _which_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _shared_flags(parser: argparse.ArgumentParser, title: str) -> None:
+    axes = parser.add_argument_group(title)
+    for flag in ("workload", "precision", "device", "batch", "sequence", "threads", "preset"):
+        axes.add_argument(f"--{flag}", action=Comma, metavar="VALUE", help=AXES[f"--{flag}"])
+    axes.add_argument("--weights", metavar="PATH", help="checkpoint for the workload")
+    parser.add_argument("--budget", metavar="TIME", help="for measuring: 2m, 10m (5m)")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--no-wait", action="store_true", help="fail if another measurement is running here")
+
+
+def _compare_flags(parser: argparse.ArgumentParser) -> None:
+    side = "STORE.sqlite, STORE::RUN,…, RUN, latest~1, or NAME[:VARIANT][==VERSION][@KEY=VALUE,…]"
+    parser.add_argument("base", metavar="BASE", help=side)
+    parser.add_argument("new", metavar="NEW", help="the same kind; under 1× it is faster than BASE")
+    parser.add_argument(
+        "--run", metavar="RUN", help="of two configurations: the run that holds both (the latest finished)"
+    )
+    _gate_flags(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _gate_flags(parser: argparse.ArgumentParser) -> None:
+    gate = parser.add_argument_group("the gate")
+    gate.add_argument(
+        "--gate", type=_percent, metavar="PERCENT", help="5%%: exit code 1 if a slow-down of that is proven"
+    )
+    gate.add_argument(
+        "--inconclusive",
+        choices=("pass", "fail"),
+        default="pass",
+        help="what `cannot tell` does to the gate (%(default)s)",
+    )
+
+
+def _percent(text: str) -> float:
+    from bench.units import percent
+
+    try:
+        return percent(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _sweep_flags(parser: argparse.ArgumentParser) -> None:
     """Every axis of a sweep. A flag replaces the suite's list; values are separated by commas."""
     sweep = parser.add_argument_group("the sweep (lists, separated by commas; each replaces the suite's)")
-    axes = {
-        "--workload": "resnet50,minilm-l6,… (bakeoff list workloads)",
-        "--backend": "NAME[:VARIANT][==VERSION],… (bakeoff list backends)",
-        "--precision": "fp32,bf16,… ; bf16:emulated asks for emulation by name",
-        "--device": "cpu, cuda:0, …",
-        "--batch": "samples per inference",
-        "--sequence": "tokens per sample, for workloads that have them",
-        "--threads": "numbers, or auto for all cores of the budget",
-        "--preset": "stock, expert",
-    }
-    for flag, text in axes.items():
+    for flag, text in AXES.items():
         sweep.add_argument(flag, action=Comma, metavar="LIST", help=text)
     sweep.add_argument("--weights", metavar="PATH", help="checkpoint for the workload (one workload only)")
     sweep.add_argument("--baseline", metavar="BACKEND", help="what the others are compared with")

@@ -5,6 +5,7 @@ Events, each with its facts, in the order they come:
     prepare  artefact, state (cached, making, made, failed), seconds
     note     text                           (a damaged artefact is made anew)
     wait     text                           (another measurement holds the lock)
+    outlook  text, seconds, width           what measuring will take, and how sure it will be
     generation  step (bench.course.Step), parts
     part     part, parts, generation
     case     case, phase (load, warm up, verify), generation

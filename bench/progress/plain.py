@@ -32,6 +32,8 @@ class PlainProgress:
                     self._say(f"  {state.status}: {state.case.label}: {state.reason}")
         elif event == "prepare" and facts["state"] in ("made", "failed"):
             self._say(f"prepare: {facts['artefact']} {facts['state']} in {facts['seconds']:.1f} s")
+        elif event == "outlook":
+            self._say(f"plan: {facts['text']}")
         elif event in ("wait", "note"):
             self._say(facts["text"])
         elif event == "generation" and facts["step"].why:

@@ -47,6 +47,7 @@ class State:
     parts: int = 0
     share: float = 0.0  # of the current part
     expected_s: float = 0.0
+    budget_s: float | None = None
     measuring_since: float | None = None
 
     def take(self, event: str, facts: Mapping[str, Any]) -> None:
@@ -57,6 +58,7 @@ class State:
                 self.run = facts["run"]
                 self.baselines = dict(plan.baselines)
                 self.generations = plan.profile.generations
+                self.budget_s = facts["run"].suite.get("budget")
                 self.cases = {case.id: CaseState(case) for case in plan.cases}
                 for case, status, reason in plan.refused:
                     self.cases[case.id] = CaseState(case, status, reason)
@@ -64,6 +66,8 @@ class State:
                 self.doing = f"prepare: {facts['artefact']} ({facts['state']})"
             case "wait" | "note":
                 self.doing = facts["text"]
+            case "outlook":
+                self.course = facts["text"]
             case "generation":
                 self.course = facts["step"].why or self.course
             case "part":
@@ -113,4 +117,5 @@ class State:
         if self.measuring_since is None or not self.done or self.generation + self.part == 0:
             return None
         elapsed = time.monotonic() - self.measuring_since
-        return elapsed / self.done * (1 - self.done)
+        left = elapsed / self.done * (1 - self.done)
+        return left if self.budget_s is None else max(0.0, min(left, self.budget_s - elapsed))

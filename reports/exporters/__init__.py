@@ -44,12 +44,14 @@ def export(format: str, results: Results, path: Path, *, samples: bool = False) 
 
 def table(results: Results, samples: bool) -> tuple[pd.DataFrame, dict[str, str]]:
     """The frame to write and the meaning of its columns. Names and paths of the machine are taken out."""
+    from reports.columns import SPEC
     from reports.scrub import names_in, scrub
     from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
 
     if samples:
         return samples_frame(results), dict(SAMPLE_COLUMNS)
     found, private = frame(results), names_in(results.run.machine)
-    for column in ("reason", "unranked_because", "mismatch"):
-        found[column] = found[column].map(lambda text: scrub(text, private)).astype(found[column].dtype)
+    for column in (one.name for one in SPEC if one.dtype == "str"):  # every text: none can be forgotten
+        clean = found[column].map(lambda text: scrub(text, private), na_action="ignore")
+        found[column] = clean.astype(found[column].dtype)
     return found, dict(COLUMNS)

@@ -1,13 +1,18 @@
-"""JSON: the run's facts, the meaning of the columns, and the rows; null where nothing is known."""
+"""JSON: the run's facts, what the linter found, the meaning of the columns, and the rows.
+
+null where nothing is known.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from bench import lint
 from bench.results import Results
 from reports.exporters import table
 from reports.files import write_whole
+from reports.scrub import names_in, scrub
 from reports.tables import records
 
 VERSION = 1  # of this layout
@@ -25,7 +30,22 @@ def text(results: Results, *, samples: bool = False) -> str:
     document = {
         "bakeoff": VERSION,
         "run": {**facts, "versions": run.versions, "relevant": run.relevant},
+        "findings": _findings(results),
         "columns": columns,
         "rows": records(frame),
     }
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+
+def _findings(results: Results) -> list[dict[str, object]]:
+    private = names_in(results.run.machine)
+    return [
+        {
+            "rule": one.rule,
+            "kind": one.kind,
+            "case_ids": one.case_ids,
+            "text": scrub(one.text, private),
+            "look": scrub(one.look, private),
+        }
+        for one in lint.findings(results)
+    ]

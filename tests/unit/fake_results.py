@@ -80,6 +80,9 @@ class Ask:
     ran: str = ""
     error: float = 3e-6
     modes: bool = False
+    disturbed: float = 0.04
+    hit: float = 1.0  # how much slower a disturbed burst is
+    drift: float = 0.012  # of generations
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def _measured(
     case: Case, ask: Ask, seconds: float, rng: np.random.Generator, generation: int, rounds: int
 ) -> Block:
     block = Block(case.id, generation, generation, ask.status, ask.reason, ask.log)
-    wander = np.exp(rng.normal(0, 0.012))
+    wander = np.exp(rng.normal(0, ask.drift))
     samples: list[float] = []
     device: list[float] = []
     for number in range(rounds):
@@ -111,9 +114,10 @@ def _measured(
         burst = seconds * wander * slow * np.exp(rng.normal(0, 0.02) + rng.normal(0, 0.03, count))
         burst[0] *= 1.05
         burst[rng.random(count) < 0.004] *= 1.5
-        facts = {"wall_ns": float(burst.sum() * 1e9)}
-        disturbed = bool(rng.random() < 0.04)
-        staged = 0.985 * burst[: max(1, count // 2)]
+        disturbed = bool(rng.random() < ask.disturbed)
+        burst *= ask.hit if disturbed else 1.0
+        staged = 0.985 * burst[-max(1, count // 2) :]
+        facts = {"wall_ns": float(burst.sum() + staged.sum()) * 1.001e9}
         place = (len(samples), count, len(device), staged.size)
         block.bursts.append(Burst(number, int(rng.integers(4)), *place, facts, disturbed))
         samples.extend(burst)
@@ -128,7 +132,7 @@ def _measured(
         "ready_ns": rng.uniform(1, 3) * 1e9,
         "peak_bytes": idle + model,
         "model_bytes": model,
-        "cpu_ns": float(block.host_ns.sum()) * ask.threads * 0.97,
+        "cpu_ns": float(block.host_ns.sum() + block.device_ns.sum()) * ask.threads * 0.97,
         "inner": 1,
     }
     block.warmup = {"count": 40, "ns": 1.1e9, "capped": ask.modes and generation == 2}
@@ -155,12 +159,13 @@ def make(
     seed: int = 1,
     role: Role = "runtime",
     generations: int = 3,
+    batch: int = 1,
 ) -> list[Made]:
     """Cases of one group; the first is the baseline."""
     made = []
     for i, ask in enumerate(asks):
         target = Target(ask.device, ask.precision, ask.threads, ask.preset, ask.variant)
-        case = Case(workload, "c0ffee0000000000", 1, sequence, ask.backend, target, role=role)
+        case = Case(workload, "c0ffee0000000000", batch, sequence, ask.backend, target, role=role)
         cost = {"flops": 8_200_000_000, "bytes": 103_000_000, "parameters": 25_600_000}
         fp32 = {"low": 0.0, "high": 7.6e-6, "rule": "16 × torch fp32's own error"}
         band = fp32 if ask.precision == "fp32" else {"low": 7.6e-6, "high": 2e-2, "rule": "3 × torch bf16"}
@@ -217,6 +222,33 @@ def realistic() -> Results:
     made = make("resnet50", cnn, seed=3)
     made += make("minilm-l6", encoder, sequence=128, unit="sequence", seed=4)
     return judged(made + harness(), notes=["4 % of the bursts were disturbed by other processes."])
+
+
+@cache
+def judgements() -> Results:
+    """Every verdict that a run can give, and rounds that others disturbed, which hide a difference."""
+    asks = [
+        Ask("torch", 0.0288, drift=0.002),
+        Ask("onnxruntime", 0.0241, drift=0.004),
+        Ask("openvino", 0.0262, drift=0.002, disturbed=0.45, hit=1.2),
+        Ask("executorch", 0.0288, drift=0.002),
+        Ask("tvm", 0.0292, drift=0.05),
+        Ask("jax", 0.0361, drift=0.006),
+        Ask("iree", 0.0233, precision="fp16", ran="fp32"),
+    ]
+    made = make("minilm-l6", asks, sequence=128, unit="sequence", seed=14, generations=6)
+    return judged(made + harness(), name="standard", suite={"profile": "standard"})
+
+
+@cache
+def settled() -> Results:
+    """A long run in which the clear case was settled at the first look and the other went on."""
+    asks = [Ask("torch", 0.03, drift=0.004), Ask("onnxruntime", 0.02, drift=0.004)]
+    asks.append(Ask("openvino", 0.0303, drift=0.02))
+    made = make("resnet50", asks, seed=31, generations=12)
+    clear = made[1]
+    made[1] = Made(clear.record, clear.blocks[:6])
+    return judged(made, name="publish", suite={"profile": "publish"}, command=["run", "publish"])
 
 
 @cache

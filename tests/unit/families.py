@@ -86,8 +86,9 @@ def breakages(module: Any, name: str) -> Iterator[str]:
         flat[typical] *= -1
         yield f"{name}: sign of weight {typical}"
         weight.copy_(whole)
-        weight[:, :2] = whole[:, [1, 0]]
-        yield f"{name}: input channels 0 and 1"
+        if weight.shape[1] > 1:  # a depthwise convolution has one
+            weight[:, :2] = whole[:, [1, 0]]
+            yield f"{name}: input channels 0 and 1"
         if weight.shape[-1] == weight.shape[-2] != 1:
             weight.copy_(whole.transpose(-1, -2))
             yield f"{name}: transposed"
@@ -106,3 +107,25 @@ def onnx_error(made: Made, batch: int) -> verify.Verification:
         verify.compare(made.reference, dict(zip(outputs, session.run(None, inputs), strict=True)), samples)
         for inputs, samples in made.reference.batches(batch)
     )
+
+
+def degeneration(made: Made) -> None:
+    """Asserts that a classifier's activations live, keep their scale, and that outputs answer inputs."""
+    import torch
+
+    module, seen = made.module(), {}
+    for name, layer in module.named_modules():
+        if isinstance(layer, torch.nn.ReLU | torch.nn.ReLU6):
+            layer.register_forward_hook(lambda _l, _i, out, name=name: seen.update({name: out}))
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            assert not torch.allclose(layer.running_var, torch.ones(()))
+    assert made.error(module).error < 1e-5
+    for name, out in seen.items():
+        assert 0.3 < float((out > 0).float().mean()) < 0.95, name
+        dead = (out.amax(dim=(0, 2, 3)) <= 0).float().mean()
+        assert float(dead) < 0.02, name
+        assert 0.2 < float(out.std()) < 5, name
+    logits = made.reference.outputs["logits"]
+    assert 1 < logits.std() < 4
+    assert len(set(logits.argmax(axis=1))) >= 5
+    assert (verify.norms(logits) > 0.3 * np.linalg.norm(logits, axis=1)).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench import verify
-from tests.unit.families import Made, breakages, make, onnx_error
+from tests.unit.families import Made, breakages, degeneration, make, onnx_error
 from workloads.cnn import WORKLOADS, ResNet, ResNetConfig
 
 TINY = ResNet("tiny", "two stages on 32×32", ResNetConfig(blocks=(2, 1), width=8, classes=10, image=32))
@@ -118,28 +118,6 @@ def test_bf16_band_lies_above_fp32s(tiny: Made) -> None:
         outputs = {"logits": module(image).float().numpy()}
     found = verify.compare(tiny.reference, outputs, np.arange(8))
     assert band["low"] < found.error < band["high"]
-
-
-def degeneration(made: Made) -> None:
-    """Asserts that activations live, keep their scale, and that outputs answer their inputs."""
-    import torch
-
-    module, seen = made.module(), {}
-    for name, layer in module.named_modules():
-        if isinstance(layer, torch.nn.ReLU):
-            layer.register_forward_hook(lambda _l, _i, out, name=name: seen.update({name: out}))
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            assert not torch.allclose(layer.running_var, torch.ones(()))
-    assert made.error(module).error < 1e-5
-    for name, out in seen.items():
-        assert 0.3 < float((out > 0).float().mean()) < 0.95, name
-        dead = (out.amax(dim=(0, 2, 3)) <= 0).float().mean()
-        assert float(dead) < 0.02, name
-        assert 0.2 < float(out.std()) < 5, name
-    logits = made.reference.outputs["logits"]
-    assert 1 < logits.std() < 4
-    assert len(set(logits.argmax(axis=1))) >= 5
-    assert (verify.norms(logits) > 0.3 * np.linalg.norm(logits, axis=1)).all()
 
 
 def test_tiny_weights_do_not_degenerate(tiny: Made) -> None:

@@ -216,3 +216,28 @@ def test_harness_rows_stand_apart(tmp_path: Path) -> None:
     assert found.anchor.case == anchor
     assert not found.overhead.ranked
     assert math.isclose(found.overhead.latency.value, 1e-3)
+
+
+def test_tails_reach_the_row_with_their_intervals(tmp_path: Path) -> None:
+    blocks = [block(TORCH, g, 10.0, wander=noise(g, 0.05)) for g in range(3)]
+    (row,) = judged(tmp_path, [TORCH], blocks).rows
+    pooled = np.concatenate([steady(one) for one in blocks]) * 1e-9
+    p95 = row.tails["p95"]
+    assert p95.value == row.quantiles["p95"] == pytest.approx(np.quantile(pooled, 0.95))
+    assert p95.low < p95.value < p95.high
+    assert p95.n == 3
+    assert row.samples == pooled.size
+    assert set(row.tails) == set(row.quantiles)
+
+
+def test_blocks_whose_level_changed_late_are_counted(tmp_path: Path) -> None:
+    blocks = []
+    for g in range(4):
+        wander = noise(g)
+        late = np.where(np.arange(ROUNDS) >= 7, 2.0 if g == 0 else 1.0, 1.0)
+        blocks += [block(TORCH, g, 20.0, wander=wander), block(OV, g, 10.0, wander=wander)]
+        blocks.append(block(ORT, g, 8.0, wander=wander * late * noise(50 + g, 0.01)))
+    torch, ov, ort = judged(tmp_path, [TORCH, OV, ORT], blocks, TORCH).rows
+    assert (torch.unsteady, ov.unsteady, ort.unsteady) == (0.0, 0.0, 0.25)
+    (alone,) = judged(tmp_path / "b", [TORCH], blocks[:1]).rows
+    assert alone.unsteady is None

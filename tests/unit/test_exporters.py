@@ -93,6 +93,28 @@ def test_paths_are_left_behind(tmp_path: Path) -> None:
         assert "m.onnx" in text
 
 
+def test_what_ran_leaves_paths_behind_too(tmp_path: Path) -> None:
+    asks = [fake.Ask("torch", 0.02), fake.Ask("jax", 0.01, ran="/home/alice/lib/kernels.so")]
+    results = fake.judged(fake.make("resnet50", asks))
+    assert results.rows[1].verdict is not None
+    assert "kernels.so" in results.rows[1].verdict.reason
+    text = export("csv", results, tmp_path / "out").read_text(encoding="utf-8")
+    assert "kernels.so" in text
+    assert "alice" not in text
+
+
+def test_json_carries_what_the_linter_found(tmp_path: Path) -> None:
+    made = fake.make("resnet50", [fake.Ask("torch", 0.02)])
+    made[0].blocks[0].host_ns[3] = 0
+    found = json.loads(export("json", fake.judged(made), tmp_path / "out").read_text(encoding="utf-8"))
+    one = next(one for one in found["findings"] if one["rule"] == "sample-not-positive")
+    assert one["kind"] == "wrong"
+    assert one["case_ids"] == [found["rows"][0]["case_id"]]
+    assert one["look"]
+    clean = json.loads(export("json", fake.single(), tmp_path / "out").read_text(encoding="utf-8"))
+    assert clean["findings"] == []
+
+
 def test_an_unknown_format(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="parket") as caught:
         export("parket", fake.single(), tmp_path / "out")

@@ -52,6 +52,42 @@ def test_ratio_has_a_line_at_one_and_the_relevant_band() -> None:
     assert "2" in ratio.caption
 
 
+def test_the_forest_names_each_verdict_in_the_order_of_ratios() -> None:
+    results = fake.judgements()
+    forest = one(figures(results)[0], "ratio")
+    dots = [trace for trace in forest.figure.data if trace.marker.symbol != "x-thin"]
+    assert [str(dot.text[0]).split(" ", 1)[1] for dot in dots] == [
+        "faster",
+        "equivalent",
+        "equivalent",
+        "inconclusive",
+        "slower",
+        "not comparable",
+    ]
+    assert [dot.x[0] for dot in dots[:5]] == sorted(dot.x[0] for dot in dots[:5])
+    assert [dot.marker.symbol for dot in dots] == ["circle"] * 5 + ["circle-open"]
+    (cross,) = [trace for trace in forest.figure.data if trace.marker.symbol == "x-thin"]
+    hidden = next(row for row in results.rows if row.case.backend == "openvino")
+    assert cross.x == (hidden.quiet_ratio.value,)
+    assert cross.y == (1,)
+    assert "Cross: without the rounds that others disturbed" in forest.caption
+    assert forest.sure
+    assert "Lowest: onnxruntime fp32" in forest.caption, "of the ranked"
+
+
+def test_an_interval_that_allows_nearly_anything_does_not_blow_up_the_axis() -> None:
+    asks = [fake.Ask("torch", 0.02), fake.Ask("jax", 0.01, drift=1.0), fake.Ask("mnn", 0.015)]
+    results = fake.judged(fake.make("resnet50", asks, seed=2, generations=2))
+    forest = one(figures(results)[0], "ratio")
+    values = [row.ratio.value for row in results.rows if row.ratio.value]
+    ends = [trace.x[0] + trace.error_x.array[0] for trace in forest.figure.data]
+    starts = [trace.x[0] - trace.error_x.arrayminus[0] for trace in forest.figure.data]
+    assert max(row.ratio.high or 0 for row in results.rows) > 100
+    assert min(starts) >= min(values) / 4 * 0.999
+    assert max(ends) <= 4 * max(values) * 1.001
+    assert "Intervals that leave the axis are cut." in forest.caption
+
+
 def test_variation_counts_every_steady_sample() -> None:
     results = fake.realistic()
     shown = one(figures(results)[1], "variation")

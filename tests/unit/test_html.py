@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BakeoffError
+from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
 from reports import html
 from tests.unit import fake_results as fake
 
-MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.empty]
+MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.empty, fake.judgements]
 
 
 class Page(HTMLParser):
@@ -136,7 +137,7 @@ def test_a_number_keeps_its_unit(pages: dict[str, tuple[Results, str, Page]]) ->
 def test_what_the_design_asks_for_is_there(pages: dict[str, tuple[Results, str, Page]]) -> None:
     _, _, page = pages["realistic"]
     order = [a["id"] for a in page.all("section")]
-    expected = "answers g0 g1 figures failures harness method machine reproduce reading"
+    expected = "answers findings g0 g1 sure figures failures harness method machine reproduce reading"
     assert order == expected.split()
     words = page.words
     for text in (
@@ -158,6 +159,50 @@ def test_what_the_design_asks_for_is_there(pages: dict[str, tuple[Results, str, 
             assert figure["aria-label"].endswith(".")
     drawn = json.loads(page.scripts[0])["figures"]
     assert set(drawn) == {a["id"] for a in page.all("div") if a.get("class") == "plot"}
+
+
+def test_how_sure_stands_in_words(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    _, _, page = pages["judgements"]
+    words = page.words
+    for text in (
+        "◂ faster",
+        "▸ slower",
+        "≈ equivalent",
+        "? inconclusive",
+        "≠ not comparable",
+        "−3.3 % to +9.0 %",
+        "p .5184",
+        "5.6 % a generation",
+        "6 × 10",
+        "all 6 generations",
+        "in doubt mostly-disturbed Others disturbed 53 % of the bursts of 1 case",
+        "Look: see what runs here",
+        "What may settle the inconclusive: bakeoff ab torch tvm",
+        "Looked at after 6 generations.",
+        "a second ratio leaves the marked ones out",
+    ):
+        assert text in words, text
+    kinds = [a["class"] for a in page.all("span") if a.get("class", "").startswith("chip")]
+    assert {"chip faster", "chip slower", "chip equivalent", "chip open", "chip refused"} <= set(kinds)
+    order = [a["id"] for a in page.all("section")]
+    assert order.index("answers") < order.index("findings") < order.index("g0") < order.index("sure")
+
+
+def test_further_figures_with_their_intervals(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    results, _, page = pages["realistic"]
+    row = next(row for row in results.rows if row.tails["p95"].value)
+    assert interval(row.tails["p95"], MILLISECONDS) in page.words
+    assert "their 95 % intervals come from resampled processes" in page.words
+    heads = [a for a in page.all("table") if a.get("class") == "results dense"]
+    assert len(heads) == 4, "further figures and how sure, of two groups"
+
+
+def test_markup_of_a_finding_stays_text() -> None:
+    made = fake.make("resnet50", [fake.Ask("<img src=x>", 0.02), fake.Ask("jax", 0.02)], seed=8)
+    made[0].blocks[0].host_ns[3] = 0
+    page = Page(html.render(fake.judged(made)))
+    assert not page.all("img")
+    assert "<img src=x> · fp32 · cpu · 2 threads: 1 sample of 0" in page.words.replace(" ", " ")
 
 
 def test_names_and_paths_of_the_machine_do_not_leave_it() -> None:

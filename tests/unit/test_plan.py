@@ -10,7 +10,7 @@ from backends.base import Capabilities, Support
 from bench.case import HARNESS
 from bench.errors import BackendUnavailable
 from bench.machine import Budget
-from bench.plan import Plan, Probed, estimate_seconds, plan, probe_name
+from bench.plan import Plan, Probed, plan, probe_name
 from bench.suite import Suite
 
 NATIVE, NONE = Support("native"), Support("none", "it casts")
@@ -169,12 +169,3 @@ def test_entries_say_more_than_the_suite() -> None:
         "minilm-l6 b2 s32 · onnxruntime · fp32 · cpu · 2 threads · mem=1",
     ]
     assert {case.role for case in found.cases if case.workload != HARNESS} == {"runtime"}
-
-
-def test_the_estimate_grows_with_workers_and_profile() -> None:
-    least = planned(backends=["torch"], anchor=False, null=False)
-    # 3 generations of one worker: 10 bursts of 150 ms with 10 ms between, and 4 s until ready.
-    assert estimate_seconds(least) == pytest.approx(3 * (10 * 0.16 + 4.0))
-    two = planned(backends=["torch"], batches=[1, 2], null=False)  # and the anchor in each of two groups
-    assert estimate_seconds(two) == pytest.approx(4 * estimate_seconds(least))
-    assert estimate_seconds(planned(profile="publish")) > 8 * estimate_seconds(planned())

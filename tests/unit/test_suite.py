@@ -109,7 +109,10 @@ def test_there_and_back(tmp_path: Path) -> None:
         (LEAST + "precisions: fp23", "3: precisions: no precision is named 'fp23'; did you mean 'fp32'?"),
         (LEAST + "devices: [c p]", "3: devices: 'c p' is no device"),
         (LEAST + "budget: soon", "3: budget: 'soon' is no duration"),
-        (LEAST + "profile: quik", "3: profile: must be 'quick', 'standard' or 'publish', not 'quik'"),
+        (
+            LEAST + "profile: quik",
+            "3: profile: must be 'quick', 'standard', 'publish', 'ab' or 'aa', not 'quik'",
+        ),
         (LEAST + "null: maybe", "3: null: must be true or false"),
         (LEAST + "relevant: 0", "3: relevant: must be greater than 0, not 0"),
         (LEAST + "limits:\n  load: 9\n  memry: 1", "5: limits: unknown key 'memry'; did you mean 'memory'?"),

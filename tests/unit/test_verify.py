@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +85,58 @@ def test_a_missing_output(reference: verify.Reference) -> None:
     assert found.error == math.inf
     assert "'z' is missing" in found.note
     assert verify.worst([]).error == math.inf
+
+
+def answering(reference: verify.Reference, **changed: np.ndarray) -> Any:
+    """A model that gives the reference's outputs, some changed: it knows its input by heart."""
+    known = {x.tobytes(): i for i, x in enumerate(reference.inputs["x"])}
+    outputs = {name: array.astype(np.float32) for name, array in reference.outputs.items()} | changed
+
+    def infer(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        rows = [known[x.tobytes()] for x in inputs["x"]]
+        return {name: array[rows] for name, array in outputs.items()}
+
+    return infer
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 20])
+def test_outputs_that_ignore_their_input_are_counted(reference: verify.Reference, batch: int) -> None:
+    right = verify.check(reference, answering(reference), batch)
+    assert right == replace(everything(reference), repeated=0)
+    first = {name: np.broadcast_to(array[:1], array.shape) for name, array in reference.outputs.items()}
+    constant = verify.check(reference, answering(reference, **first), batch)
+    assert constant.repeated == N
+    assert constant.error >= 1
+    said = verify.judge(constant, Band(0, 10))  # however wide the band is
+    assert "outputs of 8 verification inputs are the same to the bit" in said
+
+
+def test_two_of_eight_outputs_that_are_the_same(reference: verify.Reference) -> None:
+    twice = {name: array.copy() for name, array in reference.outputs.items()}
+    for array in twice.values():
+        array[5] = array[2]
+    assert verify.check(reference, answering(reference, **twice), 1).repeated == 2
+    del twice["z"]  # one output of two that differs tells the samples apart
+    assert verify.check(reference, answering(reference, **twice), 1).repeated == 0
+
+
+@pytest.mark.parametrize(("apart", "repeated"), [(0.09, 0), (0.11, 2)])
+def test_outputs_may_be_the_same_where_the_references_nearly_are(
+    tmp_path: Path, apart: float, repeated: int
+) -> None:
+    inputs = {"x": np.arange(3, dtype=np.float32)[:, None]}
+    y = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]])
+    y[1, 1] = apart * verify.norms(y)[:2].max()
+    verify.save_reference(tmp_path / "r.npz", inputs, {"y": y})
+    reference = verify.load_reference(tmp_path / "r.npz")
+    coarse = y.round().astype(np.float32)
+    assert verify.check(reference, answering(reference, y=coarse), 1).repeated == repeated
+
+
+def test_an_output_without_samples_is_only_incomparable(reference: verify.Reference) -> None:
+    found = verify.check(reference, lambda inputs: {"y": np.float32(1)}, 1)  # type: ignore[arg-type, dict-item]
+    assert found.repeated == 0
+    assert "missing" in found.note or "shape" in found.note
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 8, 20])

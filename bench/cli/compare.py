@@ -1,0 +1,68 @@
+"""`bakeoff compare BASE NEW`: two sides, a verdict each, and what differs between them besides."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from bench.compare import results
+from bench.comparison import Compared, gates
+from bench.errors import EXIT_OK, UsageError
+from bench.gate import exit_code
+from bench.named import Runs, both, one_run
+from bench.results import Results
+from bench.sides import Side
+from bench.store import RunRecord, Store
+
+
+def command(options: argparse.Namespace) -> int:
+    compared = _compared(options)
+    found = gates(compared, options.gate) if options.gate is not None else ()
+    judged = {"gates": found, "threshold": options.gate, "inconclusive": options.inconclusive}
+    if options.json:
+        from reports.comparison import document
+
+        print(json.dumps(document(compared, **judged), ensure_ascii=False, allow_nan=False))
+    else:
+        from bench.cli.output import console
+        from reports.comparison import render
+
+        console().print(render(compared, **judged))
+    return exit_code(found, options.inconclusive) if options.gate is not None else EXIT_OK
+
+
+def _compared(options: argparse.Namespace) -> Compared:
+    base, new = both(options.base, options.new, options.store)
+    if isinstance(base, Side) and isinstance(new, Side):
+        from bench.within import compare_within
+
+        with Store.open(options.store) as store:
+            found = results(store, one_run(options.run or "latest", options.store))
+        said = (options.base, options.new)
+        return compare_within(found, base, new, said, f"run {_line(found.run)} of {options.store}")
+    if options.run is not None:
+        raise UsageError(
+            "--run is for two configurations; BASE and NEW are runs already", hint="leave --run out"
+        )
+    assert isinstance(base, Runs)
+    assert isinstance(new, Runs)
+    from bench.anchored import compare_runs
+
+    sides = [_read(side) for side in (base, new)]
+    lines = [
+        [f"{_line(run.run)} of {side.store}" for run in found]
+        for side, found in zip((base, new), sides, strict=True)
+    ]
+    return compare_runs(sides[0], sides[1], (lines[0], lines[1]))
+
+
+def _read(side: Runs) -> list[Results]:
+    with Store.open(side.store) as store:
+        return [results(store, run) for run in side.ids]
+
+
+def _line(run: RunRecord) -> str:
+    """`20261122-121201 (quick, 2026-11-22 12:12 UTC)`, and that it is not finished."""
+    when = run.started[:16].replace("T", " ")
+    state = "" if run.state == "finished" else f", {run.state}"
+    return f"{run.id} ({run.name}, {when} UTC{state})"

@@ -1,0 +1,145 @@
+"""A gate: exit code 1 on a proven regression, and on nothing else unless it is asked for.
+
+Three words: `regression` is proven, `pass` means that none was found and that one of the gate's size would
+have been, `cannot tell` that it might well have been missed. Pure functions of log ratios, new over base.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.decide import ALPHA, detectable, holm, p_value
+from bench.errors import EXIT_FAILED, EXIT_OK
+from bench.numbers import difference, percent
+from bench.stats import Estimate, ratio_estimate
+from bench.welch import cautious
+
+GateWord = Literal["pass", "regression", "cannot tell"]
+Inconclusive = Literal["pass", "fail"]
+UNKNOWN = Estimate(None, None, None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What a gate says of one comparison.
+
+    Attributes:
+        ratio: new over base, its interval at the level of the look.
+        p: two-sided, of a ratio of 1, adjusted for all comparisons of the gate (Holm); None if not judged.
+        detectable: the least slow-down, as a fraction, that the gate finds here 8 times in 10, whatever the
+            other comparisons do; None where there is too little to say.
+        reason: a sentence.
+        look: the number of generations that settled it, None if it was open until the end.
+    """
+
+    word: GateWord
+    ratio: Estimate = UNKNOWN
+    p: float | None = None
+    detectable: float | None = None
+    reason: str = ""
+    look: int | None = None
+
+
+def gate(
+    logs: Mapping[str, Sequence[float]], threshold: float, looks: Sequence[int]
+) -> dict[str, GateResult]:
+    """Judges comparisons that were measured in turns.
+
+    At each look but the last, with its share of α, a proven regression and a proven pass (the whole interval
+    under the gate) are settled and stay so; what is open is judged at the end on all that it has.
+
+    Args:
+        logs: comparison → log ratio of each generation.
+        threshold: the least slow-down that closes the gate, as a fraction.
+        looks: the numbers of generations at which may be looked; α is shared among them equally.
+    """
+    alpha = ALPHA / len(looks)
+    settled: dict[str, GateResult] = {}
+    for look in looks[:-1]:
+        for key, found in _look(logs, look, threshold, alpha).items():
+            if key not in settled and len(logs[key]) >= look and _proven(found, threshold):
+                settled[key] = found
+    return _look(logs, None, threshold, alpha) | settled
+
+
+def gate_runs(
+    units: Mapping[str, tuple[Sequence[float], Sequence[float]]], threshold: float
+) -> dict[str, GateResult]:
+    """Judges comparisons across runs by Welch's t test.
+
+    Args:
+        units: comparison → the log ratios to the anchor of BASE's runs and of NEW's, one a run.
+        threshold: the least slow-down that closes the gate, as a fraction.
+    """
+    alone = ALPHA / max(1, len(units))
+    tests = {key: cautious(new, base) for key, (base, new) in units.items()}
+    adjusted = holm([test.p for test in tests.values()])
+    return {
+        key: _judge(test.ratio(), p, test.detectable(alone), threshold, ALPHA)
+        for (key, test), p in zip(tests.items(), adjusted, strict=True)
+    }
+
+
+def cannot_tell(reason: str, ratio: Estimate = UNKNOWN) -> GateResult:
+    """For what cannot be judged at all: not comparable, too few runs."""
+    return GateResult("cannot tell", ratio, reason=reason)
+
+
+def exit_code(results: Iterable[GateResult], inconclusive: Inconclusive = "pass") -> int:
+    """1 for any regression; also for any `cannot tell`, or nothing judged, if the inconclusive shall fail."""
+    words = {result.word for result in results} or {"cannot tell"}
+    closed = "regression" in words or ("cannot tell" in words and inconclusive == "fail")
+    return EXIT_FAILED if closed else EXIT_OK
+
+
+def _look(
+    logs: Mapping[str, Sequence[float]], generations: int | None, threshold: float, alpha: float
+) -> dict[str, GateResult]:
+    seen = {key: found[:generations] for key, found in logs.items()}
+    adjusted = holm([p_value(found) for found in seen.values()])
+    alone = alpha / max(1, len(seen))  # Holm's first step: under it whatever the others do
+    return {
+        key: _judge(
+            ratio_estimate(found, 1 - alpha), p, detectable(found, alone), threshold, alpha, generations
+        )
+        for (key, found), p in zip(seen.items(), adjusted, strict=True)
+    }
+
+
+def _judge(
+    ratio: Estimate,
+    p: float,
+    least: float | None,
+    threshold: float,
+    alpha: float,
+    look: int | None = None,
+) -> GateResult:
+    if ratio.value is None or ratio.low is None or ratio.high is None:
+        return GateResult("cannot tell", ratio, p, least, "too little was measured for an interval", look)
+    size = difference(threshold)
+    if p < alpha and ratio.value >= 1 + threshold:
+        why = f"slower by {percent(ratio.value - 1)}, proven, and the gate is at {size}"
+        return GateResult("regression", ratio, p, least, why, look)
+    if ratio.high < 1 + threshold:
+        why = f"{size} slower is ruled out: {_signed(ratio.high - 1)} at most"
+        return GateResult("pass", ratio, p, least, why, look)
+    if least is not None and least <= threshold:
+        why = f"no slow-down of {size} is proven, and {percent(least)} would have been found"
+        return GateResult("pass", ratio, p, least, why, look)
+    why = (
+        f"from {_signed(ratio.low - 1)} to {_signed(ratio.high - 1)} is possible;"
+        f" this much data finds {percent(least)} and more, the gate is at {size}"
+    )
+    return GateResult("cannot tell", ratio, p, least, why, look)
+
+
+def _proven(found: GateResult, threshold: float) -> bool:
+    high = found.ratio.high
+    return found.word == "regression" or (high is not None and math.isfinite(high) and high < 1 + threshold)
+
+
+def _signed(fraction: float) -> str:
+    return f"{fraction * 100:+.1f} %"

@@ -1,0 +1,61 @@
+"""Rows that were measured under circumstances which ask for another look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.course import DISTURBED_MOST
+from bench.lint.finding import Finding, again, labels
+from bench.numbers import count, percent, significant, span
+from bench.pairs import measured
+from bench.results import Results
+
+IDLE = 0.6  # of the threads asked for: with fewer cores busy, at least one of two threads did next to nothing
+
+
+def threads_idle(results: Results) -> Iterator[Finding]:
+    """Far fewer cores were busy than threads were asked for."""
+    for row in results.rows:
+        target, share = row.case.target, row.cpu_share
+        if target.device_kind == "cpu" and share is not None and share < IDLE * target.threads:
+            yield Finding(
+                "threads-idle",
+                "doubt",
+                (row.case.id,),
+                f"{row.case.label}: {significant(share, 2)} cores were busy for the "
+                f"{count(target.threads, 'thread')} asked for; others disturbed {percent(row.disturbed)} of "
+                "its bursts.",
+                "where others disturbed it, end them and measure again (bakeoff doctor); else the model is "
+                "too small for the threads, or the runtime did not take the setting",
+            )
+
+
+def warm_up_capped(results: Results) -> Iterator[Finding]:
+    """Warm-up ended at its time limit before the speed had settled."""
+    rows = [row for row in results.rows if row.warmup_capped]
+    if rows:
+        blocks = [block for row in rows for block in measured(results.blocks.get(row.case.id, ()))]
+        capped = sum(bool(block.warmup.get("capped")) for block in blocks)
+        yield Finding(
+            "warm-up-capped",
+            "doubt",
+            tuple(row.case.id for row in rows),
+            f"Warm-up reached its time limit in {capped} of {count(len(blocks), 'block')} of "
+            f"{count(len(rows), 'case')}: {labels(rows)}.",
+            "a profile with a longer warm-up: bakeoff run --profile standard",
+        )
+
+
+def mostly_disturbed(results: Results) -> Iterator[Finding]:
+    """Others took over 5 % of most of a case's bursts."""
+    hit = [(row, row.disturbed) for row in results.rows if row.disturbed is not None]
+    rows = [row for row, share in hit if share > DISTURBED_MOST]
+    if rows:
+        shares = span([share * 100 for _, share in hit if share > DISTURBED_MOST], 2)
+        yield Finding(
+            "mostly-disturbed",
+            "doubt",
+            tuple(row.case.id for row in rows),
+            f"Others disturbed {shares} % of the bursts of {count(len(rows), 'case')}: {labels(rows)}.",
+            f"see what runs here, then measure again: bakeoff doctor, {again(results)}",
+        )

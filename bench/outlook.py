@@ -1,0 +1,127 @@
+"""What a run will take and how sure it will be, told before it begins.
+
+It rests on the latest run in the store that measured some of its cases on this machine, or on assumptions
+that it names.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench import noise
+from bench.block import Block
+from bench.case import HARNESS
+from bench.course import Course, comparisons, noisiest
+from bench.decide import ALPHA
+from bench.noise import ASSUMED, Costs, Noise
+from bench.numbers import count, percent
+from bench.pairs import measured
+from bench.profiles import ROUNDS
+from bench.runner import parts
+from bench.store import RunRecord, Store
+from bench.units import duration
+
+LOAD_GUESS_S = 4.0  # start, import, load, verify, warm up, verify again: a small model
+TURN_GUESS = 1.4  # a turn over the length of its burst: the device boundary, stop, continue
+LOOK_BACK = 5  # runs
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Expected of a run whose every generation is measured whole; preparing is not included.
+
+    Attributes:
+        seconds: of measuring.
+        generations, rounds: as many as the profile asks for, or the budget holds.
+        width: half width of the noisiest ratio's interval at the end, as a fraction; infinite without one.
+        compared: whether there is anything to compare.
+        basis: what this rests on.
+        first_look_s: what the generations before the first of several looks take; 0 where there is but one.
+    """
+
+    seconds: float
+    generations: int
+    rounds: int
+    width: float
+    compared: bool
+    basis: str
+    first_look_s: float
+
+    @property
+    def sentence(self) -> str:
+        size = f"at most {count(self.generations, 'generation')} of about {count(self.rounds, 'round')}"
+        sure = ""
+        if self.compared:
+            known = np.isfinite(self.width)
+            sure = f", ratios sure to about ±{percent(self.width)}" if known else ", too few for an interval"
+        short = ""
+        if self.first_look_s > self.seconds:
+            short = f"; too little for the first look, which takes --budget {self.first_look_s:.0f}s"
+        return f"{size}, {duration(self.seconds)} of measuring{sure} ({self.basis}){short}"
+
+
+def outlook(course: Course, store: Store, run: RunRecord, budget_s: float | None) -> Outlook:
+    """Looks ahead from what the store remembers."""
+    profile = course.profile
+    remembered = recall(course, store, run)
+    cost, seen, basis = remembered or (_guess(course), ASSUMED, "assumed: the store knows no such case here")
+    everything = {case.id for case in course.cases}
+    planned = parts(course.cases, course.baselines, everything, 0, random.Random(0))
+    workers = sum(len(part.cases) for part in planned)
+    costs = Costs(cost.generation_s * workers, cost.round_s * workers)
+    rounds = profile.rounds
+    if profile.pilot is not None:
+        if budget_s is None:
+            rounds = noise.best_rounds(seen, costs, *ROUNDS)
+        else:
+            rounds = noise.best_rounds_within(seen, costs, *ROUNDS, budget_s, 0, profile.generations)
+    each = costs.of(rounds)
+    generations = profile.generations
+    if budget_s is not None:
+        generations = max(1, min(generations, int(budget_s / each)))
+    level = 1 - ALPHA / len(profile.looks)
+    width = noise.half_width(seen, rounds, generations, level)
+    compared = any(number > 1 for number in _groups(course).values())
+    first_look_s = profile.looks[0] * each if compared and len(profile.looks) > 1 else 0.0
+    return Outlook(generations * each, generations, rounds, width, compared, basis, first_look_s)
+
+
+def recall(course: Course, store: Store, run: RunRecord) -> tuple[Costs, Noise, str] | None:
+    """Costs of a worker and noise of a comparison, from the latest run that knows some of the cases."""
+    ids = {case.id for case in course.cases if case.workload != HARNESS}
+    earlier = [one for one in store.runs() if one.id != run.id and _like(one, run)]
+    for one in reversed(earlier[-LOOK_BACK:]):
+        blocks = [block for block in measured(store.blocks(one.id)) if "part_ns" in block.figures]
+        if not ids & {block.case_id for block in blocks}:
+            continue
+        cost = _cost_of_worker(blocks)
+        seen = noisiest(comparisons(course, blocks).values())
+        known = f"as in run {one.id}" if seen else f"time as in run {one.id}, noise assumed"
+        return cost, seen or ASSUMED, known
+    return None
+
+
+def _like(one: RunRecord, run: RunRecord) -> bool:
+    return one.machine.get("cpu") == run.machine.get("cpu")
+
+
+def _cost_of_worker(blocks: Sequence[Block]) -> Costs:
+    """A worker's share of its part: before and after the rounds, and of a round."""
+    lived = Counter(block.part for block in blocks)
+    last = {block.part: block for block in blocks}
+    fixed = [(b.figures["part_ns"] - b.figures["turns_ns"]) / lived[p] for p, b in last.items()]
+    turns = [b.figures["turns_ns"] / len(b.bursts) / lived[p] for p, b in last.items()]
+    return Costs(float(np.mean(fixed)) * 1e-9, float(np.mean(turns)) * 1e-9)
+
+
+def _guess(course: Course) -> Costs:
+    return Costs(LOAD_GUESS_S, course.profile.burst_s * TURN_GUESS)
+
+
+def _groups(course: Course) -> Counter[str]:
+    return Counter(case.group for case in course.cases if case.workload != HARNESS)

@@ -1,0 +1,55 @@
+"""The command that settles what a comparison leaves open."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Collection
+
+from bench.case import Case
+from bench.sides import FACTS
+from bench.store import RunRecord
+
+USUAL = {"precision": "fp32", "device": "cpu", "preset": "stock"}  # what `bakeoff ab` takes unless told
+
+
+def written(case: Case, facts: Collection[str] = FACTS, version: str = "") -> str:
+    """A case as one side is typed: `onnxruntime==1.31.1@precision=fp32,threads=2`.
+
+    Args:
+        facts: which of `bench.sides.FACTS` are said; options always are.
+        version: where the case itself names none.
+    """
+    spec = case.backend_spec + (f"=={version}" if version and not case.version else "")
+    said = {key: str(getattr(case.target, key)) for key in FACTS if key in facts}
+    said |= {key: _value(value) for key, value in case.target.options.items()}
+    return spec + ("@" + ",".join(f"{key}={value}" for key, value in said.items()) if said else "")
+
+
+def ab_command(base: Case, new: Case, base_version: str = "", new_version: str = "") -> str:
+    """`bakeoff ab …`, which measures both in turns: facts that they share are flags, the others are theirs.
+
+    Args:
+        base_version, new_version: what was installed; said where they differ.
+    """
+    targets = [base.target, new.target]
+    apart = [key for key in FACTS if len({str(getattr(target, key)) for target in targets}) > 1]
+    versions = (base_version, new_version) if base_version != new_version else ("", "")
+    sides = [written(case, apart, version) for case, version in zip((base, new), versions, strict=True)]
+    flags = {"--workload": base.workload, "--weights": base.weights, "--batch": str(base.batch)}
+    flags["--sequence"] = str(base.sequence or "")
+    for key in FACTS:
+        value = str(getattr(base.target, key))
+        flags[f"--{key}"] = "" if key in apart or value == USUAL.get(key) else value
+    said = [word for flag, value in flags.items() if value for word in (flag, value)]
+    return shlex.join(["bakeoff", "ab", *sides, *said])
+
+
+def repeat_command(run: RunRecord) -> str:
+    """The command that made a run."""
+    return shlex.join(["bakeoff", *(run.command or ["run", run.name])])
+
+
+def _value(value: object) -> str:
+    """As YAML reads it back."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,104 @@
+"""How sure each comparison is, and what that took: the table below the plot of ratios, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench import noise
+from bench.block import Block
+from bench.decide import Verdict
+from bench.noise import Noise
+from bench.numbers import UNTOLD, factor, percent, span, spread, told
+from bench.pairs import measured, paired_rounds
+from bench.results import Group, Results, Row
+from reports.quiet import Quiet
+from reports.tables import in_order
+from reports.verdicts import Chip, chip
+from reports.views import Cell, details
+
+COLUMNS = ("Possible", "Would find", "Noise", "Generations × rounds", "Undisturbed")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A case against the baseline: `cells` in the order of `COLUMNS`.
+
+    `second`: the verdict without the disturbed rounds, where that reads differently.
+    """
+
+    label: str
+    details: str
+    chip: Chip
+    p: str
+    cells: tuple[Cell, ...]
+    second: Chip | None
+
+
+def comparisons(group: Group, results: Results, quiet: Quiet) -> list[Comparison]:
+    """The rows of a group with a verdict other than `not comparable`, as they are ordered elsewhere."""
+    return [
+        _comparison(row, row.verdict, group.baseline, results, quiet)
+        for row in in_order(group)
+        if row.verdict is not None and row.verdict.word != "not comparable" and group.baseline is not None
+    ]
+
+
+def _comparison(
+    row: Row, verdict: Verdict, baseline: Row | None, results: Results, quiet: Quiet
+) -> Comparison:
+    blocks = results.blocks.get(row.case.id, ())
+    against = results.blocks.get(baseline.case.id, ()) if baseline else ()
+    seen = noise.noise(paired_rounds(blocks, against))
+    second = quiet.changed(row)
+    return Comparison(
+        row.case.backend_spec,
+        details(row),
+        chip(verdict.word),
+        _p(verdict.adjusted),
+        (
+            Cell(possible(verdict), _level(verdict)),
+            Cell(percent(verdict.detectable), "8 times in 10" if told(verdict.detectable) else ""),
+            _noise(seen),
+            Cell(f"{row.generations} × {_rounds(blocks)}", row.ended),
+            _quiet(row),
+        ),
+        chip(second.word) if second is not None else None,
+    )
+
+
+def possible(verdict: Verdict) -> str:
+    """`−44 % to −41 %`: the interval of the ratio as a difference, at the level of the verdict's look."""
+    low, high = verdict.ratio.low, verdict.ratio.high
+    if low is None or high is None or not told(high):
+        return UNTOLD
+    return " to ".join(f"{(end - 1) * 100:+.1f} %".replace("-", "−") for end in (low, high))
+
+
+def _level(verdict: Verdict) -> str:
+    return f"{verdict.level * 100:.3g} % interval" if told(verdict.ratio.high) else ""
+
+
+def _p(value: float | None) -> str:
+    """`p .0312`, adjusted for the other comparisons."""
+    if value is None:
+        return ""
+    if value > 0.9999:
+        return "p 1"
+    return "p < .0001" if value < 1e-4 else "p " + f"{value:.4f}".removeprefix("0")
+
+
+def _noise(seen: Noise | None) -> Cell:
+    """How much one round scatters, and what fresh generations differ beyond that."""
+    if seen is None:
+        return Cell(UNTOLD)
+    return Cell(f"{percent(seen.within)} a round", f"{percent(seen.between)} a generation")
+
+
+def _rounds(blocks: tuple[Block, ...]) -> str:
+    return span(len(block.bursts) for block in measured(blocks))
+
+
+def _quiet(row: Row) -> Cell:
+    if not row.marked:
+        return Cell(UNTOLD, "none was disturbed")
+    return Cell(factor(row.quiet_ratio.value), spread(row.quiet_ratio))

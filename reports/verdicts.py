@@ -1,0 +1,119 @@
+"""What may be said of a row in a word, and why no more: shared by the terminal and the page."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from typing import NamedTuple
+
+from bench.decide import ALPHA, Verdict
+from bench.numbers import UNTOLD, percent, told
+from bench.profiles import PROFILES, profile_of
+from bench.results import Results, Row
+from bench.settle import ab_command
+
+
+def word(row: Row) -> str:
+    """The verdict; `baseline`; how the case ended where it was not measured well; – without a baseline."""
+    if row.status != "ok":
+        return row.status
+    if row.verdict is not None:
+        return row.verdict.word
+    if not row.ranked:
+        return "not ranked"
+    return "baseline" if row.baseline else UNTOLD
+
+
+def why(row: Row) -> str:
+    """Why the row may not win or the word is no stronger; '' where it is proven."""
+    if row.status != "ok":
+        return row.reason or "no reason was recorded"
+    if not row.ranked:
+        return row.unranked_because
+    if row.verdict is None or row.verdict.proven:
+        return ""
+    return "; ".join(part for part in (_possible(row.verdict), finds(row.verdict)) if part)
+
+
+def _possible(verdict: Verdict) -> str:
+    """The reason, with the level where this look could not spend all of α."""
+    level = f" ({verdict.level * 100:.3g} % interval)" if verdict.level > 1 - ALPHA else ""
+    return verdict.reason + (level if told(verdict.ratio.high) else "")
+
+
+def finds(verdict: Verdict) -> str:
+    """`a difference of 8.5 % would be found 8 times in 10`, or ''."""
+    if not told(verdict.detectable):
+        return ""
+    return f"a difference of {percent(verdict.detectable)} would be found 8 times in 10"
+
+
+class Found(NamedTuple):
+    """What one rule of the linter found, with one thing to look at."""
+
+    kind: str
+    rule: str
+    texts: tuple[str, ...]
+    look: str
+
+
+_KINDS = {"wrong": "cannot be", "harm": "does harm", "doubt": "in doubt"}
+
+
+def findings(results: Results) -> list[Found]:
+    """What the linter found, rule by rule, the worst first."""
+    from bench import lint
+
+    texts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for one in lint.findings(results):
+        texts[_KINDS[one.kind], one.rule, one.look].append(one.text)
+    return [Found(kind, rule, tuple(said), look) for (kind, rule, look), said in texts.items()]
+
+
+def settle(results: Results) -> str:
+    """The command that may settle what is inconclusive: two cases in turns, or the run for longer.
+
+    '' where nothing is inconclusive, or the run was as long as any.
+    """
+    typed, longest = results.run.command, PROFILES["publish"].generations
+    vague = [
+        (group.baseline, row)
+        for group in results.groups
+        for row in group.rows
+        if row.verdict is not None and row.verdict.word == "inconclusive"
+    ]
+    if not vague or profile_of(results.run.suite).generations >= longest:
+        return ""
+    base, row = vague[0]
+    if len(vague) == 1 and base is not None:
+        return ab_command(base.case, row.case)
+    if typed[:1] != ["run"] or "--resume" in typed:
+        return ""
+    return shlex.join(["bakeoff", *typed, "--profile", "publish"])
+
+
+class Chip(NamedTuple):
+    """A word with a shape and how loud it is, so that no meaning rests on colour alone."""
+
+    text: str
+    shape: str
+    kind: str
+
+
+# A triangle points to where the case lies in the plot of ratios: left of 1 is faster.
+_CHIPS = {
+    "faster": ("◂", "faster"),
+    "slower": ("▸", "slower"),
+    "equivalent": ("≈", "equivalent"),
+    "inconclusive": ("?", "open"),
+    "suspect": ("?", "open"),
+    "not comparable": ("≠", "refused"),
+    "baseline": ("|", "plain"),
+    UNTOLD: ("", "plain"),
+    **dict.fromkeys(("not ranked", "pending", "unsupported", "missing"), ("–", "refused")),
+}
+
+
+def chip(text: str) -> Chip:
+    """How a word is shown; what is not known is a failure."""
+    return Chip(text, *_CHIPS.get(text, ("✕", "failed")))

@@ -1,0 +1,177 @@
+"""Traps that real runtimes lay, measured by real workers, and what the linter says of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backends import registry
+from backends.base import Target
+from bench.api import silent
+from bench.case import Case
+from bench.compare import results
+from bench.job import Job
+from bench.lint import Finding, findings
+from bench.numbers import percent
+from bench.prepare import content_for, prepare
+from bench.processes import guard
+from bench.results import Results, Row
+from bench.store import CaseRecord, RunRecord, Store
+from bench.turns import Limits, Seat, measure_part
+from tests.e2e.conftest import PLUGIN
+
+pytestmark = pytest.mark.slow
+INT8_MOST = 0.25  # of what varies in the output; no band of int8 is computed while preparing
+BATCH = 8  # all of verification in one inference
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny(environment: dict[str, str]) -> Iterator[None]:
+    """The plugin and the session's cache, for this process and what it starts."""
+    from workloads import registry as workloads
+
+    patch = pytest.MonkeyPatch()
+    patch.syspath_prepend(str(PLUGIN))
+    for name in ("PYTHONPATH", "BAKEOFF_CACHE"):
+        patch.setenv(name, environment[name])
+    workloads._found.cache_clear()
+    with guard():
+        yield
+    patch.undo()
+    workloads._found.cache_clear()
+
+
+def seats(backend: str, targets: Sequence[Target], cpus: Sequence[int], folder: Path) -> list[Seat]:
+    """Cases of the tiny CNN; all get the same CPUs, fewer threads the first of them.
+
+    The model file is `backend`'s own in fp32: a lower precision is made from it by the backend itself.
+    """
+    content = content_for("tiny-cnn")
+    plain = Case("tiny-cnn", content, BATCH, None, backend.partition("-")[0], Target())
+    found = prepare([plain], silent)[plain.id]
+    assert not found.error, found.error
+    assert found.band is not None
+    fp32 = (found.band.low, found.band.high)
+    made = []
+    for target in targets:
+        case = replace(plain, backend=backend, target=target)
+        job = Job(
+            case,
+            found.model,
+            found.io,
+            found.inputs,
+            found.reference,
+            band=fp32 if target.precision == "fp32" else (fp32[1], INT8_MOST),
+            cpus=tuple(cpus[: target.threads]),
+            build_folder=folder / case.id,
+            burst_ns=10_000_000,
+            warmup={"least_s": 0.02, "most_s": 0.2},
+        )
+        made.append(Seat(job, registry.get(plain.backend).environment(target)))
+    return made
+
+
+def measured(places: Sequence[Seat], generations: int, folder: Path) -> Results:
+    """A run of a group, kept and judged as `bakeoff run` does."""
+    with Store.open(folder / "s.sqlite", create=True) as store:
+        run = store.create_run(RunRecord("r", "traps", "finished", "2026-01-01T00:00:00+00:00"))
+        records = [CaseRecord(place.case, place is places[0], "image") for place in places]
+        store.add_cases(run, records)
+        order = random.Random(0)
+        for generation in range(generations):
+            blocks = measure_part(
+                places,
+                generation=generation,
+                part=generation,
+                rounds=4,
+                limits=Limits(),
+                order=order,
+                listener=silent,
+            )
+            assert [block.reason for block in blocks if block.status != "ok"] == []
+            store.add_blocks(run, blocks)
+        return results(store, run)
+
+
+@contextmanager
+def busy(cpu: int) -> Iterator[None]:
+    """A process that never leaves a CPU."""
+    code = f"import os; os.sched_setaffinity(0, [{cpu}])\nprint('busy', flush=True)\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        yield
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def the(rule: str, run: Results, rows: Sequence[Row]) -> Finding:
+    (found,) = (one for one in findings(run) if one.rule == rule)
+    assert set(found.case_ids) == {row.case.id for row in rows}
+    return found
+
+
+def executed(run: Results, row: Row) -> list[Mapping[str, float]]:
+    """Of each block the operations that its profile has seen, with their share of the time."""
+    proofs = [block.actual for block in run.blocks[row.case.id]]
+    return [proof["settings"]["time_by_operation"] for proof in proofs if proof]
+
+
+def factor(found: Finding) -> float:
+    number = re.search(r"takes ([\d,.]+) times as long", found.text)
+    assert number, found.text
+    return float(number[1].replace(",", ""))
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs"
+)
+def test_two_threads_beside_a_busy_neighbour_are_named(tmp_path: Path) -> None:
+    """An OpenMP pool waits at each operation for the thread that shares its CPU with another process."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    places = seats("torch", [Target(threads=1), Target(threads=2)], cpus, tmp_path)
+    with busy(cpus[1]):
+        run = measured(places, 4, tmp_path)
+    one, two = run.rows
+    assert two.disturbed is not None
+    assert two.disturbed > 0.9
+    found = the("threads-slower", run, [one, two])
+    assert factor(found) == pytest.approx(two.ratio.value, rel=0.01)
+    assert factor(found) > 1.5
+    assert f"others disturbed {percent(two.disturbed)} of its bursts" in found.text
+    assert "ship 1 thread" in found.look
+    assert two.case.id in next(f for f in findings(run) if f.rule == "mostly-disturbed").case_ids
+
+
+def test_dynamic_int8_of_a_cnn_is_named(tmp_path: Path) -> None:
+    targets = [Target(threads=1), Target(threads=1, precision="int8:dynamic")]
+    cpus = sorted(os.sched_getaffinity(0))[:1] if hasattr(os, "sched_getaffinity") else ()
+    run = measured(seats("onnxruntime-dynamic", targets, cpus, tmp_path), 3, tmp_path)
+    full, low = run.rows
+    # Not the precision of most of the time: in a model of 1 ms that is whatever a neighbour interrupted.
+    assert all("ConvInteger" in operations for operations in executed(run, low))
+    assert not any("ConvInteger" in operations for operations in executed(run, full))
+    assert low.precision_evidence == "executed"
+    assert low.build is not None
+    assert full.build is None
+    assert full.error is not None
+    assert low.error is not None
+    assert low.error > 100 * full.error
+    found = the("precision-slower", run, [full, low])
+    assert "int8:dynamic · cpu · 1 thread takes" in found.text
+    assert factor(found) == pytest.approx(low.ratio.value, rel=0.01)
+    assert factor(found) > 1.5

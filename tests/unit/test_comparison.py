@@ -1,0 +1,137 @@
+"""A comparison as it is shown: in 100 columns, safely, with all that it takes to act on it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bench.anchored import compare_runs
+from bench.compare import results
+from bench.comparison import Compared, gates
+from bench.decide import Verdict
+from bench.differences import Difference
+from bench.sides import parse_side
+from bench.stats import Estimate
+from bench.store import Store
+from bench.within import compare_within
+from reports import comparison as shown
+from tests.unit import fake_results as fake
+from tests.unit.fake_results import Ask
+from tests.unit.fake_runs import write_run
+
+LINES = (["20261121-090000 (quick) of a.sqlite"], ["20261122-090000 (quick) of b.sqlite"])
+
+
+@pytest.fixture(scope="module")
+def across(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """One run against one, ONNX Runtime 30 % slower in a newer version, a case on either side alone."""
+    folder = tmp_path_factory.mktemp("stores")
+    base = [Ask("torch", 0.0893), Ask("onnxruntime", 0.0437), Ask("openvino", 0.04)]
+    new = [Ask("torch", 0.0893), Ask("onnxruntime", 0.0568), Ask("tvm", 0.2)]
+    found = []
+    for name, asks, version in (("a", base, "1.30.0"), ("b", new, "1.31.1")):
+        path = folder / f"{name}.sqlite"
+        write_run(path, "20261121-090000", asks, seed=ord(name), versions={"onnxruntime": version})
+        with Store.open(path) as store:
+            found.append(results(store))
+    return compare_runs([found[0]], [found[1]], LINES)
+
+
+@pytest.fixture(scope="module")
+def within() -> Compared:
+    asks = [Ask("torch", 0.0893), Ask("onnxruntime", 0.05, threads=1), Ask("onnxruntime", 0.04)]
+    run = fake.judged(fake.make("resnet50", asks, seed=3))
+    said = ("onnxruntime@threads=1", "onnxruntime@threads=2")
+    return compare_within(run, *map(parse_side, said), said, "run 20261122 (quick)")
+
+
+def nasty(compared: Compared) -> Compared:
+    text = "\x1b[2J[bold]boo[/bold]\r\n" + "x" * 300
+    unknown = Verdict("not comparable", Estimate(None, None, None, 0), reason=text)
+    infinite = Verdict("inconclusive", Estimate(1.0, 0.0, float("inf"), 2), p=float("nan"))
+    rows = tuple(
+        replace(compared.comparisons[0], name=f"{text} · {i}", verdict=verdict, settle=text)
+        for i, verdict in enumerate((unknown, infinite))
+    )
+    return replace(compared, comparisons=rows, differences=(Difference(text, text, text),), base=(text,))
+
+
+def gated(compared: Compared, threshold: float = 0.05) -> dict[str, object]:
+    return {"gates": gates(compared, threshold), "threshold": threshold, "inconclusive": "pass"}
+
+
+def test_it_fits_the_width_and_cannot_steer_the_terminal(across: Compared, within: Compared) -> None:
+    for one in (across, within, nasty(across), nasty(within), replace(across, comparisons=())):
+        text = shown.plain(one, **gated(one))
+        assert max(map(len, text.splitlines())) <= shown.WIDTH
+        assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_changed_version_stands_above_the_results(across: Compared) -> None:
+    text = shown.plain(across)
+    change, table = text.index("onnxruntime  1.30.0 → 1.31.1"), text.index("verdict")
+    assert 0 < text.index("What differs between them besides the day") < change < table
+    assert text.index(LINES[0][0]) < text.index(LINES[1][0]) < change
+
+
+def test_a_suspect_says_why_and_how_to_settle_it(across: Compared) -> None:
+    flat = " ".join(shown.plain(across).split())
+    assert "onnxruntime (suspect): slower by" in flat
+    assert "1 run against 1, and it takes 3 on each side to prove a difference" in flat
+    assert (
+        "settle it in turns: bakeoff ab onnxruntime==1.30.0 onnxruntime==1.31.1"
+        " --workload resnet50 --batch 1 --threads 2" in flat
+    )
+    assert "more runs on each side: bakeoff run quick --workload resnet50" in flat
+    assert "Only in BASE: resnet50 b1 · openvino" in flat
+    assert "Only in NEW: resnet50 b1 · tvm" in flat
+
+
+def test_what_all_share_is_said_once(across: Compared) -> None:
+    text = shown.plain(across)
+    assert "\nresnet50 b1 · fp32 · cpu · 2 threads\n" in text
+    (row,) = (line for line in text.splitlines() if "suspect " in line and "×" in line)
+    assert row.split()[0] == "onnxruntime"
+
+
+def test_within_a_run_the_looks_level_and_the_difference_are_named(within: Compared) -> None:
+    text = shown.plain(within)
+    assert "threads  1 → 2" in text
+    assert "paired by rounds" in text
+    assert "95 % intervals" in text
+    assert "faster" in text
+    assert "besides the day" not in text
+
+
+def test_the_gate_prints_what_each_comparison_would_find(across: Compared, within: Compared) -> None:
+    text = shown.plain(within, **gated(within))
+    assert "Gate at 5 % slower: open (1 pass)." in text
+    assert "finds" in text.split("Gate at")[1]
+    text = shown.plain(across, **gated(across))
+    assert "Gate at 5 % slower: open (3 cannot tell)." in text  # two comparisons, one case that NEW lacks
+    assert "NEW has no such case" in text
+    closed = {**gated(across), "inconclusive": "fail"}
+    assert "closed (3 cannot tell)" in shown.plain(across, **closed)
+
+
+def test_the_document_holds_everything(across: Compared) -> None:
+    data = json.loads(json.dumps(shown.document(across, **gated(across)), allow_nan=False))
+    assert data["kind"] == "across"
+    assert data["differences"] == [{"what": "onnxruntime", "base": "1.30.0", "new": "1.31.1"}]
+    ort = next(one for one in data["comparisons"] if "onnxruntime" in one["name"])
+    assert ort["verdict"]["word"] == "suspect"
+    assert 1.2 < ort["verdict"]["ratio"]["value"] < 1.4
+    assert ort["verdict"]["ratio"]["low"] > 1
+    assert ort["settle"].startswith("bakeoff ab")
+    assert len(ort["units"][0]) == 1
+    assert data["only_base"] == ["resnet50 b1 · openvino · fp32 · cpu · 2 threads"]
+    assert data["gate"]["exit_code"] == 0
+    assert [one["word"] for one in data["gate"]["results"]] == ["cannot tell"] * 3
+    assert shown.document(across)["gate"] is None
+    json.dumps(shown.document(nasty(across)), allow_nan=False)
+
+
+def test_nothing_in_common_is_said(across: Compared) -> None:
+    text = shown.plain(replace(across, comparisons=(), differences=()))
+    assert "No case is on both sides." in text
+    assert "Nothing but the day differs" in text

@@ -1,0 +1,89 @@
+"""What a run will take and how sure it will be: from what the store remembers, or from assumptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backends.base import Target
+from bench.case import HARNESS, Case
+from bench.course import Course
+from bench.noise import ASSUMED, half_width
+from bench.outlook import LOAD_GUESS_S, TURN_GUESS, outlook, recall
+from bench.profiles import PROFILES
+from bench.store import CaseRecord, RunRecord, Store
+from tests.unit.blocks import turns
+
+BASE, NEW = (Case("resnet50", "c", 1, None, name, Target()) for name in ("base", "new"))
+ANCHOR = Case(HARNESS, "h", 1, None, "anchor", Target(), role="anchor")
+CASES = (BASE, NEW, ANCHOR)
+
+
+def record(run_id: str, cpu: str = "here") -> RunRecord:
+    return RunRecord(run_id, "quick", "finished", f"2026-01-0{run_id}T00:00:00+00:00", machine={"cpu": cpu})
+
+
+def course(profile: str, cases: tuple[Case, ...] = CASES) -> Course:
+    return Course(cases, {BASE.group: BASE.id}, PROFILES[profile], 0.02)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "s.sqlite", create=True) as opened:
+        yield opened
+
+
+def remember(store: Store, run: RunRecord, scatter: float = 0.05) -> None:
+    rng = np.random.default_rng(1)
+    store.create_run(run)
+    store.add_cases(run.id, [CaseRecord(case) for case in CASES])
+    for generation in range(6):
+        store.add_blocks(run.id, turns(CASES, generation, (1, 1, 1), rng, scatter=scatter))
+
+
+def test_without_a_memory_it_assumes_and_says_so(store: Store) -> None:
+    quick = PROFILES["quick"]
+    found = outlook(course("quick"), store, record("1"), None)
+    each = 3 * (LOAD_GUESS_S + quick.rounds * quick.burst_s * TURN_GUESS)
+    assert found.seconds == pytest.approx(3 * each)
+    assert found.width == pytest.approx(half_width(ASSUMED, quick.rounds, 3))
+    assert "assumed" in found.sentence
+
+
+def test_it_remembers_costs_and_noise_of_the_same_case_here(store: Store) -> None:
+    remember(store, record("1"))
+    found = outlook(course("quick"), store, record("2"), None)
+    assert found.seconds == pytest.approx(3 * 10.0)  # three workers: a part as those in the store, 10 s each
+    assert found.basis == "as in run 1"
+    assert found.width < half_width(ASSUMED, 10, 3)
+    known = recall(course("quick"), store, record("2"))
+    assert known is not None
+    assert known[1].of_generation(10) == pytest.approx(0.05 * np.sqrt(2) / np.sqrt(10), rel=0.4)
+
+
+def test_another_machine_or_other_cases_teach_nothing(store: Store) -> None:
+    remember(store, record("1", cpu="there"))
+    assert recall(course("quick"), store, record("2")) is None
+    remember(store, record("3"))
+    other = Case("minilm-l6", "c", 1, 128, "base", Target())
+    assert recall(course("quick", (other, ANCHOR)), store, record("4")) is None
+
+
+def test_a_budget_bounds_generations_and_names_what_the_first_look_takes(store: Store) -> None:
+    remember(store, record("1"))
+    found = outlook(course("ab"), store, record("2"), 30.0)
+    assert found.generations < 6
+    assert found.seconds <= 30.0
+    assert f"--budget {found.first_look_s:.0f}s" in found.sentence
+    wide = outlook(course("ab"), store, record("2"), 3000.0)
+    assert wide.generations == 24
+    assert "--budget" not in wide.sentence
+    assert wide.width < found.width
+
+
+def test_nothing_to_compare_promises_no_ratio(store: Store) -> None:
+    found = outlook(course("quick", (BASE, ANCHOR)), store, record("1"), None)
+    assert "ratios" not in found.sentence

@@ -153,6 +153,7 @@ def resample(
         rounds = profile.rounds
         if profile.pilot is not None and len(logs) >= profile.pilot:  # as `bench.course` chooses them
             seen = noise.from_generations(logs, float(np.mean(variances)), float(np.mean(counts)))
+            seen = noise.tempered(seen)
             left_s, most = budget_s - spent, profile.generations
             rounds = noise.best_rounds_within(seen, costs, *ROUNDS, left_s, len(logs), most)
         if logs and spent + costs.of(rounds) > budget_s:

@@ -1,4 +1,4 @@
-"""Two configurations in turns until a verdict or the budget: `bakeoff ab A B`, and A/A as A against itself."""
+"""Two configurations in turns until a verdict or the budget: `bakeoff ab A B`; A/A is A against itself."""
 
 from __future__ import annotations
 

@@ -193,11 +193,12 @@ def _step(
     seen = noisiest(paired for key, paired in pairs.items() if key in cases)
     if seen is None:
         return Step(generation, cases, profile.rounds)
+    likely = noise.tempered(seen)
     if left_s is None:
-        rounds = noise.best_rounds(seen, spent, *ROUNDS)
+        rounds = noise.best_rounds(likely, spent, *ROUNDS)
     else:
         most = profile.generations
-        rounds = noise.best_rounds_within(seen, spent, *ROUNDS, left_s, generation, most)
+        rounds = noise.best_rounds_within(likely, spent, *ROUNDS, left_s, generation, most)
     return Step(generation, cases, rounds, _why(seen, rounds, cases, course))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.stats import Floats, hodges_lehmann
 
 # Of a comparison that nothing is known about: what virtual machines with neighbours showed (docs/method.md).
 ASSUMED_WITHIN, ASSUMED_BETWEEN = 0.06, 0.01
+PRIOR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,17 @@ def from_generations(
     """From the log ratio of each generation and the mean variance that its rounds give it."""
     beyond = max(0.0, float(np.var(estimates, ddof=1)) - variance / parts_each)
     return Noise(math.sqrt(variance * rounds), math.sqrt(beyond), rounds, len(estimates))
+
+
+def tempered(seen: Noise) -> Noise:
+    """What to choose rounds by: `between` averaged with what is assumed, which counts as `PRIOR` generations.
+
+    A few generations say little of how generations scatter, and where they show nothing a generation would
+    be given all the rounds there may be.
+    """
+    freedom = max(0, seen.generations - 1)
+    square = (freedom * seen.between**2 + PRIOR * ASSUMED_BETWEEN**2) / (freedom + PRIOR)
+    return replace(seen, between=math.sqrt(square))
 
 
 def jackknife_variance(values: Floats) -> float:

@@ -21,6 +21,7 @@ class Profile:
         warmup_most_s: warm-up ends here at the latest, and is marked.
         warmup_least_s: warm-up takes at least this.
         burst_s: length of a burst, at least.
+        device: whether the `device` boundary is measured too, for a third as long after each burst.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Profile:
     narrow_from: int | None = None
     warmup_least_s: float = 0.3
     burst_s: float = 0.15
+    device: bool = True
 
 
 ROUNDS = (10, 40)  # the pilot's choice stays within
@@ -47,11 +49,11 @@ PROFILES = {
             rounds=20,
             warmup_most_s=10.0,
             pilot=3,
-            narrow_from=3,
+            narrow_from=4,
         ),
         Profile("publish", generations=24, looks=LOOKS, rounds=20, warmup_most_s=30.0, pilot=3),
-        Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3),
-        Profile("aa", generations=200, looks=(200,), rounds=20, warmup_most_s=10.0),
+        Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3, device=False),
+        Profile("aa", generations=200, looks=(200,), rounds=20, warmup_most_s=10.0, device=False),
     )
 }
 

@@ -21,8 +21,8 @@ SHORTEST = 2  # rounds of a level: a single odd one is no level
 CLIPPED = 3.0  # standard deviations: a round that something hit is odd, but not the odder the harder it was
 # × ln(rounds): what a further level must take off the sum of squares, in variances of a round. Simulated with
 # 2 to 6 workers, a machine in two modes and odd rounds: 1 to 5 % of steady blocks of 10 to 40 rounds are
-# called unsteady; of those with a step of 10 % at three quarters, rounds that scatter by 3 %, 35 to 60 % are
-# found with 10 rounds, 55 to 85 % with 20 and 80 to 99 % with 40.
+# called unsteady; of those with a step of 10 % at three quarters, rounds that scatter by 3 %, 30 to 55 % are
+# found with 10 rounds, 55 to 80 % with 20 and 80 to 99 % with 40.
 PENALTY = 3.5
 GRAIN = 1e-6  # of a logarithm: a scatter below this is rounding
 
@@ -100,7 +100,7 @@ def best_places(values: Floats, penalty: float) -> list[int]:
     length = np.maximum(ends - starts, 1)
     cost = squares[ends] - squares[starts] - (sums[ends] - sums[starts]) ** 2 / length + penalty
     best, begins = np.full(n + 1, np.inf), np.zeros(n + 1, dtype=int)
-    best[0] = -penalty  # the first level is free
+    best[0] = 0.0
     for end in range(SHORTEST, n + 1):
         total = best[: end - SHORTEST + 1] + cost[end, : end - SHORTEST + 1]
         begins[end] = total.argmin()

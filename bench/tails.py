@@ -96,8 +96,8 @@ def _interval(
 
     Percentiles alone are too narrow with few blocks, t alone where samples fall in two modes. Simulated with
     140 samples a block that differ by 1 to 3.5 %, also in two modes: p95 is held in 91 to 99 % of cases at 3,
-    6, 12 and 24 blocks (percentiles alone: 60 to 92 %); in 86 % where blocks differ by 9 %. A median that lies
-    between two modes is held in 85, 90 and 92 % at 6, 12 and 24 blocks (t alone: 80 %).
+    6, 12 and 24 blocks (percentiles alone: 60 to 92 %); in 86 % where blocks differ by 9 %. A median between
+    two modes is held in 85, 90 and 92 % at 6, 12 and 24 blocks (t alone: 80 %).
     """
     from scipy.special import stdtrit  # scipy.stats takes seconds to import
 

@@ -129,20 +129,22 @@ class Worker:
         return {"warmup": facts}
 
     def burst(self, message: dict[str, Any]) -> dict[str, Any]:
-        """One burst: samples at the host boundary, then a third as long at the device boundary; and what
-        others took meanwhile."""
+        """One burst: samples at the host boundary, then a third as long at the device boundary if that is
+        asked for; and what others took meanwhile."""
         job, session = self.job, self.session
         before, cpu_before = self.meter.read(), time.process_time_ns()
-        device_ns = job.burst_ns // 3
+        device_ns, devices = job.burst_ns // 3, 0
         with no_gc():
             if self.inner == 1:
                 least = 1 if self.median_ns > SLOW_NS else 3
                 hosts = host_loop(session, self.inputs, self.host, job.burst_ns, least)
-                devices = device_loop(session, session.stage(self.inputs), self.device, device_ns, 1)
+                if job.device:
+                    devices = device_loop(session, session.stage(self.inputs), self.device, device_ns, 1)
             else:
                 hosts = host_looped(session, self.inputs, self.host, job.burst_ns, self.inner)
-                staged = session.stage(self.inputs)
-                devices = device_looped(session, staged, self.device, device_ns, self.inner)
+                if job.device:
+                    staged = session.stage(self.inputs)
+                    devices = device_looped(session, staged, self.device, device_ns, self.inner)
         self.cpu_ns += time.process_time_ns() - cpu_before
         taken = difference(before, self.meter.read())
         return {

@@ -1,4 +1,4 @@
-"""How often `bakeoff ab` is wrong here: live A/A pairs, quiet and beside a busy neighbour, and injected slow-downs.
+"""How often `bakeoff ab` is wrong here: A/A pairs, quiet and beside a busy neighbour, and slow-downs.
 
     python -m benchmarks.verdicts FOLDER [--aa 40] [--busy 20] [--slow 20] [--budget 120s]
 
@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from bench.ab import ab_suite
 from bench.api import Run, own_version, run
 from bench.numbers import duration
 from bench.pairs import generation_logs, paired_rounds, steady
+from bench.processes import guard
 from bench.sides import Side
 from bench.suite import load_suite
 from benchmarks.slowdown import calibrate, register
@@ -45,7 +47,6 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(f"--{kind}", type=int, default=count, metavar="N")
     parser.add_argument("--budget", default="120s")
     options = parser.parse_args(arguments)
-    register()
     options.folder.mkdir(parents=True, exist_ok=True)
     log = options.folder / "verdicts.jsonl"
     found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -142,7 +143,7 @@ def _line(one: dict[str, Any]) -> str:
 
 
 def compare_fail(one: dict[str, Any], field: str) -> tuple[bool, bool]:
-    """Whether pytest-benchmark's `--benchmark-compare-fail=FIELD:2%` fails with B as the new run, and with A."""
+    """Whether pytest-benchmark's `--benchmark-compare-fail=FIELD:2%` fails with B as new, and with A."""
     from pytest_benchmark.utils import PercentageRegressionCheck
 
     check = PercentageRegressionCheck(field, RELEVANT)
@@ -166,30 +167,19 @@ def _summary(found: list[dict[str, Any]]) -> list[str]:
         if not some:
             continue
         times = sorted(one["seconds"] for one in some)
-        lines += [
-            "",
-            f"{title} ({len(some)} pairs; median {duration(times[len(times) // 2])}, most {duration(times[-1])})",
-        ]
+        middle = duration(times[len(times) // 2])
+        lines += ["", f"{title} ({len(some)} pairs; median {middle}, most {duration(times[-1])})"]
         slow = kind == "slow"
         hits = [one["word"] == "slower" if slow else one["word"] in ("faster", "slower") for one in some]
         lines.append(_row("bakeoff ab", hits))
-        lines.append(
-            "    words: "
-            + ", ".join(f"{w} {n}" for w, n in sorted(_count(one["word"] for one in some).items()))
-        )
+        words = sorted(Counter(one["word"] for one in some).items())
+        lines.append("    words: " + ", ".join(f"{word} {count}" for word, count in words))
         for field in FIELDS:
             pairs = [compare_fail(one, field) for one in some]
             lines.append(_row(f"compare-fail {field}:2%", [ab if slow else ab or ba for ab, ba in pairs]))
         means = [one["mean"] >= 1.02 if slow else not 1 / 1.02 < one["mean"] < 1.02 for one in some]
         lines.append(_row("ratio of means, 2 %", means))
     return lines
-
-
-def _count(words: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    return counts
 
 
 def _row(name: str, hits: list[bool]) -> str:

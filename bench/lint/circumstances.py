@@ -17,7 +17,8 @@ def threads_idle(results: Results) -> Iterator[Finding]:
     """Far fewer cores were busy than threads were asked for."""
     for row in results.rows:
         target, share = row.case.target, row.cpu_share
-        if target.device_kind == "cpu" and share is not None and share < IDLE * target.threads:
+        several = target.device_kind == "cpu" and target.threads > 1  # one alone was not idle but interrupted
+        if several and share is not None and share < IDLE * target.threads:
             yield Finding(
                 "threads-idle",
                 "doubt",

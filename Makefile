@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test lint types check benchmarks gpu clean help
+.PHONY: setup bench test lint types check benchmarks simulations verdicts pairing mutants gpu clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -40,9 +40,22 @@ check: lint types test  ## all that CI checks but the wheel
 benchmarks: setup  ## bakeoff's own speed; prints figures, asserts nothing
 	$(BIN)/python -m benchmarks
 
+simulations: setup  ## the rules of statistics at work, as docs/method.md shows them
+	$(BIN)/python -m benchmarks.simulations
+
+verdicts: setup  ## how often `bakeoff ab` is wrong here: about two hours; what is there is not measured again
+	$(BIN)/python -m benchmarks.verdicts results/verdicts
+
+pairing: setup   ## what taking turns is worth here: about a quarter of an hour
+	$(BIN)/python -m benchmarks pairing
+
+mutants: setup   ## changes each line of what makes a verdict, and lists the changes that no test notices
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
+
 gpu: setup       ## what only runs where a GPU is: the contract on cuda:0, and a small sweep
 	$(BIN)/python -m pytest -q tests/contract -k cuda
 	$(BIN)/bakeoff run quick --backend torch --device cuda:0 --report results/gpu.html
 
 clean:           ## .venv and caches of the tools; results stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache mutants dist

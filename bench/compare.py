@@ -79,7 +79,9 @@ def _judged(
     def finished(one: Row) -> Row:
         case_id = one.case.id
         ended = why_ended(logs.get(case_id), settled.get(case_id), relevant, profile)
-        return replace(one, verdict=verdicts.get(case_id), ended=ended)
+        verdict = verdicts.get(case_id)
+        ratio = found[case_id][0].ratio if case_id in found else one.ratio  # at the level of the look
+        return replace(one, verdict=verdict, ratio=ratio, ended=ended)
 
     return {key: tuple(finished(one) for one in rows) for key, rows in groups.items()}
 

@@ -22,7 +22,7 @@ from bench.pairs import generation_logs, measured, paired_rounds
 from bench.profiles import ROUNDS, Profile
 from bench.stats import Floats, t_interval
 
-NARROW_LEVEL = 0.99  # an interval from few generations is narrow by luck too often at 95 %
+NARROW_LEVEL = 0.99  # from few generations an interval is narrow by luck: docs/method.md, 17
 DISTURBED_MOST = 0.5  # of a generation's bursts: above, it is measured once more
 REPEATS_MOST = 3
 LAST = 3  # generations that tell what the next will cost

@@ -127,6 +127,8 @@ def judge(
     elif tost_p(logs, relevant) < alpha:
         word = "equivalent"
     reason = _why_open(ratio, relevant, decided < alpha) if word == "inconclusive" else ""
+    if len(logs) < LEAST:
+        return Verdict(word, ratio, 1 - alpha, reason=reason)
     return Verdict(word, ratio, 1 - alpha, p, decided, detectable(logs, alpha), reason)
 
 

@@ -32,7 +32,8 @@ class Row:
         quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the
             sample cannot support it (then `tail_needs` says how many it takes).
         tails: the same with their intervals, from resampled blocks.
-        ratio: latency over the baseline's, paired by rounds; under 1 is faster. None for the baseline.
+        ratio: latency over the baseline's, paired by rounds; under 1 is faster. None for the baseline. Its
+            interval is at the verdict's level, which is over 95 % where several looks share α.
         error, band_low, band_high: worst verification error of all blocks and its band.
         precision_ran, precision_evidence, device_ran, provider, threads_ran: from `actual()`.
         disturbed: share of its bursts marked as disturbed; `marked` of the rounds it took part in, in

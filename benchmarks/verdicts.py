@@ -1,6 +1,6 @@
 """How often `bakeoff ab` is wrong here: A/A pairs, quiet and beside a busy neighbour, and slow-downs.
 
-    python -m benchmarks.verdicts FOLDER [--aa 40] [--busy 20] [--slow 20] [--budget 120s]
+    python -m benchmarks.verdicts FOLDER [--aa 40] [--busy 20] [--slow 20]
 
 Measures what FOLDER lacks of that, in random order, and prints what came of it; stop it and start it again
 as you like. Beside bakeoff's verdict stand two others on the same samples: pytest-benchmark's compare-fail,
@@ -24,12 +24,15 @@ from typing import Any
 import numpy as np
 
 from bench import machine
-from bench.aa import Share
+from bench.aa import FALSE, Share, resample
 from bench.ab import ab_suite
 from bench.api import Run, own_version, run
+from bench.course import costs
+from bench.noise import Costs
 from bench.numbers import duration
 from bench.pairs import generation_logs, paired_rounds, steady
 from bench.processes import guard
+from bench.profiles import PROFILES
 from bench.sides import Side
 from bench.suite import load_suite
 from benchmarks.slowdown import calibrate, register
@@ -37,6 +40,8 @@ from benchmarks.slowdown import calibrate, register
 WORKLOAD = "mobilenet-v2"
 SLOWDOWN = 0.03
 RELEVANT = 2.0  # percent: bakeoff's default, and the threshold that the other two judge by
+BUDGET_S = 120.0
+RESAMPLED = 100
 FIELDS = ("mean", "median", "min")
 
 
@@ -45,8 +50,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     for kind, count in (("aa", 40), ("busy", 20), ("slow", 20)):
         parser.add_argument(f"--{kind}", type=int, default=count, metavar="N")
-    parser.add_argument("--budget", default="120s")
-    options = parser.parse_args(arguments)
+        options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     log = options.folder / "verdicts.jsonl"
     found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -80,7 +84,7 @@ def _extra(folder: Path) -> int:
 def _measure(kind: str, options: argparse.Namespace, extra: int) -> dict[str, Any]:
     a = Side("onnxruntime")
     b = Side("slowed", {}, {"extra": extra}) if kind == "slow" else a
-    flags = {"workloads": [WORKLOAD], "threads": ["1"], "budget": options.budget}
+    flags = {"workloads": [WORKLOAD], "threads": ["1"], "budget": str(BUDGET_S)}
     suite = ab_suite(load_suite("quick"), a, b, flags)
     with _neighbour(kind == "busy"):
         done = run(suite, store=options.folder / "verdicts.sqlite")
@@ -113,7 +117,10 @@ def _facts(done: Run) -> dict[str, Any]:
     base, other = sorted(found.groups[0].rows, key=lambda row: not row.baseline)
     assert other.verdict is not None
     blocks = [found.blocks[row.case.id] for row in (base, other)]
-    logs = generation_logs(paired_rounds(blocks[1], blocks[0]))
+    paired = paired_rounds(blocks[1], blocks[0])
+    logs = generation_logs(paired)
+    spent = costs([*blocks[0], *blocks[1]])
+    assert spent is not None
     pooled = [np.concatenate([steady(block) for block in mine]) for mine in blocks]
     stats = [{"mean": p.mean(), "median": np.median(p), "min": p.min()} for p in pooled]
     marked = other.marked or 0.0
@@ -130,6 +137,8 @@ def _facts(done: Run) -> dict[str, Any]:
         "marked": marked,
         "quiet": other.quiet_ratio.value,
         "latency": [base.latency.value, other.latency.value],
+        "costs": [spent.generation_s, spent.round_s],
+        "rounds": [np.round(part, 5).tolist() for parts in paired.values() for part in parts],
         **{field: float(stats[1][field] / stats[0][field]) for field in FIELDS},
     }
 
@@ -170,7 +179,7 @@ def _summary(found: list[dict[str, Any]]) -> list[str]:
         middle = duration(times[len(times) // 2])
         lines += ["", f"{title} ({len(some)} pairs; median {middle}, most {duration(times[-1])})"]
         slow = kind == "slow"
-        hits = [one["word"] == "slower" if slow else one["word"] in ("faster", "slower") for one in some]
+        hits = [one["word"] == "slower" if slow else one["word"] in FALSE for one in some]
         lines.append(_row("bakeoff ab", hits))
         words = sorted(Counter(one["word"] for one in some).items())
         lines.append("    words: " + ", ".join(f"{word} {count}" for word, count in words))
@@ -179,7 +188,21 @@ def _summary(found: list[dict[str, Any]]) -> list[str]:
             lines.append(_row(f"compare-fail {field}:2%", [ab if slow else ab or ba for ab, ba in pairs]))
         means = [one["mean"] >= 1.02 if slow else not 1 / 1.02 < one["mean"] < 1.02 for one in some]
         lines.append(_row("ratio of means, 2 %", means))
+    lines += _resampled([one for one in found if one["kind"] == "aa"])
     return lines
+
+
+def _resampled(found: list[dict[str, Any]]) -> list[str]:
+    """Pairs put together at random from the generations and rounds that the quiet A/A pairs recorded."""
+    if not found:
+        return []
+    recorded = [np.array(part) for one in found for part in one["rounds"]]
+    spent = Costs(*np.mean([one["costs"] for one in found], axis=0))
+    rng = np.random.default_rng(0)
+    lines = ["", f"{RESAMPLED} A/A pairs resampled from {len(recorded)} recorded generations: false verdicts"]
+    setting = (spent, PROFILES["ab"], RELEVANT / 100, BUDGET_S)
+    pairs = [resample(recorded, 0.0, *setting, rng) for _ in range(RESAMPLED)]
+    return [*lines, _row("bakeoff ab", [pair.word in FALSE for pair in pairs])]
 
 
 def _row(name: str, hits: list[bool]) -> str:

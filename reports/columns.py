@@ -144,8 +144,8 @@ SPEC: tuple[Column, ...] = (
         "latency over the baseline's, paired by rounds; under 1 is faster",
         _estimate("ratio", "value"),
     ),
-    Column("ratio_low", "float64", "lower end of its 95 % interval", _estimate("ratio", "low")),
-    Column("ratio_high", "float64", "upper end of its 95 % interval", _estimate("ratio", "high")),
+    Column("ratio_low", "float64", "lower end of its interval, at `level`", _estimate("ratio", "low")),
+    Column("ratio_high", "float64", "upper end of its interval, at `level`", _estimate("ratio", "high")),
     Column(
         "verdict", "str", "what may be said of the ratio: faster, slower, equivalent, …", _verdict("word")
     ),
@@ -157,7 +157,12 @@ SPEC: tuple[Column, ...] = (
         "p adjusted for all comparisons of the run (Benjamini-Hochberg)",
         _verdict("adjusted"),
     ),
-    Column("level", "float64", "level at which the verdict was looked at", _verdict("level")),
+    Column(
+        "level",
+        "float64",
+        "of the ratio's interval: 0.95, or more where several looks share α",
+        _verdict("level"),
+    ),
     Column(
         "detectable",
         "float64",

@@ -113,9 +113,10 @@ def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: 
     figure.add_vline(x=1, line={"color": MUTED, "width": 1.5}, layer="below")
     best = min(compared, key=lambda row: (not row.ranked, _value_of(row.ratio)))
     base = next((f", {name(row, rows)}," for row in rows if row.baseline), "")
+    level = max((row.verdict.level for row in compared if row.verdict), default=0.95)
     caption = (
-        f"Latency over that of the baseline{base} with 95 % intervals; left of 1 is faster, and the shaded "
-        f"band of {difference(relevant)} is too small to matter. Lowest: {name(best, rows)} at "
+        f"Latency over that of the baseline{base} with {level * 100:.3g} % intervals; left of 1 is faster, "
+        f"and the shaded band of {difference(relevant)} is too small to matter. Lowest: {name(best, rows)} at "
         f"{estimated(best.ratio)}."
     )
     if any(drawn[row.case.id] != row.ratio for row in compared):

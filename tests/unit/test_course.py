@@ -77,10 +77,10 @@ def test_a_failed_block_leaves_its_generation_lacking() -> None:
     assert next_step(course(QUICK), blocks, ids(BASE, FAST, ANCHOR)) is None
 
 
-def test_from_the_fourth_generation_only_the_wide_go_on_with_baseline_and_anchor() -> None:
-    assert open_cases(course(), measured(2), ALL, 2) == list(ALL)
-    assert open_cases(course(), measured(3), ALL, 3) == list(ids(BASE, NEAR, ANCHOR))
-    step = next_step(course(), measured(3), ALL)
+def test_after_four_generations_only_the_wide_go_on_with_baseline_and_anchor() -> None:
+    assert open_cases(course(), measured(3), ALL, 3) == list(ALL)
+    assert open_cases(course(), measured(4), ALL, 4) == list(ids(BASE, NEAR, ANCHOR))
+    step = next_step(course(), measured(4), ALL)
     assert step is not None
     assert step.cases == ids(BASE, NEAR, ANCHOR)
     assert "1 of" not in step.why
@@ -88,7 +88,7 @@ def test_from_the_fourth_generation_only_the_wide_go_on_with_baseline_and_anchor
 
 
 def test_when_all_are_narrow_it_is_over() -> None:
-    assert next_step(course(), measured(3, (0.0005, 0.0005)), ALL) is None
+    assert next_step(course(), measured(4, (0.0005, 0.0005)), ALL) is None
 
 
 def test_quick_never_stops_early_and_publish_only_at_a_look() -> None:
@@ -102,7 +102,7 @@ def test_quick_never_stops_early_and_publish_only_at_a_look() -> None:
 
 def test_a_baseline_alone_and_a_run_of_the_harness_go_on() -> None:
     alone = course(STANDARD, (BASE, ANCHOR))
-    assert open_cases(alone, measured(3), ids(BASE, ANCHOR), 3) == list(ids(BASE, ANCHOR))
+    assert open_cases(alone, measured(4), ids(BASE, ANCHOR), 4) == list(ids(BASE, ANCHOR))
     harness = Course((ANCHOR,), {}, STANDARD, 0.02)
     assert open_cases(harness, [], ids(ANCHOR), 0) == list(ids(ANCHOR))
 
@@ -113,11 +113,11 @@ def test_nothing_is_repeated_for_a_baseline_whose_partners_all_failed_but_itself
 
 
 def test_narrow_is_an_interval_no_wider_than_what_matters() -> None:
-    # Three values a, 0, -a: sd a; the 99 % interval's half width is 9.925 a / √3 (t with 2 degrees).
-    a = math.log1p(0.02) * math.sqrt(3) / 9.9248
-    assert narrow([0.999 * a, 0.0, -0.999 * a], 0.02, STANDARD)
-    assert not narrow([1.001 * a, 0.0, -1.001 * a], 0.02, STANDARD)
-    assert not narrow([0.0, 0.0], 0.02, STANDARD)
+    # Four values ±a: sd 2a / √3; the 99 % interval's half width is 5.841 × sd / 2 (t with 3 degrees).
+    a = math.log1p(0.02) * math.sqrt(3) / 5.8409
+    assert narrow([0.999 * a, 0.999 * a, -0.999 * a, -0.999 * a], 0.02, STANDARD)
+    assert not narrow([1.001 * a, 1.001 * a, -1.001 * a, -1.001 * a], 0.02, STANDARD)
+    assert not narrow([0.0, 0.0, 0.0], 0.02, STANDARD)
     assert not narrow([0.0] * 5, 0.02, PUBLISH)
 
 

@@ -116,8 +116,8 @@ def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: 
     level = max((row.verdict.level for row in compared if row.verdict), default=0.95)
     caption = (
         f"Latency over that of the baseline{base} with {level * 100:.3g} % intervals; left of 1 is faster, "
-        f"and the shaded band of {difference(relevant)} is too small to matter. Lowest: {name(best, rows)} at "
-        f"{estimated(best.ratio)}."
+        f"and the shaded band of {difference(relevant)} is too small to matter. "
+        f"Lowest: {name(best, rows)} at {estimated(best.ratio)}."
     )
     if any(drawn[row.case.id] != row.ratio for row in compared):
         caption += " Intervals that leave the axis are cut."

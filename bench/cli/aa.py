@@ -68,7 +68,7 @@ def lines(label: str, machine: Machine, relevant: float) -> list[str]:
             if power.seconds is not None
             else (f"about {duration(power.needed_s)} would resolve it")
         )
-        found.append(f"  {percent(power.slowdown):<5} slower     {_share(power.found)} are found, {when}")
+        found.append(f"  {difference(power.slowdown)} slower       {_share(power.found)} are found, {when}")
     return found
 
 

@@ -38,10 +38,10 @@ def test_something_against_itself_in_a_short_time_does_not_close_a_gate(bakeoff)
 
 @pytest.mark.slow
 def test_aa_judges_the_machine(bakeoff) -> None:
-    done = bakeoff("aa", "onnxruntime", *TINY, "--budget", "45s")
+    done = bakeoff("aa", "onnxruntime", *TINY, "--budget", "32s")
     assert done.returncode == 0, done.stdout + done.stderr
     for said in ("against itself", "between generations beyond that", "false verdicts", "3 % slower"):
-        assert said in done.stdout.replace("   slower", " slower"), done.stdout
+        assert said in done.stdout, done.stdout
     short = bakeoff("aa", "onnxruntime", *TINY, "--budget", "1s")
     assert short.returncode == 1
     assert "--budget" in short.stderr

@@ -146,7 +146,7 @@ def test_what_is_wrong_fails_and_is_not_saved(run_pytest: Pytest, tmp_path: Path
     assert done.returncode == 1, done.stdout + done.stderr
     assert "6 failed, 4 passed" in done.stdout, done.stdout
     for name, says in (
-        ("reference", "wrong output before timing: error 1."),
+        ("reference", "wrong output before timing: the outputs of 8 verification inputs are the same"),
         ("drifting", "wrong output after timing: error "),
         ("other", "asked for precision fp32, ran bf16 (executed)"),
     ):

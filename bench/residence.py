@@ -21,6 +21,7 @@ OUT_OF_MEMORY_SIGNS = (
     "unable to allocate",
     "memoryerror",
     "oom-kill",
+    "failed to map segment from shared object",  # the loader, half-way through an import
 )
 
 

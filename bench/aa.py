@@ -116,7 +116,7 @@ def study(
     rng = np.random.default_rng(SEED)
     setting = (costs, profile, relevant, budget_s)
     like = [resample(recorded, 0.0, *setting, rng) for _ in range(comparisons)]
-    power = tuple(_power(recorded, slowdown, *setting, rng, comparisons) for slowdown in SLOWDOWNS)
+    power = tuple(_power(recorded, seen, slowdown, *setting, rng, comparisons) for slowdown in SLOWDOWNS)
     return Machine(
         generations=len(paired),
         rounds=seen.rounds,
@@ -175,6 +175,7 @@ def resample(
 
 def _power(
     recorded: Sequence[Floats],
+    seen: Noise,
     slowdown: float,
     costs: Costs,
     profile: Profile,
@@ -191,8 +192,6 @@ def _power(
     share = Share(len(hits), comparisons)
     times = sorted(one.seconds if one.word == "slower" else math.inf for one in found)
     middle = times[len(times) // 2]
-    seen = noise.noise({i: [values] for i, values in enumerate(recorded)})
-    assert seen is not None
     rounds = noise.best_rounds(seen, costs, *ROUNDS)
     needed = noise.generations_for(seen, rounds, slowdown, 1 - 0.05 / len(profile.looks))
     return Power(slowdown, share, None if math.isinf(middle) else middle, needed * costs.of(rounds))

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.decide import ALPHA, Verdict, Word, benjamini_hochberg
-from bench.numbers import count, difference, percent
-from bench.stats import Estimate
+from bench.decide import ALPHA, Verdict, Word, benjamini_hochberg, why_open, word_of
+from bench.numbers import count, percent
 from bench.welch import Welch, cautious, pooled
 
 ENOUGH = 3  # runs on each side, for a word that is proven
@@ -75,12 +74,8 @@ def _variance(run: Run) -> float:
 
 def _proved(test: Welch, adjusted: float, relevant: float, weakened: str) -> Verdict:
     ratio = test.ratio()
-    word: Word = "inconclusive"
-    if adjusted < ALPHA and abs(test.difference) >= math.log1p(relevant):
-        word = "slower" if test.difference > 0 else "faster"
-    elif test.tost_p(relevant) < ALPHA:
-        word = "equivalent"
-    reason = "" if word != "inconclusive" else _open(ratio, relevant, adjusted < ALPHA)
+    word = word_of(test.difference, adjusted, test.tost_p(relevant), relevant, ALPHA)
+    reason = why_open(ratio, relevant, adjusted < ALPHA) if word == "inconclusive" else ""
     found = Verdict(word, ratio, 1 - ALPHA, test.p, adjusted, test.detectable(), reason)
     if not weakened or word == "inconclusive":
         return found
@@ -107,11 +102,3 @@ def _would_be(test: Welch, word: str) -> str:
     if word == "equivalent":
         return "as fast, going by the anchor"
     return f"{word} by {percent(abs(math.expm1(test.difference)))}"
-
-
-def _open(ratio: Estimate, relevant: float, differs: bool) -> str:
-    assert ratio.low is not None
-    assert ratio.high is not None
-    if differs:
-        return f"it differs, but whether by {difference(relevant)} is open"
-    return f"from {(ratio.low - 1) * 100:+.1f} % to {(ratio.high - 1) * 100:+.1f} % is possible"

@@ -11,14 +11,14 @@ from bench.across import Sides, enough, judge_runs, units
 from bench.comparison import Compared, Comparison
 from bench.decide import Verdict
 from bench.differences import Difference, differences
-from bench.gate import UNKNOWN
 from bench.matching import Found, Match, match
 from bench.pairs import log_ratios
 from bench.results import Results, Row
 from bench.settle import ab_command, repeat_command
+from bench.stats import UNKNOWN
 
 HOW_TO_ANCHOR = "`bakeoff run` measures one, unless the suite says `anchor: false`"
-_PUBLIC = re.compile(r"[\w.+!]*", re.ASCII)
+_BEYOND = re.compile(r"[^\w.+!]", re.ASCII)  # what no version holds
 SOFTWARE_ALONE = "ratios to the anchor compare the software's share only, not the hardware"
 
 
@@ -139,7 +139,7 @@ def _versions(side: Sequence[Found]) -> frozenset[str]:
 def _installable(side: Sequence[Found]) -> frozenset[str]:
     """The versions as one types them after `==`: a runtime's own word for itself may say more
     (`2026.4.1-22982-releases/2026/4`)."""
-    return frozenset(_PUBLIC.match(version)[0] for version in _versions(side))  # type: ignore[index]
+    return frozenset(_BEYOND.split(version, maxsplit=1)[0] for version in _versions(side))
 
 
 def _of_cases(matches: Iterable[Match], known: Sequence[Difference]) -> tuple[Difference, ...]:

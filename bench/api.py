@@ -55,10 +55,14 @@ class Run:
 
     def failed(self) -> list[str]:
         """Labels of the cases that failed, crashed, timed out, ran out of memory or came out wrong."""
-        broken = (*FAILURES, "wrong-output")
-        found = self.results()
-        rows = [*found.rows, *(row for row in (found.overhead, found.anchor) if row is not None)]
-        return [row.case.label for row in rows if row.status in broken]
+        return failed(self.results())
+
+
+def failed(found: Results) -> list[str]:
+    """Labels of the cases that failed or came out wrong; see `Run.failed`."""
+    broken = (*FAILURES, "wrong-output")
+    rows = [*found.rows, *(row for row in (found.overhead, found.anchor) if row is not None)]
+    return [row.case.label for row in rows if row.status in broken]
 
 
 def silent(event: str, facts: Mapping[str, Any]) -> None:

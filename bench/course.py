@@ -25,6 +25,7 @@ from bench.stats import Floats, t_interval
 NARROW_LEVEL = 0.99  # from few generations an interval is narrow by luck: docs/method.md, 17
 DISTURBED_MOST = 0.5  # of a generation's bursts: above, it is measured once more
 REPEATS_MOST = 3
+Pairs = dict[str, dict[int, list[Floats]]]  # case → generation → log ratios, an array a part
 LAST = 3  # generations that tell what the next will cost
 
 
@@ -67,27 +68,26 @@ def next_step(
     for block in blocks:
         if block.status in MEASURED:
             have[block.case_id].add(block.generation)
+    pairs = comparisons(course, blocks)
     for generation in range(course.profile.generations + repeats(course.profile, blocks)):
         if all(generation in have[case_id] for case_id in runnable):
             continue
-        before = [block for block in blocks if block.generation < generation]
+        before = _until(pairs, generation)
         wanted = open_cases(course, before, runnable, generation)
         lacking = tuple(case_id for case_id in wanted if generation not in have[case_id])
         if lacking:
-            return _step(course, before, generation, lacking, left_s)
+            spent = costs(block for block in blocks if block.generation < generation)
+            return _step(course, before, spent, generation, lacking, left_s)
     return None
 
 
-def open_cases(
-    course: Course, before: Sequence[Block], runnable: Collection[str], generation: int
-) -> list[str]:
-    """Ids of the cases that a generation holds, by what is known from those before it.
+def open_cases(course: Course, before: Pairs, runnable: Collection[str], generation: int) -> list[str]:
+    """Ids of the cases that a generation holds, by the comparisons of those before it.
 
     A baseline goes on as long as any case of its group does, or if it is alone in it; the harness's own as
     long as any other.
     """
-    compared = comparisons(course, before)
-    ended = stopped({key: generation_logs(paired) for key, paired in compared.items()}, course, generation)
+    ended = stopped({key: generation_logs(paired) for key, paired in before.items()}, course, generation)
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in course.cases:
         if case.workload != HARNESS and case.id in runnable:
@@ -105,7 +105,7 @@ def open_cases(
     return [case.id for case in course.cases if case.id in going and case.id in runnable]
 
 
-def comparisons(course: Course, blocks: Sequence[Block]) -> dict[str, dict[int, list[Floats]]]:
+def comparisons(course: Course, blocks: Sequence[Block]) -> Pairs:
     """Case → generation → log ratios to its baseline, one array a part with a value a round."""
     by_case: dict[str, list[Block]] = defaultdict(list)
     for block in blocks:
@@ -118,6 +118,12 @@ def comparisons(course: Course, blocks: Sequence[Block]) -> dict[str, dict[int, 
             if paired:
                 pairs[case.id] = paired
     return pairs
+
+
+def _until(pairs: Pairs, generation: int) -> Pairs:
+    """What was known before a generation."""
+    seen = {key: {g: found for g, found in paired.items() if g < generation} for key, paired in pairs.items()}
+    return {key: paired for key, paired in seen.items() if paired}
 
 
 def stopped(logs: Mapping[str, Sequence[float]], course: Course, generation: int) -> set[str]:
@@ -183,14 +189,17 @@ def why_ended(logs: Sequence[float] | None, look: int | None, relevant: float, p
 
 
 def _step(
-    course: Course, before: Sequence[Block], generation: int, cases: tuple[str, ...], left_s: float | None
+    course: Course,
+    before: Pairs,
+    spent: Costs | None,
+    generation: int,
+    cases: tuple[str, ...],
+    left_s: float | None,
 ) -> Step:
     profile = course.profile
-    spent = costs(before)
     if profile.pilot is None or generation < profile.pilot or spent is None:
         return Step(generation, cases, profile.rounds)
-    pairs = comparisons(course, before)
-    seen = noisiest(paired for key, paired in pairs.items() if key in cases)
+    seen = noisiest(paired for key, paired in before.items() if key in cases)
     if seen is None:
         return Step(generation, cases, profile.rounds)
     likely = noise.tempered(seen)

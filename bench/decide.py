@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bench.numbers import count, difference, signed
 from bench.stats import Estimate, Floats, ratio_estimate
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "suspect", "not comparable"]
@@ -119,25 +120,28 @@ def judge(
     p = p_value(logs)
     decided = p if adjusted is None else adjusted
     ratio = ratio_estimate(logs, 1 - alpha)
-    word: Word = "inconclusive"
-    margin = math.log1p(relevant)
     mean = float(np.mean(logs)) if len(logs) else 0.0
-    if decided < alpha and abs(mean) >= margin:
-        word = "slower" if mean > 0 else "faster"
-    elif tost_p(logs, relevant) < alpha:
-        word = "equivalent"
-    reason = _why_open(ratio, relevant, decided < alpha) if word == "inconclusive" else ""
+    word = word_of(mean, decided, tost_p(logs, relevant), relevant, alpha)
+    reason = why_open(ratio, relevant, decided < alpha) if word == "inconclusive" else ""
     if len(logs) < LEAST:
         return Verdict(word, ratio, 1 - alpha, reason=reason)
     return Verdict(word, ratio, 1 - alpha, p, decided, detectable(logs, alpha), reason)
 
 
-def _why_open(ratio: Estimate, relevant: float, differs: bool) -> str:
+def word_of(mean: float, p: float, equivalence_p: float, relevant: float, alpha: float) -> Word:
+    """The word for a mean log ratio, from the p values of a difference and of equivalence."""
+    if p < alpha and abs(mean) >= math.log1p(relevant):
+        return "slower" if mean > 0 else "faster"
+    return "equivalent" if equivalence_p < alpha else "inconclusive"
+
+
+def why_open(ratio: Estimate, relevant: float, differs: bool) -> str:
+    """Why a comparison is inconclusive; `differs`: whether p says that there is a difference."""
     if ratio.low is None or ratio.high is None or not math.isfinite(ratio.high):
-        return f"{ratio.n} generation{'' if ratio.n == 1 else 's'}: no interval yet"
+        return f"{count(ratio.n, 'generation')}: no interval yet"
     if differs:
-        return f"it differs, but whether by {relevant * 100:g} % is open"
-    return f"from {(ratio.low - 1) * 100:+.1f} % to {(ratio.high - 1) * 100:+.1f} % is possible"
+        return f"it differs, but whether by {difference(relevant)} is open"
+    return f"from {signed(ratio.low - 1)} to {signed(ratio.high - 1)} is possible"
 
 
 def judge_together(

@@ -13,13 +13,12 @@ from typing import Literal
 
 from bench.decide import ALPHA, detectable, holm, p_value
 from bench.errors import EXIT_FAILED, EXIT_OK
-from bench.numbers import difference, percent
-from bench.stats import Estimate, ratio_estimate
+from bench.numbers import difference, percent, signed
+from bench.stats import UNKNOWN, Estimate, ratio_estimate
 from bench.welch import cautious
 
 GateWord = Literal["pass", "regression", "cannot tell"]
 Inconclusive = Literal["pass", "fail"]
-UNKNOWN = Estimate(None, None, None, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +123,13 @@ def _judge(
         why = f"slower by {percent(ratio.value - 1)}, proven, and the gate is at {size}"
         return GateResult("regression", ratio, p, least, why, look)
     if ratio.high < 1 + threshold:
-        why = f"{size} slower is ruled out: {_signed(ratio.high - 1)} at most"
+        why = f"{size} slower is ruled out: {signed(ratio.high - 1)} at most"
         return GateResult("pass", ratio, p, least, why, look)
     if least is not None and least <= threshold:
         why = f"no slow-down of {size} is proven, and {percent(least)} would have been found"
         return GateResult("pass", ratio, p, least, why, look)
     why = (
-        f"from {_signed(ratio.low - 1)} to {_signed(ratio.high - 1)} is possible;"
+        f"from {signed(ratio.low - 1)} to {signed(ratio.high - 1)} is possible;"
         f" this much data finds {percent(least)} and more, the gate is at {size}"
     )
     return GateResult("cannot tell", ratio, p, least, why, look)
@@ -139,7 +138,3 @@ def _judge(
 def _proven(found: GateResult, threshold: float) -> bool:
     high = found.ratio.high
     return found.word == "regression" or (high is not None and math.isfinite(high) and high < 1 + threshold)
-
-
-def _signed(fraction: float) -> str:
-    return f"{fraction * 100:+.1f} %"

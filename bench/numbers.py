@@ -90,6 +90,20 @@ def percent(fraction: float | None) -> str:
     return f"{significant(fraction * 100, 2)} %"
 
 
+def signed(fraction: float) -> str:
+    """`+3.1 %`, `-0.4 %`: a change."""
+    return f"{fraction * 100:+.1f} %"
+
+
+def probability(value: float | None) -> str:
+    """`.0312`, `< .0001`, `1`."""
+    if value is None:
+        return UNTOLD
+    if value > 0.9999:
+        return "1"
+    return "< .0001" if value < 1e-4 else f"{value:.4f}".removeprefix("0")
+
+
 def difference(fraction: float) -> str:
     """A setting as it was set: `2 %`, `0.5 %`."""
     return f"{fraction * 100:g} %"

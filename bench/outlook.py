@@ -71,8 +71,8 @@ def outlook(course: Course, store: Store, run: RunRecord, budget_s: float | None
     remembered = recall(course, store, run)
     cost, seen, basis = remembered or (_guess(course), ASSUMED, "assumed: the store knows no such case here")
     everything = {case.id for case in course.cases}
-    planned = parts(course.cases, course.baselines, everything, 0, random.Random(0))
-    workers = sum(len(part.cases) for part in planned)
+    planned = parts(course.cases, course.baselines, everything, random.Random(0))
+    workers = sum(map(len, planned))
     costs = Costs(cost.generation_s * workers, cost.round_s * workers)
     rounds = profile.rounds
     if profile.pilot is not None:
@@ -96,6 +96,8 @@ def recall(course: Course, store: Store, run: RunRecord) -> tuple[Costs, Noise, 
     ids = {case.id for case in course.cases if case.workload != HARNESS}
     earlier = [one for one in store.runs() if one.id != run.id and _like(one, run)]
     for one in reversed(earlier[-LOOK_BACK:]):
+        if not ids & {record.case.id for record in store.cases(one.id)}:
+            continue
         blocks = [block for block in measured(store.blocks(one.id)) if "part_ns" in block.figures]
         if not ids & {block.case_id for block in blocks}:
             continue

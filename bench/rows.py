@@ -15,12 +15,11 @@ from bench.block import Block, Status
 from bench.pairs import Round, log_ratios, measured, steady
 from bench.proof import mismatch, unranked_because
 from bench.results import Row, RowStatus
-from bench.stats import Estimate
+from bench.stats import UNKNOWN, Estimate
 from bench.steadiness import Worker
 from bench.store import CaseRecord
 from bench.tails import tails
 
-UNKNOWN = Estimate(None, None, None, 0)
 WORST_FIRST: tuple[Status, ...] = (
     "crashed",
     "out-of-memory",

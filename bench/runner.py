@@ -27,14 +27,6 @@ PART_SIZE = 6  # workers alive at once, baseline and anchor included
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Cases that will live together in one generation."""
-
-    generation: int
-    cases: tuple[Case, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Setting:
     """What all parts of a run share."""
 
@@ -50,9 +42,8 @@ def parts(
     cases: Sequence[Case],
     baselines: Mapping[str, str | None],
     wanted: Collection[str],
-    generation: int,
     order: random.Random,
-) -> list[Part]:
+) -> list[tuple[Case, ...]]:
     """Who lives with whom in a generation: parts of at most six workers, the group's baseline and the anchor
     in each, groups in random order. The null backend, which is compared with nothing, rides in one part.
     """
@@ -62,7 +53,7 @@ def parts(
     for case in cases:
         if case.role not in ("anchor", "overhead"):
             groups.setdefault(case.group, []).append(case)
-    found: list[Part] = []
+    found: list[tuple[Case, ...]] = []
     for key in order.sample(list(groups), len(groups)):
         todo = [case for case in groups[key] if case.id in wanted]
         if not todo:
@@ -73,9 +64,9 @@ def parts(
         room = max(1, PART_SIZE - len(base) - len(anchor))
         shuffled = order.sample(others, len(others))
         chunks = [shuffled[i : i + room] for i in range(0, len(shuffled), room)] or [[]]
-        found += [Part(generation, (*base, *chunk, *anchor)) for chunk in chunks]
+        found += [(*base, *chunk, *anchor) for chunk in chunks]
     if riding or (not found and any(case.id in wanted for case in anchor)):
-        found.append(Part(generation, (*riding, *anchor)))
+        found.append((*riding, *anchor))
     return found
 
 
@@ -107,24 +98,23 @@ def measure(
     begun, longest = time.monotonic(), 0.0
     while True:
         left_s = None if budget_s is None else budget_s - (time.monotonic() - begun)
-        runnable = [c.id for c in course.cases if c.id not in failed and c.id not in unprepared]
-        step = next_step(course, blocks, runnable, left_s)
+        runnable = [case for case in course.cases if case.id not in failed | unprepared]
+        step = next_step(course, blocks, {case.id for case in runnable}, left_s)
         if step is None:
             return ""
-        runnable_cases = [case for case in course.cases if case.id in runnable]
-        planned = parts(runnable_cases, course.baselines, step.cases, step.generation, order)
+        planned = parts(runnable, course.baselines, step.cases, order)
         listener("generation", {"step": step, "parts": len(planned)})
         for index, part in enumerate(planned):
             start = time.monotonic()
             if budget_s is not None and longest and start - begun + longest > budget_s:
                 return _budget_ended(budget_s, step.generation, course.profile)
-            seated = [case for case in part.cases if case.id not in failed]
+            seated = [case for case in part if case.id not in failed]
             if not any(case.id in step.cases for case in seated):
                 continue
-            listener("part", {"part": index, "parts": len(planned), "generation": part.generation})
+            listener("part", {"part": index, "parts": len(planned), "generation": step.generation})
             found = measure_part(
                 [seat(case, prepared[case.id], setting) for case in seated],
-                generation=part.generation,
+                generation=step.generation,
                 part=store.next_part(setting.run_id),
                 rounds=step.rounds,
                 limits=setting.limits,

@@ -27,6 +27,9 @@ class Estimate:
         return (self.high - self.low) / 2 / self.value
 
 
+UNKNOWN = Estimate(None, None, None, 0)
+
+
 def hodges_lehmann(values: ArrayLike) -> float:
     """Median of the Walsh averages (x_i + x_j) / 2, i ≤ j (Hodges and Lehmann 1963)."""
     x: Floats = np.asarray(values, dtype=np.float64)

@@ -11,12 +11,12 @@ from bench.comparison import Compared, Comparison
 from bench.decide import Verdict, judge_together
 from bench.differences import Difference
 from bench.errors import UsageError
-from bench.gate import UNKNOWN
 from bench.pairs import log_ratios
 from bench.profiles import profile_of
 from bench.results import Group, Results, Row
 from bench.settle import ab_command, written
 from bench.sides import FACTS, Side
+from bench.stats import UNKNOWN
 
 Pair = tuple[Row, Row]  # BASE's, NEW's
 

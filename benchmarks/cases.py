@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
 from bench.api import plan_suite, silent
+from bench.block import Block
 from bench.case import Case
 from bench.prepare import prepare
 from bench.runner import Setting, seat
 from bench.suite import load_suite, suite_from_flags
-from bench.turns import Limits, Seat
+from bench.turns import Limits, Seat, measure_part
 
 
 def seats(workload: str, backends: str, threads: str = "auto") -> tuple[list[Case], list[Seat]]:
@@ -31,6 +33,27 @@ def twins(workload: str, backend: str, count: int, threads: str = "1") -> list[S
     _, (one,) = seats(workload, backend, threads)
     cases = [replace(one.case, twin=str(number) if number else "") for number in range(count)]
     return [replace(one, job=replace(one.job, case=case)) for case in cases]
+
+
+def in_turns(pair: tuple[Seat, Seat], generations: int, rounds: int) -> tuple[list[Block], list[Block]]:
+    """The blocks of two seats that took turns. Ends the process with the reason where one failed."""
+    order = random.Random(0)
+    kept: tuple[list[Block], list[Block]] = ([], [])
+    for generation in range(generations):
+        found = measure_part(
+            pair,
+            generation=generation,
+            part=generation,
+            rounds=rounds,
+            limits=Limits(),
+            order=order,
+            listener=silent,
+        )
+        for blocks, block in zip(kept, found, strict=True):
+            if block.status != "ok":
+                raise SystemExit(f"  {block.status}: {block.reason}\n{block.log}")
+            blocks.append(block)
+    return kept
 
 
 def bare(one: Seat) -> Seat:

@@ -97,8 +97,8 @@ def in_turns(seats: Sequence[Seat], measure: Measure, order: random.Random) -> I
     places = {seat.case.id: seat for seat in seats}
     cases = [seat.case for seat in seats]
     first = cases[0]
-    for part in parts(cases, {first.group: first.id}, list(places), 0, order):
-        blocks = {block.case_id: block for block in measure([places[case.id] for case in part.cases])}
+    for part in parts(cases, {first.group: first.id}, list(places), order):
+        blocks = {block.case_id: block for block in measure([places[case.id] for case in part])}
         base = blocks.pop(first.id)
         yield from ((block, base) for block in blocks.values())
 

@@ -5,13 +5,9 @@ Ratio of host latencies with its 95 % interval over generations. Goal: within ±
 
 from __future__ import annotations
 
-import random
-
-from bench.api import silent
 from bench.pairs import burst_medians
 from bench.rows import ratio
-from bench.turns import Limits, measure_part
-from benchmarks.cases import bare, seats
+from benchmarks.cases import bare, in_turns, seats
 
 GENERATIONS = 24
 ROUNDS = 14
@@ -20,24 +16,7 @@ ROUNDS = 14
 def main() -> None:
     for backend in ("onnxruntime", "openvino"):
         _, (place,) = seats("minilm-l6", backend)
-        pair = [place, bare(place)]
-        own, plain = [], []
-        order = random.Random(0)
-        for generation in range(GENERATIONS):
-            blocks = measure_part(
-                pair,
-                generation=generation,
-                part=generation,
-                rounds=ROUNDS,
-                limits=Limits(),
-                order=order,
-                listener=silent,
-            )
-            for kept, block in zip((own, plain), blocks, strict=True):
-                if block.status != "ok":
-                    print(f"  {block.status}: {block.reason}\n{block.log}")
-                    return
-                kept.append(block)
+        own, plain = in_turns((place, bare(place)), GENERATIONS, ROUNDS)
         found = ratio(own, plain)
         latency = sorted(burst_medians(own[0]).values())[ROUNDS // 2] / 1e6
         print(

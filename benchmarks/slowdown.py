@@ -22,14 +22,12 @@ from time import perf_counter_ns, thread_time_ns
 import numpy as np
 
 from backends import registry
-from bench.api import silent
-from bench.block import Block
 from bench.lock import measurement_lock
 from bench.measure import no_gc
 from bench.rows import ratio
 from bench.stats import Estimate
-from bench.turns import Limits, Seat, measure_part
-from benchmarks.cases import seats
+from bench.turns import Seat
+from benchmarks.cases import in_turns, seats
 from benchmarks.plugin.bakeoff_slowed import work
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -101,23 +99,7 @@ def slowed(place: Seat, extra: int) -> Seat:
 
 def check(place: Seat, extra: int, generations: int, rounds: int) -> Estimate:
     """Ratio of `slowed` to the backend alone, measured as `bakeoff ab` measures."""
-    order = random.Random(0)
-    plain: list[Block] = []
-    other: list[Block] = []
-    for generation in range(generations):
-        found = measure_part(
-            [place, slowed(place, extra)],
-            generation=generation,
-            part=generation,
-            rounds=rounds,
-            limits=Limits(),
-            order=order,
-            listener=silent,
-        )
-        for kept, block in zip((plain, other), found, strict=True):
-            if block.status != "ok":
-                raise SystemExit(f"  {block.status}: {block.reason}\n{block.log}")
-            kept.append(block)
+    plain, other = in_turns((place, slowed(place, extra)), generations, rounds)
     return ratio(other, plain)
 
 

@@ -19,7 +19,17 @@ from rich.text import Text
 from bench.answers import listed
 from bench.comparison import Compared, Comparison
 from bench.gate import GateResult, Inconclusive, exit_code
-from bench.numbers import UNTOLD, count, difference, factor, percent, significant, spread, time_unit
+from bench.numbers import (
+    count,
+    difference,
+    factor,
+    percent,
+    probability,
+    signed,
+    significant,
+    spread,
+    time_unit,
+)
 
 WIDTH = 100
 VERSION = 1  # of the document's layout
@@ -121,7 +131,7 @@ def _environment(compared: Compared) -> Iterator[RenderableType]:
         shown = [significant(value * unit.per_base) for value in compared.anchor]
         yield Text(
             f"The anchor took {shown[0]} {unit.name} in BASE and {shown[1]} {unit.name} in NEW"
-            f" ({_signed(new / base - 1)}); it is taken out of the ratios."
+            f" ({signed(new / base - 1)}); it is taken out of the ratios."
         )
     if across or compared.differences:
         yield Text("")
@@ -179,7 +189,7 @@ def _table(compared: Compared, labels: Sequence[str]) -> Table:
             Text(label),
             *cells,
             verdict,
-            Text(_p(one.verdict.adjusted)),
+            Text(probability(one.verdict.adjusted)),
             Text(percent(one.verdict.detectable)),
         )
     return table
@@ -240,7 +250,7 @@ def _gate(
         table.add_row(
             Text(label),
             Text(one.word, style=_STYLE.get(one.word, "")),
-            Text(_p(one.p)),
+            Text(probability(one.p)),
             Text(percent(one.detectable)),
             Text(_clean(one.reason)),
         )
@@ -262,16 +272,6 @@ def _aligned(values: Sequence[str], spreads: Sequence[str]) -> list[str]:
     widths = [max(map(len, column), default=0) for column in (values, spreads)]
     pairs = zip(values, spreads, strict=True)
     return [f"{v:{FILL}>{widths[0]}}{FILL}{s:{FILL}>{widths[1]}}" for v, s in pairs]
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return UNTOLD
-    return "< .0001" if value < 1e-4 else f"{value:.4f}".removeprefix("0")
-
-
-def _signed(fraction: float) -> str:
-    return f"{fraction * 100:+.1f} %"
 
 
 def _indented(text: str, style: str = "") -> RenderableType:

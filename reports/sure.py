@@ -8,7 +8,7 @@ from bench import noise
 from bench.block import Block
 from bench.decide import Verdict
 from bench.noise import Noise
-from bench.numbers import UNTOLD, factor, percent, span, spread, told
+from bench.numbers import UNTOLD, factor, percent, probability, signed, span, spread, told
 from bench.pairs import measured, paired_rounds
 from bench.results import Group, Results, Row
 from reports.quiet import Quiet
@@ -54,7 +54,7 @@ def _comparison(
         row.case.backend_spec,
         details(row),
         chip(verdict.word),
-        _p(verdict.adjusted),
+        "" if verdict.adjusted is None else f"p {probability(verdict.adjusted)}",
         (
             Cell(possible(verdict), _level(verdict)),
             Cell(percent(verdict.detectable), "8 times in 10" if told(verdict.detectable) else ""),
@@ -71,20 +71,11 @@ def possible(verdict: Verdict) -> str:
     low, high = verdict.ratio.low, verdict.ratio.high
     if low is None or high is None or not told(high):
         return UNTOLD
-    return " to ".join(f"{(end - 1) * 100:+.1f} %".replace("-", "−") for end in (low, high))
+    return " to ".join(signed(end - 1).replace("-", "−") for end in (low, high))
 
 
 def _level(verdict: Verdict) -> str:
     return f"{verdict.level * 100:.3g} % interval" if told(verdict.ratio.high) else ""
-
-
-def _p(value: float | None) -> str:
-    """`p .0312`, adjusted for the other comparisons."""
-    if value is None:
-        return ""
-    if value > 0.9999:
-        return "p 1"
-    return "p < .0001" if value < 1e-4 else "p " + f"{value:.4f}".removeprefix("0")
 
 
 def _noise(seen: Noise | None) -> Cell:

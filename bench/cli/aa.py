@@ -7,40 +7,44 @@ import json
 from dataclasses import asdict
 
 from bench.aa import Machine, Share, study
-from bench.ab import DEFAULT_BUDGET_S, TWIN, aa_suite
-from bench.cli.turns import flags_of, measured
+from bench.ab import DEFAULT_BUDGET_S, aa_suite
+from bench.cli.turns import flags, measured
 from bench.course import costs
 from bench.errors import EXIT_OK, BakeoffError
 from bench.numbers import difference, duration, percent
 from bench.pairs import paired_rounds
 from bench.profiles import PROFILES
+from bench.results import Results, Row
 from bench.sides import parse_side
 from bench.suite import load_suite
 
 
 def command(options: argparse.Namespace) -> int:
     base = load_suite("quick")
-    suite = aa_suite(base, parse_side(options.side), flags_of(options, base))
-    done = measured(suite, options)
-    found = done.results()
-    row, twin = found.groups[0].rows
-    if row.case.twin == TWIN:
-        row, twin = twin, row
-    blocks = [*found.blocks[row.case.id], *found.blocks[twin.case.id]]
-    paired = paired_rounds(found.blocks[twin.case.id], found.blocks[row.case.id])
-    spent = costs(blocks)
-    budget_s = suite.budget or DEFAULT_BUDGET_S
+    suite = aa_suite(base, parse_side(options.side), flags(options, base))
+    _, found = measured(suite, options)
+    spent_s = suite.budget or DEFAULT_BUDGET_S
+    for group in found.groups:
+        row, twin = sorted(group.rows, key=lambda one: not one.baseline)
+        machine = _machine(found, row, twin, spent_s)
+        if options.json:
+            print(json.dumps({"case": row.case.label, **asdict(machine)}))
+        else:
+            print("\n".join(lines(row.case.label, machine, found.run.relevant)))
+    return EXIT_OK
+
+
+def _machine(found: Results, row: Row, twin: Row, budget_s: float) -> Machine:
+    """Raises BakeoffError where there is too little to judge by."""
+    own, other = found.blocks[row.case.id], found.blocks[twin.case.id]
+    paired, spent = paired_rounds(other, own), costs([*own, *other])
     machine = study(paired, spent, PROFILES["ab"], found.run.relevant, budget_s) if spent else None
     if machine is None:
         raise BakeoffError(
             f"{len(paired)} generations are too few to judge a machine by: three at least",
             hint="bakeoff aa --budget 10m",
         )
-    if options.json:
-        print(json.dumps({"case": row.case.label, **asdict(machine)}))
-    else:
-        print("\n".join(lines(row.case.label, machine, found.run.relevant)))
-    return EXIT_OK
+    return machine
 
 
 def lines(label: str, machine: Machine, relevant: float) -> list[str]:

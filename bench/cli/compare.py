@@ -16,7 +16,11 @@ from bench.store import RunRecord, Store
 
 
 def command(options: argparse.Namespace) -> int:
-    compared = _compared(options)
+    return show(_compared(options), options)
+
+
+def show(compared: Compared, options: argparse.Namespace) -> int:
+    """Prints a comparison as `options` say (`json`, `gate`, `inconclusive`); the exit code."""
     found = gates(compared, options.gate) if options.gate is not None else ()
     judged = {"gates": found, "threshold": options.gate, "inconclusive": options.inconclusive}
     if options.json:

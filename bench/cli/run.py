@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.api import Run
+from bench.api import Run, failed
 from bench.cli.sweep import require_no_sweep, suite_from
 from bench.cli.watch import resume_command, watched
 from bench.errors import EXIT_FAILED, EXIT_OK
@@ -20,18 +20,19 @@ def command(options: argparse.Namespace) -> int:
 
 def _conclude(done: Run, options: argparse.Namespace) -> int:
     """The table, the report, the exit code."""
+    found = done.results()
     if not options.json:
         from bench.cli.output import console
         from reports.text import render
 
-        console().print(render(done.results()))
+        console().print(render(found))
     if options.report:
         from reports.html import write
 
-        write(done.results(), options.report)
+        write(found, options.report)
         print(f"report: {options.report}", file=sys.stderr if options.json else sys.stdout)
-    failed = done.failed()
-    if failed:
-        print(f"bakeoff: {len(failed)} of the cases failed: {'; '.join(failed)}", file=sys.stderr)
+    broken = failed(found)
+    if broken:
+        print(f"bakeoff: {len(broken)} of the cases failed: {'; '.join(broken)}", file=sys.stderr)
         print(f"  to try them again: {resume_command(options, done.id)}", file=sys.stderr)
-    return EXIT_FAILED if failed else EXIT_OK
+    return EXIT_FAILED if broken else EXIT_OK

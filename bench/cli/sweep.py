@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from bench.errors import UsageError
 from bench.suite import Suite, load_suite, suite_from_flags
@@ -25,8 +26,12 @@ _FLAGS = {
 
 def suite_from(options: argparse.Namespace) -> Suite:
     """The suite that was named (`quick` if none is), with the flags over it."""
-    flags = {key: getattr(options, flag) for key, flag in _FLAGS.items()}
-    return suite_from_flags(load_suite(options.suite or "quick"), flags)
+    return suite_from_flags(load_suite(options.suite or "quick"), flags_of(options))
+
+
+def flags_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The axes that were typed, as `suite_from_flags` takes them; None for those a command does not have."""
+    return {key: getattr(options, flag, None) for key, flag in _FLAGS.items()}
 
 
 def require_no_sweep(options: argparse.Namespace) -> None:

@@ -7,30 +7,20 @@ from typing import Any
 
 from bench.api import Run
 from bench.block import MEASURED
+from bench.cli.sweep import flags_of
 from bench.cli.watch import watched
 from bench.errors import BakeoffError
+from bench.results import Results
 from bench.suite import Suite
 
-_FLAGS = {
-    "workloads": "workload",
-    "precisions": "precision",
-    "devices": "device",
-    "batches": "batch",
-    "sequences": "sequence",
-    "threads": "threads",
-    "presets": "preset",
-    "weights": "weights",
-    "budget": "budget",
-}
+
+def flags(options: argparse.Namespace, base: Suite) -> dict[str, Any]:
+    """The axes that were typed; where no workload was: the base suite's first."""
+    found = flags_of(options)
+    return found | {"workloads": found["workloads"] or [base.workloads[0].name]}
 
 
-def flags_of(options: argparse.Namespace, base: Suite) -> dict[str, Any]:
-    """As `bench.suite.suite_from_flags` takes them. Where no workload is named: the base suite's first."""
-    flags = {key: getattr(options, flag) for key, flag in _FLAGS.items()}
-    return flags | {"workloads": flags["workloads"] or [base.workloads[0].name]}
-
-
-def measured(suite: Suite, options: argparse.Namespace) -> Run:
+def measured(suite: Suite, options: argparse.Namespace) -> tuple[Run, Results]:
     """Measures; one JSON document is left to the caller.
 
     Raises:
@@ -38,9 +28,10 @@ def measured(suite: Suite, options: argparse.Namespace) -> Run:
     """
     options.document = True
     done = watched(suite, options)
-    for row in done.results().rows:
+    found = done.results()
+    for row in found.rows:
         if row.status not in MEASURED:
             raise BakeoffError(
                 f"{row.case.label}: {row.status}: {row.reason}", hint=f"bakeoff show {done.id}"
             )
-    return done
+    return done, found

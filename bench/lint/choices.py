@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
+from backends.base import Target
 from bench.case import Case
 from bench.lint.contrasts import Contrast, proven, told
 from bench.lint.finding import Finding
@@ -65,7 +66,7 @@ def precision_slower(results: Results) -> Iterator[Finding]:
     by_id = {row.case.id: row for row in _measured(results)}
     pairs = []
     for row in by_id.values():
-        wide = by_id.get(_with(row.case, precision=FULL).id)
+        wide = by_id.get(_of(row.case, replace(row.case.target, precision=FULL)))
         if wide and _bits(row.case) < _bits(wide.case) and not row.case.target.emulation_allowed:
             pairs.append(Contrast(row, wide))
     for one, ratio in proven(results, pairs):
@@ -119,11 +120,12 @@ def _any_batch(case: Case) -> str:
 
 
 def _any_threads(case: Case) -> str:
-    return _with(case, threads=1).id
+    return _of(case, replace(case.target, threads=1))
 
 
-def _with(case: Case, **facts: str | int) -> Case:
-    return replace(case, target=replace(case.target, **facts))  # type: ignore[arg-type]
+def _of(case: Case, target: Target) -> str:
+    """The id of the same case on another target."""
+    return replace(case, target=target).id
 
 
 def _bits(case: Case) -> int:

@@ -15,10 +15,9 @@ from bench.pairs import measured, steady_burst
 from bench.profiles import profile_of
 from bench.results import Results, Row
 from bench.stats import hodges_lehmann
-from bench.tails import QUANTILES, quantile_name, samples_needed
+from bench.tails import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed
 
 ROUNDING = 1e-9  # relative: seconds as floats against ns as whole numbers
-LEAST_BLOCKS = 3  # under which a tail is the luck of a process
 
 
 def figure_outside_samples(results: Results) -> Iterator[Finding]:

@@ -48,10 +48,9 @@ class Shown:
     sure: bool = False
 
 
-def figures(results: Results) -> list[list[Shown]]:
+def figures(results: Results, quiet: Quiet) -> list[list[Shown]]:
     """The figures of each group, in the order of the groups; an empty list where nothing was measured."""
     palette = colours(row.case.backend for row in results.rows)
-    quiet = Quiet(results)
     return [group_figures(f"g{i}", g, results, palette, quiet) for i, g in enumerate(results.groups)]
 
 

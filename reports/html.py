@@ -36,7 +36,8 @@ def write(results: Results, path: Path) -> Path:
 def render(results: Results) -> str:
     """The report as a string of HTML."""
     private = names_in(results.run.machine)
-    shown, quiet = figures(results), Quiet(results)
+    quiet, found = Quiet(results), findings(results)
+    shown = figures(results, quiet)
     style, script = (_static(name) for name in ("report.css", "report.js"))
     plotly = get_plotlyjs().replace("\r\n", "\n") if any(shown) else ""
     groups = [
@@ -63,10 +64,10 @@ def render(results: Results) -> str:
         relevant=difference(results.run.relevant),
         started=views.when(results.run.started),
         groups=groups,
-        findings=findings(results),
+        findings=found,
         sure_columns=sure.COLUMNS,
         rule=method.rule(results),
-        linted=method.linted(results),
+        linted=method.linted(found),
         settle=settle(results),
         more=views.MORE,
         tail_needs=views.tail_needs(),

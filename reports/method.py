@@ -13,7 +13,7 @@ from bench.numbers import count, duration, interval, percent, significant, span,
 from bench.profiles import profile_of
 from bench.results import Results, Row
 from reports.scrub import PRIVATE
-from reports.verdicts import findings
+from reports.verdicts import Found
 
 UNEVEN = 0.1  # generations whose shares of disturbed bursts differ by more are named
 
@@ -86,9 +86,9 @@ def rule(results: Results) -> str:
     return f"Looked at {when}{share}."
 
 
-def linted(results: Results) -> str:
+def linted(found: Sequence[Found]) -> str:
     """What the linter says of the run, in a sentence."""
-    number = sum(len(found.texts) for found in findings(results))
+    number = sum(len(one.texts) for one in found)
     said = f"{count(number, 'finding')}, named at the top" if number else "none of them was broken"
     return f"Rows are held against rules of what can be, and of what does harm: {said}."
 

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.anchored import compare_runs
+from bench.cli import main
 from bench.compare import results
 from bench.comparison import Compared, gates
 from bench.decide import Verdict
@@ -135,3 +137,23 @@ def test_nothing_in_common_is_said(across: Compared) -> None:
     text = shown.plain(replace(across, comparisons=(), differences=()))
     assert "No case is on both sides." in text
     assert "Nothing but the day differs" in text
+
+
+def test_the_page_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/compare.md's example. Where a change is meant, paste what this prints."""
+    monkeypatch.chdir(tmp_path)
+    monday = [
+        Ask("torch", 0.0893),
+        Ask("onnxruntime", 0.0437),
+        Ask("openvino", 0.04),
+        Ask("openvino", 0.02, precision="int8"),
+    ]
+    tuesday = [Ask("torch", 0.0893), Ask("onnxruntime", 0.0568), Ask("openvino", 0.04)]
+    other = {**fake.MACHINE, "kernel": "6.1.0-21-cloud-amd64", "governor": "performance"}
+    write_run(Path("mon.sqlite"), "20261123-111903", monday, seed=1, versions={"onnxruntime": "1.30.0"})
+    write_run(Path("tue.sqlite"), "20261124-111903", tuesday, seed=2, machine_speed=1.04, machine=other)
+    assert main(["compare", "mon.sqlite", "tue.sqlite"]) == 0
+    printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines()).rstrip()
+    assert printed in (Path(__file__).parents[2] / "docs" / "compare.md").read_text(), printed

@@ -7,9 +7,15 @@ import itertools
 import numpy as np
 import pytest
 
+from bench.results import Results
 from reports.figures import Shown, figures, ticks
 from reports.palette import DARK, colours
+from reports.quiet import Quiet
 from tests.unit import fake_results as fake
+
+
+def plotted(results: Results) -> list[list[Shown]]:
+    return figures(results, Quiet(results))
 
 
 def one(shown: list[Shown], name: str) -> Shown:
@@ -19,7 +25,7 @@ def one(shown: list[Shown], name: str) -> Shown:
 def test_latency_shows_each_measured_case_with_its_interval() -> None:
     results = fake.realistic()
     group = results.groups[0]
-    latency = one(figures(results)[0], "latency")
+    latency = one(plotted(results)[0], "latency")
     measured = [row for row in group.rows if row.latency.value is not None]
     assert len(latency.figure.data) == len(measured) == 4
     drawn = sorted(
@@ -39,13 +45,13 @@ def test_latency_shows_each_measured_case_with_its_interval() -> None:
 
 
 def test_a_wide_spread_takes_a_logarithmic_axis() -> None:
-    latency = one(figures(fake.twelve())[0], "latency")
+    latency = one(plotted(fake.twelve())[0], "latency")
     assert latency.figure.layout.xaxis.type == "log"
 
 
 def test_ratio_has_a_line_at_one_and_the_relevant_band() -> None:
     results = fake.realistic()
-    ratio = one(figures(results)[0], "ratio")
+    ratio = one(plotted(results)[0], "ratio")
     shapes = ratio.figure.layout.shapes
     assert any(shape.x0 == shape.x1 == 1 for shape in shapes)
     assert any(shape.x1 == pytest.approx(1 + results.run.relevant) for shape in shapes)
@@ -54,7 +60,7 @@ def test_ratio_has_a_line_at_one_and_the_relevant_band() -> None:
 
 def test_the_forest_names_each_verdict_in_the_order_of_ratios() -> None:
     results = fake.judgements()
-    forest = one(figures(results)[0], "ratio")
+    forest = one(plotted(results)[0], "ratio")
     dots = [trace for trace in forest.figure.data if trace.marker.symbol != "x-thin"]
     assert [str(dot.text[0]).split(" ", 1)[1] for dot in dots] == [
         "faster",
@@ -78,7 +84,7 @@ def test_the_forest_names_each_verdict_in_the_order_of_ratios() -> None:
 def test_an_interval_that_allows_nearly_anything_does_not_blow_up_the_axis() -> None:
     asks = [fake.Ask("torch", 0.02), fake.Ask("jax", 0.01, drift=1.0), fake.Ask("mnn", 0.015)]
     results = fake.judged(fake.make("resnet50", asks, seed=2, generations=2))
-    forest = one(figures(results)[0], "ratio")
+    forest = one(plotted(results)[0], "ratio")
     values = [row.ratio.value for row in results.rows if row.ratio.value]
     ends = [trace.x[0] + trace.error_x.array[0] for trace in forest.figure.data]
     starts = [trace.x[0] - trace.error_x.arrayminus[0] for trace in forest.figure.data]
@@ -90,7 +96,7 @@ def test_an_interval_that_allows_nearly_anything_does_not_blow_up_the_axis() -> 
 
 def test_variation_counts_every_steady_sample() -> None:
     results = fake.realistic()
-    shown = one(figures(results)[1], "variation")
+    shown = one(plotted(results)[1], "variation")
     measured = [row for row in results.groups[1].rows if row.latency.value is not None]
     assert f"All {sum(row.samples for row in measured):,} steady samples" in shown.caption
 
@@ -101,7 +107,7 @@ def test_two_modes_stay_two() -> None:
     for block in made[0].blocks:
         slow = rng.random(block.host_ns.size) < 0.45
         block.host_ns = np.where(slow, 12_800_000, 10_000_000) + rng.integers(-200_000, 200_000, slow.size)
-    hill = one(figures(fake.judged(made))[0], "variation").figure.data[0]
+    hill = one(plotted(fake.judged(made))[0], "variation").figure.data[0]
     tops = [0.4 - y for y in hill.y]
     between = [top for x, top in zip(hill.x, tops, strict=True) if 1.06 < x < 1.20]
     assert max(tops) > 0.5
@@ -109,21 +115,21 @@ def test_two_modes_stay_two() -> None:
 
 
 def test_missing_intervals_and_nothing_measured() -> None:
-    (shown,) = figures(fake.single())
+    (shown,) = plotted(fake.single())
     assert [s.title for s in shown] == ["Latency", "How it varies"], "nothing to compare with"
     assert one(shown, "latency").figure.data[0].error_x.array is None
-    assert figures(fake.empty()) == [[]]
+    assert plotted(fake.empty()) == [[]]
 
 
 def test_labels_are_escaped() -> None:
-    latency = one(figures(fake.nasty())[0], "latency")
+    latency = one(plotted(fake.nasty())[0], "latency")
     assert "<b>bold" not in str(latency.figure.layout.yaxis.ticktext)
     assert "&lt;b&gt;bold" in str(latency.figure.layout.yaxis.ticktext)
 
 
 def test_every_caption_is_a_sentence() -> None:
     for results in (fake.realistic(), fake.twelve(), fake.nasty(), fake.single()):
-        for shown in itertools.chain.from_iterable(figures(results)):
+        for shown in itertools.chain.from_iterable(plotted(results)):
             assert shown.caption.endswith(".")
             assert "nan" not in shown.caption.lower().split()
 

@@ -134,9 +134,10 @@ def check(
     digests: dict[int, bytes] = {}
     for inputs, samples in reference.batches(batch):
         outputs = infer(inputs)
-        found.append(compare(reference, outputs, samples))
-        if found[-1].note:
-            continue  # outputs that cannot be compared may have no sample to take
+        one = compare(reference, outputs, samples)
+        if one.note:
+            return one  # outputs that cannot be compared may have no sample to take
+        found.append(one)
         for place, sample in enumerate(samples):
             digests[int(sample)] = _digest(outputs[name][place] for name in reference.outputs)
     return replace(worst(found), repeated=_repeated(reference, digests))
@@ -161,7 +162,6 @@ def worst(found: Iterable[Verification]) -> Verification:
         max_abs=max(one.max_abs for one in everything),
         cosine=min(one.cosine for one in everything),
         note=next((one.note for one in everything if one.note), ""),
-        repeated=max(one.repeated for one in everything),
     )
 
 

@@ -146,6 +146,8 @@ def tight(mean: float, n: int = 1, generations: int = 3) -> list[list[float]]:
         ((tight(0), tight(-0.26)), "suspect"),
         ((tight(0), tight(0.01)), "inconclusive"),  # clear within the runs, but it does not matter
         ((tight(0), [[0.26, -0.2, 0.3]]), "inconclusive"),  # matters, but is not clear
+        ((tight(0), [[0.08, -0.03, 0.04]]), "inconclusive"),  # the same, without a wide interval
+        ((tight(0, generations=2), tight(0.26, generations=2)), "suspect"),
         ((tight(0, generations=1), tight(0.26)), "inconclusive"),
         ((tight(0, 3), tight(0.1, 3)), "slower"),
         ((tight(0, 3), tight(-0.1, 3)), "faster"),
@@ -160,15 +162,35 @@ def test_the_word(sides: Sides, word: str) -> None:
     if word == "suspect":
         assert found.p is None
         assert "3 on each side" in found.reason
+        assert f"{'slower' if found.ratio.value > 1 else 'faster'} by " in found.reason
 
 
-def test_between_sides_of_few_runs_the_error_is_that_of_the_generations() -> None:
+def test_a_suspicion_tells_its_size_and_what_it_rests_on() -> None:
+    few = "1 run against 1, and it takes 3 on each side to prove a difference"
+    for mean, by in ((0.26, "slower by 30 %"), (-0.26, "faster by 23 %")):
+        found = judge_runs({"": (tight(0), tight(mean))}, RELEVANT)[""]
+        assert found.reason == f"{by} within the runs, but {few}"
+    two = judge_runs({"": (tight(0, 2), tight(0.26))}, RELEVANT, "the CPUs differ")[""]
+    assert two.reason.endswith(
+        "but 2 runs against 1, and it takes 3 on each side to prove a difference; the CPUs differ"
+    )
+    alone = judge_runs({"": (tight(0, generations=1), tight(0.26))}, RELEVANT)[""]
+    assert alone.reason == f"a run of one generation has no interval; {few}"
+    assert alone.ratio.value == pytest.approx(math.exp(0.26 + 0.002))
+    assert (alone.ratio.low, alone.ratio.high) == (None, None)
+    like = judge_runs({"": (tight(0), tight(0.01))}, RELEVANT)[""]
+    assert like.reason == few
+
+
+@pytest.mark.parametrize("least", [4, 2])
+def test_between_sides_of_few_runs_the_error_is_that_of_the_generations(least: int) -> None:
     """Two runs against one: the variance of a mean of two is a quarter of the sum of theirs."""
     rng = np.random.default_rng(8)
-    base, new = [list(rng.normal(0, 0.01, 6)), list(rng.normal(0, 0.03, 4))], [list(rng.normal(0.2, 0.02, 5))]
-    found = judge_runs({"": (base, new)}, RELEVANT)[""]
-    parts = [(np.var(base[0], ddof=1) / 6 / 4, 5), (np.var(base[1], ddof=1) / 4 / 4, 3)]
+    base, new = [rng.normal(0, 0.01, 6), rng.normal(0, 0.03, least)], [rng.normal(0.2, 0.02, 5)]
+    found = judge_runs({"": ([list(run) for run in base], [list(run) for run in new])}, RELEVANT)[""]
+    parts = [(np.var(base[0], ddof=1) / 6 / 4, 5), (np.var(base[1], ddof=1) / least / 4, least - 1)]
     parts.append((np.var(new[0], ddof=1) / 5, 4))
+    assert found.ratio.n == 3
     total = sum(v for v, _ in parts)
     freedom = total**2 / sum(v**2 / f for v, f in parts)
     difference = np.mean(new[0]) - (np.mean(base[0]) + np.mean(base[1])) / 2
@@ -259,7 +281,8 @@ def test_versions_that_one_run_holds_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_another_content_or_precision_is_not_comparable(tmp_path: Path) -> None:
-    (base,), (new,) = (days(tmp_path, name, 1, seed=ord(name)) for name in ("a", "b"))
+    sides = (("a", OLD), ("b", NEW))
+    (base,), (new,) = (days(tmp_path, name, 1, seed=ord(name), versions=versions) for name, versions in sides)
     (group,) = new.groups
 
     def changed(content: str, ran: str) -> Results:
@@ -275,6 +298,8 @@ def test_another_content_or_precision_is_not_comparable(tmp_path: Path) -> None:
     assert ort(compare_runs([base], [changed(content, "fp32")])).verdict.word == "inconclusive"
     other = ort(compare_runs([base], [changed("feed", "fp32")]))
     assert (other.verdict.word, other.judged) == ("not comparable", False)
+    assert other.verdict.ratio.value is None
+    assert other.settle == "bakeoff run quick --workload resnet50"  # in turns both would be one workload
     assert "the workload itself differs" in other.verdict.reason
     assert "tf32 in NEW" in ort(compare_runs([base], [changed(content, "tf32")])).verdict.reason
 

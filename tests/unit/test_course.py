@@ -19,10 +19,13 @@ from bench.course import (
     costs,
     narrow,
     next_step,
+    noisiest,
     open_cases,
     repeats,
+    stopped,
     why_ended,
 )
+from bench.numbers import percent
 from bench.profiles import PROFILES, ROUNDS, Profile
 from tests.unit.blocks import block, turns
 
@@ -142,6 +145,73 @@ def test_a_generation_that_others_disturbed_is_measured_once_more() -> None:
     assert step.generation == 3
 
 
+def test_what_was_disturbed_is_counted_over_all_cases_of_a_generation() -> None:
+    rounds = [10.0] * 10
+    half = [block(BASE, 0, rounds), block(FAST, 0, rounds, disturbed=range(10))]
+    assert repeats(QUICK, half) == 0
+    assert repeats(QUICK, [*half, block(NEAR, 0, rounds, disturbed=range(1))]) == 0
+    assert repeats(QUICK, [*half, block(NEAR, 0, rounds, disturbed=range(6))]) == 1
+
+
+def test_a_repetition_that_was_disturbed_too_is_not_repeated() -> None:
+    rounds = [10.0] * 10
+    loud = [block(BASE, g, rounds, disturbed=range(10)) for g in (0, QUICK.generations)]
+    assert repeats(QUICK, loud) == 1
+
+
+def test_only_what_has_a_baseline_besides_itself_is_a_comparison() -> None:
+    """One more would take its share of what may be found by chance."""
+    blocks = measured(2)
+    assert set(comparisons(course(), blocks)) == set(ids(FAST, NEAR))
+    assert comparisons(Course(CASES, {}, STANDARD, 0.02), blocks) == {}
+
+
+def test_each_group_goes_on_by_itself() -> None:
+    other = [replace(case, batch=8) for case in (BASE, FAST, NEAR)]
+    baselines: dict[str, str | None] = {BASE.group: BASE.id, other[0].group: other[0].id}
+    both = Course((BASE, FAST, NEAR, *other, ANCHOR), baselines, STANDARD, 0.02)
+    ids_of = dict(zip(ids(BASE, FAST, NEAR), ids(*other), strict=True))
+    again = [replace(b, case_id=ids_of[b.case_id]) for b in measured(4) if b.case_id in ids_of]
+    found = open_cases(both, comparisons(both, [*measured(4), *again]), ids(*both.cases), 4)
+    assert found == list(ids(BASE, NEAR, other[0], other[2], ANCHOR))
+
+
+def test_what_is_settled_at_a_look_has_ended_though_it_is_wide() -> None:
+    rng = np.random.default_rng(7)
+    logs = {
+        "wide": list(0.5 + rng.normal(0, 0.1, 6)),
+        "open": list(rng.normal(0, 0.3, 6)),
+        "narrow": [0.0, 1e-4] * 3,
+    }
+    steered = course(replace(PUBLISH, narrow_from=4))
+    assert stopped(logs, steered, 6) == {"wide", "narrow"}
+    assert stopped(logs, course(PUBLISH), 6) == {"wide", "narrow"}  # equivalent is settled too
+    assert stopped({key: some[:5] for key, some in logs.items()}, steered, 5) == {"narrow"}
+    assert stopped({key: some[:5] for key, some in logs.items()}, course(PUBLISH), 5) == set()
+
+
+def test_the_rest_of_a_generation_is_measured_as_its_beginning() -> None:
+    """What its first part showed or took does not count: a resumed run goes on as one that did not stop."""
+    rng = np.random.default_rng(6)
+    done = [b for g in range(3) for b in turns(CASES, g, (1, 1, 1, 1), rng, scatter=0.1)]
+    begun = turns((BASE, FAST, ANCHOR), 3, (1, 5, 1), rng, scatter=0.9)
+    for one in begun:
+        one.figures["part_ns"] = 4e9
+    whole, rest = (next_step(course(PUBLISH), blocks, ALL) for blocks in (done, [*done, *begun]))
+    assert whole is not None
+    assert rest is not None
+    assert (whole.generation, rest.generation, rest.cases) == (3, 3, ids(NEAR))
+    only = next_step(course(PUBLISH), done, ids(BASE, NEAR, ANCHOR))
+    assert only is not None
+    assert rest.rounds == only.rounds
+
+
+def test_without_a_comparison_the_rounds_are_the_profiles() -> None:
+    alone = next_step(course(PUBLISH, (BASE,)), [block(BASE, g, [10.0] * 5) for g in range(4)], ids(BASE))
+    assert alone is not None
+    assert (alone.generation, alone.rounds, alone.why) == (4, PUBLISH.rounds, "")
+
+
 def test_costs_are_those_of_the_last_generations() -> None:
     blocks = [block(BASE, g, [10.0] * 8) for g in range(5)]
     for b in blocks[:2]:
@@ -153,6 +223,8 @@ def test_costs_are_those_of_the_last_generations() -> None:
     two = [*blocks, block(FAST, 4, [10.0] * 8, part=9)]  # a second part in the last generation
     assert costs(two).generation_s == pytest.approx(8.0)  # type: ignore[union-attr]
     assert costs([]) is None
+    assert costs([replace(block(BASE, 0, [10.0]), figures={})]) is None
+    assert costs([replace(block(BASE, 0, [10.0]), bursts=[])]) is None
 
 
 def test_the_pilot_chooses_the_rounds_from_the_noise() -> None:
@@ -164,6 +236,13 @@ def test_the_pilot_chooses_the_rounds_from_the_noise() -> None:
     many = next_step(course(PUBLISH), same, ALL)
     assert many is not None
     assert many.rounds > 2 * ROUNDS[0]
+    assert many.generation == 3
+    seen = noisiest(comparisons(course(PUBLISH), same).values())
+    assert seen is not None
+    assert many.why == (
+        f"3 of 3 cases go on, {many.rounds} rounds each: a round scatters by {percent(seen.within)},"
+        f" generations by {percent(seen.between)} more"
+    )
     before = next_step(course(PUBLISH), [b for b in same if b.generation < 2], ALL)
     assert before is not None
     assert (before.rounds, before.why) == (PUBLISH.rounds, "")

@@ -13,6 +13,7 @@ from bench.gate import GateResult, cannot_tell, exit_code, gate, gate_runs
 from bench.profiles import LOOKS
 from bench.stats import Estimate
 from bench.units import percent
+from bench.welch import cautious
 
 FIVE = 0.05
 
@@ -47,6 +48,32 @@ def test_the_word(slower: float, scatter: float, word: str) -> None:
     assert found.reason
 
 
+@pytest.mark.parametrize(
+    ("slower", "scatter", "reason"),
+    [
+        (0.08, 0.01, "slower by 8.0 %, proven, and the gate is at 5 %"),
+        (0.0, 0.01, "5 % slower is ruled out: +1.1 % at most"),
+        (0.045, 0.01, "no slow-down of 5 % is proven, and 1.4 % would have been found"),
+        (
+            0.0,
+            0.06,
+            "from -6.1 % to +6.5 % is possible; this much data finds 8.9 % and more, the gate is at 5 %",
+        ),
+    ],
+)
+def test_the_reason_gives_the_numbers(slower: float, scatter: float, reason: str) -> None:
+    assert one(logs(slower, scatter)).reason == reason
+
+
+@pytest.mark.parametrize("looks", [(6,), (6, 12), LOOKS])
+def test_the_interval_is_that_of_the_look(looks: Sequence[int]) -> None:
+    values = logs(0.03, 0.03)
+    found = one(values, looks=looks)
+    error = np.std(values, ddof=1) / math.sqrt(6)
+    low, high = oracle.t.interval(1 - 0.05 / len(looks), 5, np.mean(values), error)
+    assert (found.ratio.low, found.ratio.high) == pytest.approx((math.exp(low), math.exp(high)))
+
+
 def test_the_gate_is_at_its_threshold() -> None:
     values = logs(0.05, 0.001)
     assert one(values, 0.0499).word == "regression"
@@ -68,6 +95,8 @@ def test_cannot_tell_is_said_where_the_detectable_is_over_the_gate() -> None:
 def test_one_generation_cannot_tell() -> None:
     found = one([0.5])
     assert (found.word, found.detectable) == ("cannot tell", None)
+    assert (found.ratio.value, found.p, found.look) == (pytest.approx(math.exp(0.5)), 1.0, None)
+    assert found.reason == "too little was measured for an interval"
     assert gate({}, FIVE, (6,)) == {}
 
 
@@ -91,6 +120,11 @@ def test_a_look_spends_its_share_and_settles() -> None:
     assert (one(turned, looks=LOOKS).word, one(turned, looks=LOOKS).look) == ("regression", 6)
     safe = logs(-0.1, 0.01, 6) + logs(0.3, 0.01, 18)
     assert (one(safe, looks=LOOKS).word, one(safe, looks=LOOKS).look) == ("pass", 6)
+    middle = one(logs(0.2, 0.25, 6) + logs(0.2, 0.01, 6) + [-0.2] * 12, looks=LOOKS)
+    assert (middle.word, middle.look) == ("regression", 12)
+    assert one(logs(0.08, 0.01, 6), looks=LOOKS).look == 6  # which has just so many
+    calm = logs(0.0, 0.005, 6) + logs(0.3, 0.01, 18)  # like sides, ruled out though not faster
+    assert (one(calm, looks=LOOKS).word, one(calm, looks=LOOKS).look) == ("pass", 6)
     late = one([0.2, -0.2] * 12, looks=LOOKS)
     assert late.look is None
     border = logs(0.06, 0.05, 6)  # p is between a third of α and α
@@ -128,7 +162,10 @@ def test_runs_are_judged_by_welch_and_holm() -> None:
     fast = gate_runs({"x": ([0.1, 0.101, 0.102], [0.0, 0.001, 0.002])}, FIVE)["x"]
     assert (slow.word, fast.word) == ("regression", "pass")
     assert gate_runs({"x": ([0.0], [0.5])}, FIVE)["x"].word == "cannot tell"
-    assert found["0"].detectable > gate_runs({"0": sides["0"]}, FIVE)["0"].detectable
+    alone = gate_runs({"0": sides["0"]}, FIVE)["0"].detectable
+    assert alone == pytest.approx(cautious(*reversed(sides["0"])).detectable(0.05))
+    assert found["0"].detectable == pytest.approx(cautious(*reversed(sides["0"])).detectable(0.01))
+    assert gate_runs({}, FIVE) == {}
 
 
 @pytest.mark.parametrize(
@@ -160,6 +197,8 @@ def test_a_gate_over_comparisons_follows_their_order() -> None:
     assert found[1].reason == "not comparable: crashed"
     assert found[0].p == pytest.approx(2 * one(logs(0.1, 0.01)).p)  # of two that are judged
     assert cannot_tell("why").reason == "why"
+    ratio = Estimate(1.1, 1.0, 1.2, 3)
+    assert cannot_tell("why", ratio) == GateResult("cannot tell", ratio, reason="why")
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,15 @@ def test_no_half_width_under_two_generations() -> None:
     assert noises.half_width(PLAIN, 10, 0) == math.inf
 
 
+def test_tempered_counts_what_is_assumed_as_four_generations() -> None:
+    seen = Noise(0.1, 0.03, 20, 5)
+    between = math.sqrt((4 * 0.03**2 + 4 * noises.ASSUMED_BETWEEN**2) / (4 + 4))
+    assert noises.tempered(seen) == Noise(0.1, pytest.approx(between), 20, 5)
+    assert noises.tempered(Noise(0.1, 0.03, 20, 0)).between == pytest.approx(noises.ASSUMED_BETWEEN)
+    assert noises.tempered(Noise(0.1, 0.0, 20, 2)).between > 0
+    assert noises.tempered(Noise(0.1, 0.05, 20, 1000)).between == pytest.approx(0.05, rel=0.01)
+
+
 def test_generations_for_a_width() -> None:
     for width in (0.5, 0.05, 0.03, 0.02, 0.012):
         n = noises.generations_for(PLAIN, 10, width)

@@ -75,7 +75,7 @@ def test_the_worst_sample_and_output_count(reference: verify.Reference) -> None:
 )
 def test_what_cannot_be_compared(reference: verify.Reference, changed: np.ndarray, note: str) -> None:
     found = everything(reference, z=changed)
-    assert found.error == math.inf
+    assert (found.error, found.max_abs, found.cosine) == (math.inf, math.inf, -1.0)
     assert note in found.note
     assert "'z'" in verify.judge(found, Band(0, 1))
 
@@ -84,7 +84,27 @@ def test_a_missing_output(reference: verify.Reference) -> None:
     found = verify.compare(reference, {"y": reference.outputs["y"]}, np.arange(N))
     assert found.error == math.inf
     assert "'z' is missing" in found.note
-    assert verify.worst([]).error == math.inf
+    assert verify.worst([]) == verify.Verification(math.inf, math.inf, -1.0, "no output was compared")
+
+
+def test_the_worst_is_taken_figure_by_figure() -> None:
+    some = [
+        verify.Verification(0.1, 5, 0.9),
+        verify.Verification(0.3, 2, 0.5),
+        verify.Verification(0.2, 3, 0.7),
+    ]
+    assert verify.worst(some) == verify.Verification(0.3, 5, 0.5, "")
+    noted = [*some, verify.Verification(math.inf, math.inf, -1, "first"), replace(some[0], note="second")]
+    assert verify.worst(noted) == verify.Verification(math.inf, math.inf, -1, "first")
+
+
+def test_the_cosine_of_zeros_is_none_and_that_of_short_outputs_counts(reference: verify.Reference) -> None:
+    everything(reference, z=np.ones((N, 4)))  # leaves its own cosines where new arrays are laid
+    zeros = everything(reference, z=np.zeros((N, 4), np.float32))
+    assert zeros.cosine == 0
+    assert zeros.error >= 0.5
+    scaled = everything(reference, z=(reference.outputs["z"] * 1e-3).astype(np.float32))
+    assert scaled.cosine == pytest.approx(1)
 
 
 def answering(reference: verify.Reference, **changed: np.ndarray) -> Any:
@@ -125,11 +145,11 @@ def test_outputs_may_be_the_same_where_the_references_nearly_are(
     tmp_path: Path, apart: float, repeated: int
 ) -> None:
     inputs = {"x": np.arange(3, dtype=np.float32)[:, None]}
-    y = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]])
+    y = np.array([[0.0, 0.0], [0.0, 0.0], [300.0, 0.0]])
     y[1, 1] = apart * verify.norms(y)[:2].max()
     verify.save_reference(tmp_path / "r.npz", inputs, {"y": y})
     reference = verify.load_reference(tmp_path / "r.npz")
-    coarse = y.round().astype(np.float32)
+    coarse = y[[0, 0, 2]].astype(np.float32)
     assert verify.check(reference, answering(reference, y=coarse), 1).repeated == repeated
 
 
@@ -156,6 +176,10 @@ def test_norms_of_what_does_not_vary() -> None:
     np.testing.assert_allclose(verify.norms(same), 10)  # against itself
     np.testing.assert_allclose(verify.norms(np.zeros((3, 4))), 2)  # against ones
     np.testing.assert_allclose(verify.norms(np.array([[3.0, 4.0]])), 5)  # one sample
+    np.testing.assert_allclose(verify.norms(np.array([[0.3, 0.4]])), 0.5)  # a small one
+    hardly = np.array([[1000.0, 0.0], [1000.0, 0.2]])  # varies by 1e-4 of itself
+    np.testing.assert_allclose(verify.norms(hardly), 1000)
+    np.testing.assert_allclose(verify.norms(hardly * [1, 20]), 2)
 
 
 @pytest.mark.parametrize("error", [0.0, 1e-7, 1e-4])
@@ -181,6 +205,11 @@ def test_bands_follow_their_rule() -> None:
         assert "torch" in text
     with pytest.raises(ValueError, match="no band"):
         verify.reduced_band("bf16", 1e-6, large)
+    edge = Band(0.0, 0.75)
+    assert verify.reduced_band("bf16", 0.26, edge).low == 0.75
+    for unusable in (0.25, math.inf, math.nan):
+        with pytest.raises(ValueError, match="no band"):
+            verify.reduced_band("bf16", unusable, edge)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 but cut off"])
@@ -189,5 +218,21 @@ def test_a_broken_reference(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=r"broken\.npz"):
         verify.load_reference(path)
-    with pytest.raises(ModelFileError, match=r"missing\.npz"):
+    with pytest.raises(ModelFileError, match=r"missing\.npz") as raised:
         verify.load_reference(tmp_path / "missing.npz")
+    assert raised.value.hint == "bakeoff run"
+
+
+@pytest.mark.parametrize(
+    "keys", [["in:x"], ["in:x", "out:y"], ["in:x", "norm:y"], ["out:y", "norm:z"], ["other:y"]]
+)
+def test_a_reference_without_outputs_or_norms_is_none(tmp_path: Path, keys: list[str]) -> None:
+    np.savez(tmp_path / "r.npz", **dict.fromkeys(keys, np.zeros(1)))  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match="not a reference file"):
+        verify.load_reference(tmp_path / "r.npz")
+
+
+def test_names_may_hold_colons(tmp_path: Path) -> None:
+    verify.save_reference(tmp_path / "r.npz", {"a:b:0": np.zeros((2, 1))}, {"c:d:1": np.eye(2)})
+    found = verify.load_reference(tmp_path / "r.npz")
+    assert (list(found.inputs), list(found.outputs), list(found.norms)) == (["a:b:0"], ["c:d:1"], ["c:d:1"])

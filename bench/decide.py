@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.numbers import count, difference, signed
-from bench.stats import Estimate, Floats, ratio_estimate
+from bench.stats import Estimate, Floats, hodges_lehmann, ratio_estimate
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "suspect", "not comparable"]
 PROVEN: tuple[Word, ...] = ("faster", "slower", "equivalent")
 ALPHA = 0.05
 POWER = 0.8
+MOST_LOG = 700.0  # e to more is no float
 LEAST = 2  # generations without which there is no interval
+MIDDLE_FROM = 6  # generations without which a Hodges-Lehmann estimate says little more than the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Verdict:
         p: two-sided, of a ratio of 1; `adjusted` for all comparisons made together.
         detectable: the least difference, as a fraction, that this much data finds 8 times in 10.
         reason: why the word is no stronger, '' where it is proven.
+        middle: the ratio by the Hodges-Lehmann estimate over generations, from 6 on: far from `ratio`, a few
+            generations stand apart from the others.
     """
 
     word: Word
@@ -44,6 +48,7 @@ class Verdict:
     adjusted: float | None = None
     detectable: float | None = None
     reason: str = ""
+    middle: float | None = None
 
     @property
     def proven(self) -> bool:
@@ -75,16 +80,25 @@ def tost_p(logs: ArrayLike, relevant: float) -> float:
 
 
 def detectable(logs: ArrayLike, alpha: float = ALPHA) -> float | None:
-    """The difference, as a fraction, that a test at `alpha` on this much data finds with 80 % power.
-
-    (t at 1 − α/2 + t at 80 %) × standard error: the usual approximation to the noncentral t.
-    """
-    from scipy.special import stdtrit
-
+    """The difference, as a fraction, that a test at `alpha` on this much data finds with 80 % power."""
     _, error, n = _mean_and_error(logs)
-    if n < LEAST:
-        return None
-    return float(math.expm1((stdtrit(n - 1, 1 - alpha / 2) + stdtrit(n - 1, POWER)) * error))
+    return least_found(error, n - 1, alpha) if n >= LEAST else None
+
+
+def least_found(error: float, freedom: float, alpha: float) -> float:
+    """The difference, as a fraction, that a t test at `alpha` finds with 80 % power, by the noncentral t.
+
+    Args:
+        error: standard error of the mean logarithm, as it was seen with so many degrees of `freedom`. Few
+            values more often show too little scatter than too much: it is divided by what its median is of
+            the true one, so that the result is as often too large as too small.
+    """
+    from scipy.special import chdtri, nctdtrinc, stdtrit
+
+    median = math.sqrt(chdtri(freedom, 0.5) / freedom)
+    errors = float(nctdtrinc(freedom, 1 - POWER, stdtrit(freedom, 1 - alpha / 2)))
+    least = errors * error / median
+    return math.expm1(least) if least < MOST_LOG else math.inf
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:
@@ -125,7 +139,8 @@ def judge(
     reason = why_open(ratio, relevant, decided < alpha) if word == "inconclusive" else ""
     if len(logs) < LEAST:
         return Verdict(word, ratio, 1 - alpha, reason=reason)
-    return Verdict(word, ratio, 1 - alpha, p, decided, detectable(logs, alpha), reason)
+    middle = math.exp(hodges_lehmann(logs)) if len(logs) >= MIDDLE_FROM else None
+    return Verdict(word, ratio, 1 - alpha, p, decided, detectable(logs, alpha), reason, middle)
 
 
 def word_of(mean: float, p: float, equivalence_p: float, relevant: float, alpha: float) -> Word:

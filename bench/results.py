@@ -26,7 +26,8 @@ class Row:
     Attributes:
         status, reason, log: the worst block's, and the end of its log if it failed; `pending` without any.
         ranked: whether it may win; `unranked_because` says why not.
-        latency: one inference at the `host` boundary: median of block medians over steady samples.
+        latency: one inference at the `host` boundary: geometric mean over generations of the median of the
+            steady samples.
         device_latency: likewise at the `device` boundary.
         rate: units of work per second at concurrency 1 (`unit`), from `latency` and the batch.
         quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the

@@ -60,13 +60,6 @@ def log_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
     return Estimate(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), int(x.size))
 
 
-def paired_log_ratio(a: ArrayLike, b: ArrayLike) -> float:
-    """Hodges-Lehmann estimate of log(a / b) over rounds, `a[i]` and `b[i]` from one round."""
-    x: Floats = np.asarray(a, dtype=np.float64)
-    y: Floats = np.asarray(b, dtype=np.float64)
-    return hodges_lehmann(np.log(x / y))
-
-
 def ratio_estimate(per_generation: ArrayLike, level: float = 0.95) -> Estimate:
     """Ratio from one log ratio a generation: exp of their mean with its t interval."""
     x: Floats = np.asarray(per_generation, dtype=np.float64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.decide import ALPHA, LEAST, POWER
+from bench.decide import ALPHA, LEAST, least_found
 from bench.stats import Estimate, Floats
 
 
@@ -51,13 +51,8 @@ class Welch:
         return Estimate(value, math.exp(self.difference - half), math.exp(self.difference + half), self.n)
 
     def detectable(self, alpha: float = ALPHA) -> float | None:
-        """The difference, as a fraction, that a test at `alpha` on this much data finds with 80 % power.
-
-        As `bench.decide.detectable`: (t at 1 − α/2 + t at 80 %) × standard error.
-        """
-        if not math.isfinite(self.error):
-            return None
-        return math.expm1((self._quantile(1 - alpha / 2) + self._quantile(POWER)) * self.error)
+        """The difference, as a fraction, that a test at `alpha` on this much data finds with 80 % power."""
+        return least_found(self.error, self.freedom, alpha) if math.isfinite(self.error) else None
 
     def _quantile(self, share: float) -> float:
         from scipy.special import stdtrit  # scipy.stats takes seconds to import

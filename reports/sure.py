@@ -75,7 +75,10 @@ def possible(verdict: Verdict) -> str:
 
 
 def _level(verdict: Verdict) -> str:
-    return f"{verdict.level * 100:.3g} % interval" if told(verdict.ratio.high) else ""
+    if not told(verdict.ratio.high):
+        return ""
+    middle = f", {factor(verdict.middle)} by Hodges-Lehmann" if verdict.middle is not None else ""
+    return f"{verdict.level * 100:.3g} % interval{middle}"
 
 
 def _noise(seen: Noise | None) -> Cell:

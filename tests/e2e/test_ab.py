@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from benchmarks.slowdown import PLUGIN as SLOW_DOWN
+from tests.e2e.conftest import PLUGIN, Bakeoff
+
 TINY = ("--workload", "tiny-cnn", "--threads", "1")
+SLOWED = "slowed@extra=3000"  # ONNX Runtime, and 3000 units of work after each inference
 
 
 @pytest.mark.slow
-def test_a_large_difference_is_proven_at_the_first_look_and_closes_a_gate(bakeoff) -> None:
-    done = bakeoff("ab", "onnxruntime", "torch", *TINY, "--budget", "5m", "--gate", "10%", "--json")
+def test_a_large_difference_is_proven_at_the_first_look_and_closes_a_gate(bakeoff: Bakeoff) -> None:
+    known = {"PYTHONPATH": f"{PLUGIN}{os.pathsep}{SLOW_DOWN}"}
+    done = bakeoff("ab", "onnxruntime", SLOWED, *TINY, "--budget", "5m", "--gate", "10%", "--json", **known)
     assert done.returncode == 1, done.stdout + done.stderr
     found = json.loads(done.stdout)
     (one,) = found["comparisons"]
@@ -21,15 +27,15 @@ def test_a_large_difference_is_proven_at_the_first_look_and_closes_a_gate(bakeof
     assert found["gate"]["results"][0]["word"] == "regression"
     assert "plan: at most" in done.stderr
     assert "generation 4: 2 of 2 cases go on" in done.stderr
-    again = bakeoff("compare", "onnxruntime", "torch", "--json")
+    again = bakeoff("compare", "onnxruntime", SLOWED, "--json", **known)
     assert json.loads(again.stdout)["comparisons"][0]["verdict"] == one["verdict"]
-    resumed = bakeoff("run", "--resume")  # settled: nothing is measured any more
+    resumed = bakeoff("run", "--resume", **known)  # settled: nothing is measured any more
     assert resumed.returncode == 0, resumed.stderr
     assert "part 1" not in resumed.stdout
 
 
 @pytest.mark.slow
-def test_something_against_itself_in_a_short_time_does_not_close_a_gate(bakeoff) -> None:
+def test_something_against_itself_in_a_short_time_does_not_close_a_gate(bakeoff: Bakeoff) -> None:
     done = bakeoff("ab", "onnxruntime", "onnxruntime", *TINY, "--budget", "15s", "--gate", "5%")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Gate at 5 % slower: open" in done.stdout
@@ -37,7 +43,7 @@ def test_something_against_itself_in_a_short_time_does_not_close_a_gate(bakeoff)
 
 
 @pytest.mark.slow
-def test_aa_judges_the_machine(bakeoff) -> None:
+def test_aa_judges_the_machine(bakeoff: Bakeoff) -> None:
     done = bakeoff("aa", "onnxruntime", *TINY, "--budget", "32s")
     assert done.returncode == 0, done.stdout + done.stderr
     for said in ("against itself", "between generations beyond that", "false verdicts", "3 % slower"):
@@ -48,7 +54,7 @@ def test_aa_judges_the_machine(bakeoff) -> None:
 
 
 @pytest.mark.slow
-def test_a_side_that_cannot_be_measured_is_said_so(bakeoff) -> None:
+def test_a_side_that_cannot_be_measured_is_said_so(bakeoff: Bakeoff) -> None:
     done = bakeoff("ab", "onnxruntime", "onnxruntime@precision=fp16", *TINY, "--budget", "10s")
     assert done.returncode == 1
     assert "unsupported" in done.stderr

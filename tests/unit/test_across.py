@@ -42,13 +42,16 @@ def test_welch_is_scipys(n: int, m: int) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_its_detectable_difference_is_by_scipys_quantiles(alpha: float) -> None:
+def test_its_detectable_difference_is_by_scipys_noncentral_t(alpha: float) -> None:
     new, base = [0.01, 0.03, 0.02, 0.05], [0.0, 0.02, 0.01]
     found = welch(new, base)
-    t = oracle.t(oracle.ttest_ind(new, base, equal_var=False).df)
+    freedom = oracle.ttest_ind(new, base, equal_var=False).df
     error = math.sqrt(np.var(new, ddof=1) / 4 + np.var(base, ddof=1) / 3)
-    expected = math.expm1((t.ppf(1 - alpha / 2) + t.ppf(0.8)) * error)
-    assert found.detectable(alpha) == pytest.approx(expected)
+    error /= math.sqrt(oracle.chi2.median(freedom) / freedom)
+    planted = math.log1p(found.detectable(alpha)) / error
+    assert oracle.nct.sf(oracle.t.ppf(1 - alpha / 2, freedom), freedom, planted) == pytest.approx(
+        0.8, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("shift", [-0.03, -0.004, 0.0, 0.015])

@@ -63,7 +63,7 @@ def equivalent(t: Table) -> bool:
 
 
 def detectable(t: Table) -> bool:
-    return all(number(t, n, "1.5 times") > number(t, n, "all of it") > 0.5 for n in t.rows)
+    return all(number(t, n, "1.5 times") > number(t, n, "all of it") > 0.65 for n in t.rows)
 
 
 def many(t: Table) -> bool:

@@ -94,15 +94,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say(generations: int, level: 
     assert holds([low <= np.log(0.9) <= high for _, low, high in plain], level)
 
 
-def test_a_paired_ratio_is_free_of_what_hits_both() -> None:
-    rng = np.random.default_rng(3)
-    wander = np.exp(rng.normal(0, 0.3, size=20))
-    assert stats.paired_log_ratio(1.1 * wander, wander) == pytest.approx(np.log(1.1))
-    assert stats.paired_log_ratio(wander, 1.1 * wander) == pytest.approx(-np.log(1.1))
-    a, b = rng.lognormal(size=(2, 7))
-    assert stats.paired_log_ratio(a, b) == stats.hodges_lehmann(np.log(a / b))
-
-
 def test_half_width_is_half_the_interval_over_the_value() -> None:
     assert Estimate(2.0, 1.8, 2.4, 3).half_width == pytest.approx(0.15)
     assert Estimate(2.0, None, None, 1).half_width is None

@@ -8,6 +8,7 @@ import pytest
 
 from bench.decide import Verdict
 from bench.noise import noise
+from bench.numbers import factor
 from bench.pairs import paired_rounds
 from bench.results import Results, Row
 from bench.stats import Estimate
@@ -44,7 +45,7 @@ def test_why_no_stronger() -> None:
     assert tvm is not None
     assert why(found["onnxruntime"]) == why(found["torch"]) == ""
     assert why(found["iree"]) == "asked for precision fp16, ran fp32 (executed)"
-    assert why(found["tvm"]) == f"{tvm.reason}; a difference of 8.5 % would be found 8 times in 10"
+    assert why(found["tvm"]) == f"{tvm.reason}; a difference of 9.2 % would be found 8 times in 10"
     narrow = replace(found["tvm"], verdict=replace(tvm, level=1 - 0.05 / 3))
     assert why(narrow).startswith(f"{tvm.reason} (98.3 % interval); ")
     early = Verdict("inconclusive", Estimate(1.1, None, None, 1), reason="1 generation: no interval yet")
@@ -109,6 +110,8 @@ def test_how_sure() -> None:
     vague = found[3]
     assert (vague.chip.text, vague.p) == ("inconclusive", "p .5184")
     assert vague.cells[0].main == "−3.3 % to +9.0 %"
+    middle = factor(rows(results)["tvm"].verdict.middle)
+    assert vague.cells[0].sub == f"95 % interval, {middle} by Hodges-Lehmann"
     seen = noise(paired_rounds(*(results.blocks[rows(results)[b].case.id] for b in ("tvm", "torch"))))
     assert seen is not None
     assert vague.cells[2].main == f"{seen.within * 100:.1f} % a round"

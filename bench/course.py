@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def next_step(
         lacking = tuple(case_id for case_id in wanted if generation not in have[case_id])
         if lacking:
             spent = costs(block for block in blocks if block.generation < generation)
-            return _step(course, before, spent, generation, lacking, left_s)
+            whole = _step(course, before, spent, generation, tuple(wanted), left_s)
+            return replace(whole, cases=lacking)  # what was begun is finished with as many rounds
     return None
 
 

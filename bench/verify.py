@@ -229,7 +229,7 @@ def _compare_one(name: str, output: Array | None, expected: Floats, norm: Floats
     r = expected.reshape(len(expected), -1)
     difference = y - r
     lengths = np.linalg.norm(y, axis=1) * np.linalg.norm(r, axis=1)
-    cosines = np.divide((y * r).sum(axis=1), lengths, out=np.zeros(len(y)), where=lengths > 0)
+    cosines = (y * r).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)
     return Verification(
         error=float((np.linalg.norm(difference, axis=1) / norm).max()),
         max_abs=float(np.abs(difference).max()),

@@ -193,23 +193,26 @@ def test_what_is_settled_at_a_look_has_ended_though_it_is_wide() -> None:
 def test_the_rest_of_a_generation_is_measured_as_its_beginning() -> None:
     """What its first part showed or took does not count: a resumed run goes on as one that did not stop."""
     rng = np.random.default_rng(6)
-    done = [b for g in range(3) for b in turns(CASES, g, (1, 1, 1, 1), rng, scatter=0.1)]
-    begun = turns((BASE, FAST, ANCHOR), 3, (1, 5, 1), rng, scatter=0.9)
-    for one in begun:
-        one.figures["part_ns"] = 4e9
+    done = [b for g in range(3) for b in turns(CASES, g, (1, 1, 1, 1), rng, scatter=0.03)]
+    begun = turns((BASE, NEAR, ANCHOR), 3, (1, 5, 1), rng, scatter=0.9)
     whole, rest = (next_step(course(PUBLISH), blocks, ALL) for blocks in (done, [*done, *begun]))
     assert whole is not None
     assert rest is not None
-    assert (whole.generation, rest.generation, rest.cases) == (3, 3, ids(NEAR))
-    only = next_step(course(PUBLISH), done, ids(BASE, NEAR, ANCHOR))
-    assert only is not None
-    assert rest.rounds == only.rounds
+    assert (whole.generation, rest.generation, rest.cases) == (3, 3, ids(FAST))
+    assert ROUNDS[0] < rest.rounds == whole.rounds < ROUNDS[1]
+    quick = [
+        replace(one, figures={**one.figures, "part_ns": 4.1e9})
+        for one in turns((BASE, ANCHOR), 3, (1, 1), rng)
+    ]
+    dear = next_step(course(PUBLISH), [*done, *quick], ALL)
+    assert dear is not None
+    assert dear.rounds == whole.rounds
 
 
 def test_without_a_comparison_the_rounds_are_the_profiles() -> None:
     alone = next_step(course(PUBLISH, (BASE,)), [block(BASE, g, [10.0] * 5) for g in range(4)], ids(BASE))
     assert alone is not None
-    assert (alone.generation, alone.rounds, alone.why) == (4, PUBLISH.rounds, "")
+    assert (alone.generation, alone.cases, alone.rounds, alone.why) == (4, ids(BASE), PUBLISH.rounds, "")
 
 
 def test_costs_are_those_of_the_last_generations() -> None:

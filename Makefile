@@ -49,7 +49,7 @@ verdicts: setup  ## how often `bakeoff ab` is wrong here: about two hours; what 
 pairing: setup   ## what taking turns is worth here: about a quarter of an hour
 	$(BIN)/python -m benchmarks pairing
 
-mutants: setup   ## changes each line of what makes a verdict, and lists the changes that no test notices: half an hour
+mutants: setup   ## changes each line of what makes a verdict, and lists the changes that no test notices
 	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt mutmut==3.8.1
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/mutmut results

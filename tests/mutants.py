@@ -6,7 +6,6 @@ the next, in a cache or in a fixture of a module, would hide the next from it.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ def _of_each_test(*function: Callable[..., Any], scope: str = "function", **opti
     return _fixture(*function, **options)
 
 
-pytest.fixture = functools.wraps(_fixture)(_of_each_test)  # type: ignore[assignment]
+pytest.fixture = _of_each_test
 
 
 def pytest_runtest_setup() -> None:

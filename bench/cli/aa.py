@@ -23,10 +23,10 @@ def command(options: argparse.Namespace) -> int:
     base = load_suite("quick")
     suite = aa_suite(base, parse_side(options.side), flags(options, base))
     _, found = measured(suite, options)
-    spent_s = suite.budget or DEFAULT_BUDGET_S
+    budget_s = suite.budget or DEFAULT_BUDGET_S
     for group in found.groups:
         row, twin = sorted(group.rows, key=lambda one: not one.baseline)
-        machine = _machine(found, row, twin, spent_s)
+        machine = _machine(found, row, twin, budget_s)
         if options.json:
             print(json.dumps({"case": row.case.label, **asdict(machine)}))
         else:

@@ -211,6 +211,16 @@ def test_what_weakens_leaves_nothing_proven() -> None:
         "few": "suspect",
     }
     assert all("the CPUs differ" in one.reason for one in found.values())
+    assert found["slow"].reason == "slower by 35 %, but the CPUs differ"
+    assert found["same"].reason == "as fast, going by the anchor, but the CPUs differ"
+
+
+def test_what_weakens_does_not_make_a_suspicion_of_what_is_open() -> None:
+    sides = {"": (tight(0, 3), tight(0.019, 3))}
+    plain, weak = judge_runs(sides, RELEVANT)[""], judge_runs(sides, RELEVANT, "the CPUs differ")[""]
+    assert weak == plain
+    assert plain.word == "inconclusive"
+    assert plain.level == 0.95
 
 
 # Runs in stores, from samples to words.

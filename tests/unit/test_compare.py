@@ -147,6 +147,41 @@ def test_the_fastest_is_named_only_where_the_interval_allows(tmp_path: Path) -> 
     assert "2.00 times as fast as torch" in group.answer
 
 
+def test_the_fastest_is_so_by_the_paired_ratio_whatever_the_latencies_say(tmp_path: Path) -> None:
+    """Two parts at two speeds of the machine: the ratios to the baseline, which ran in both, decide."""
+    blocks = []
+    for g in range(3):
+        calm, busy = 1.001**g, 3 * 1.002**g
+        blocks += [block(TORCH, g, 20 * calm, part=2 * g), block(ORT, g, 12 * calm, part=2 * g)]
+        blocks += [block(TORCH, g, 20 * busy, part=2 * g + 1), block(OV, g, 10 * busy, part=2 * g + 1)]
+    (group,) = judged(tmp_path, [TORCH, ORT, OV], blocks, TORCH).groups
+    ort, ov = (next(row for row in group.rows if row.case == one) for one in (ORT, OV))
+    assert ov.latency.value > 2 * ort.latency.value
+    assert group.winner is ov
+    assert group.tied == ()
+
+
+def test_a_baseline_wins_against_what_is_slower_and_ties_with_what_may_not_be(tmp_path: Path) -> None:
+    blocks = []
+    for g in range(3):
+        blocks += [block(TORCH, g, 10.0), block(ORT, g, 12.0 * 1.001**g)]
+        blocks += [block(OV, g, 10.2 * (1.03, 0.98, 1.04)[g])]
+    (group,) = judged(tmp_path, [TORCH, ORT, OV], blocks, TORCH).groups
+    assert [row.verdict and row.verdict.word for row in group.rows] == [None, "slower", "inconclusive"]
+    assert group.winner.case == TORCH
+    assert [row.case for row in group.tied] == [OV]
+
+
+def test_a_baseline_ties_with_a_winner_that_is_not_proven_faster(tmp_path: Path) -> None:
+    blocks = []
+    for g in range(3):
+        blocks += [block(TORCH, g, 10.0), block(ORT, g, 9.8 * (1.03, 0.98, 0.99)[g])]
+        blocks += [block(OV, g, 12.0 * 1.001**g)]
+    (group,) = judged(tmp_path, [TORCH, ORT, OV], blocks, TORCH).groups
+    assert group.winner.case == ORT
+    assert [row.case for row in group.tied] == [TORCH]
+
+
 def test_one_generation_claims_nothing(tmp_path: Path) -> None:
     (group,) = judged(tmp_path, [TORCH, ORT], [block(TORCH, 0, 20), block(ORT, 0, 10)], TORCH).groups
     assert group.winner.case == ORT

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as oracle
 
 from bench.comparison import Compared, Comparison, gates
-from bench.decide import Verdict, detectable
+from bench.decide import Verdict, detectable, p_value
 from bench.gate import GateResult, cannot_tell, exit_code, gate, gate_runs
 from bench.profiles import LOOKS
 from bench.stats import Estimate
@@ -45,6 +45,7 @@ def test_the_word(slower: float, scatter: float, word: str) -> None:
     assert found.word == word
     assert found.ratio.value == pytest.approx(1 + slower)
     assert found.detectable > 0
+    assert found.p == p_value(logs(slower, scatter))
     assert found.reason
 
 

@@ -133,6 +133,19 @@ def test_the_third_is_the_first_that_reaches_the_most_generations() -> None:
     assert len(seldom.logs(A.id, B.id, [Y.id])) == 2
 
 
+def test_a_third_counts_in_the_generations_that_it_shares_with_both() -> None:
+    found = pairing(
+        part(0, 0, a=10, x=10), part(1, 0, b=20, x=10), part(2, 1, a=30, x=10), part(3, 2, b=10, x=10)
+    )
+    assert found.logs(A.id, B.id, [X.id]) == logs_of([0.5])
+
+
+def test_a_third_is_not_asked_where_two_met_in_every_generation_that_they_share() -> None:
+    """`x` would reach as many; the direct pairs of one part are truer than what two parts make."""
+    found = pairing(part(0, 0, a=10, b=20, x=10), part(1, 1, a=10, x=10), part(2, 2, b=10, x=10))
+    assert found.logs(A.id, B.id, [X.id]) == logs_of([0.5])
+
+
 def test_a_broken_clock_gives_no_ratio() -> None:
     with np.errstate(divide="ignore"):
         assert pairing(part(0, 0, a=0, b=10), part(1, 1, a=10, b=10)).logs(A.id, B.id) == []

@@ -101,6 +101,7 @@ def test_the_smaller_side_bounds_the_freedom() -> None:
     new, base = list(rng.normal(0, 1, 3)), list(rng.normal(0, 1, 20))
     assert welch(new, base).freedom != cautious(new, base).freedom == min(4, welch(new, base).freedom)
     assert cautious(new, base[:3]) == welch(new, base[:3])
+    assert cautious(new[:2], base).freedom == min(2, welch(new[:2], base).freedom)
     draws = rng.normal(0, 1, (3000, 23))
     plain, bounded = (
         np.mean([test(list(d[:3]), list(d[3:])).p < 0.05 for d in draws]) for test in (welch, cautious)

@@ -182,6 +182,43 @@ def test_a_baseline_ties_with_a_winner_that_is_not_proven_faster(tmp_path: Path)
     assert [row.case for row in group.tied] == [TORCH]
 
 
+def test_what_may_not_be_compared_says_why_and_keeps_its_ratio(tmp_path: Path) -> None:
+    blocks = [one for g in range(3) for one in (block(TORCH, g, 20), block(ORT, g, 10, actual=proof("bf16")))]
+    row = judged(tmp_path, [TORCH, ORT], blocks, TORCH).rows[1]
+    assert row.verdict.word == "not comparable"
+    assert row.verdict.reason == row.unranked_because
+    assert row.ratio == row.verdict.ratio
+    assert row.ratio.value == row.quiet_ratio.value == pytest.approx(0.5)
+    assert row.ended == ""
+
+
+def test_a_verdict_and_its_row_show_the_interval_of_the_look_that_settled_it(tmp_path: Path) -> None:
+    """Six generations of a `publish` run: a third of α, so the interval is wider than one of 95 %."""
+    blocks = []
+    for g in range(6):
+        blocks += [block(TORCH, g, 20), block(ORT, g, 10 * 1.01 ** (g % 3))]
+    with Store.open(tmp_path / "s.sqlite", create=True) as store:
+        suite = {"profile": "publish"}
+        run = store.create_run(RunRecord("r", "x", "finished", "2026-01-01T00:00:00+00:00", suite=suite))
+        band = {"low": 0.0, "high": 1e-5}
+        store.add_cases(run, [CaseRecord(c, c == TORCH, "image", band=band) for c in (TORCH, ORT)])
+        store.add_blocks(run, blocks)
+        (group,) = results(store, run).groups
+    row = group.rows[1]
+    assert row.verdict.word == "faster"
+    assert row.verdict.level == pytest.approx(1 - 0.05 / 3)
+    assert row.ratio == row.verdict.ratio
+    plain = ratio(blocks[1::2], blocks[::2])
+    assert row.ratio.half_width > 1.2 * plain.half_width
+    assert row.ended == "settled at the look after 6 generations"
+    assert group.baseline is group.rows[0]
+    assert group.key == ORT.group
+    early = judged(tmp_path / "b", [TORCH, ORT], blocks[:2], TORCH).rows[1]
+    assert early.ended == "1 of 3 generations: the budget or an interruption ended it"
+    whole = judged(tmp_path / "c", [TORCH, ORT], blocks[:6], TORCH).rows[1]
+    assert whole.ended == "all 3 generations"
+
+
 def test_one_generation_claims_nothing(tmp_path: Path) -> None:
     (group,) = judged(tmp_path, [TORCH, ORT], [block(TORCH, 0, 20), block(ORT, 0, 10)], TORCH).groups
     assert group.winner.case == ORT
@@ -235,7 +272,7 @@ def test_a_looped_sample_gives_no_tail(tmp_path: Path) -> None:
     (row,) = judged(tmp_path, [TORCH], blocks).rows
     assert row.quantiles["p95"] is not None
     for one in blocks:
-        one.figures["inner"] = 30
+        one.figures["inner"] = 2
     (row,) = judged(tmp_path / "b", [TORCH], blocks).rows
     assert row.quantiles["p95"] is None
     assert row.quantiles["p50"] is not None

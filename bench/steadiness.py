@@ -95,10 +95,10 @@ def best_places(values: Floats, penalty: float) -> list[int]:
     """
     n = values.size
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    squares = np.concatenate([[0.0], np.cumsum(values**2)])
     ends, starts = np.ogrid[: n + 1, : n + 1]
     length = np.maximum(ends - starts, 1)
-    cost = squares[ends] - squares[starts] - (sums[ends] - sums[starts]) ** 2 / length + penalty
+    # A level's sum of squares about its mean, but for Σ x², which is the same whatever the places.
+    cost = penalty - (sums[ends] - sums[starts]) ** 2 / length
     best, begins = np.full(n + 1, np.inf), np.zeros(n + 1, dtype=int)
     best[0] = 0.0
     for end in range(SHORTEST, n + 1):

@@ -220,6 +220,13 @@ def test_a_verdict_carries_what_it_rests_on() -> None:
     assert judge(x, RELEVANT).detectable == decide.detectable(x)
 
 
+def test_two_generations_are_judged_and_one_is_not() -> None:
+    two, one = judge([0.1, 0.11], RELEVANT), judge([0.1], RELEVANT)
+    assert two.p is not None
+    assert two.detectable is not None
+    assert (one.word, one.p, one.level) == ("inconclusive", None, 0.95)
+
+
 def test_only_some_words_are_proven() -> None:
     for word in ("faster", "slower", "equivalent", "inconclusive", "suspect", "not comparable"):
         assert Verdict(word, Estimate(1.0, None, None, 1)).proven == (word in PROVEN)

@@ -70,6 +70,8 @@ def test_welch_without_a_variance_claims_nothing() -> None:
         assert found.tost_p(RELEVANT) == 1.0
         assert found.detectable() is None
         assert found.ratio().low is None
+    assert welch([0.3], [0.0, 0.1, 0.2]).difference == pytest.approx(0.2)
+    assert welch([], [0.1]).difference == 0
     still = welch([0.1, 0.1], [0.0, 0.0])
     assert (still.p, still.tost_p(0.2), still.tost_p(0.02)) == (0.0, 0.0, 1.0)
     same = welch([0.1, 0.1], [0.1, 0.1])

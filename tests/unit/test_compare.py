@@ -219,6 +219,27 @@ def test_a_verdict_and_its_row_show_the_interval_of_the_look_that_settled_it(tmp
     assert whole.ended == "all 3 generations"
 
 
+def test_those_beside_the_winner_are_judged_against_it_and_it_alone(tmp_path: Path) -> None:
+    """p is .04: one comparison. The baseline's and the winner's with itself beside it would make it .06."""
+    blocks = []
+    for g, apart in enumerate((0.1 - 0.0357, 0.1, 0.1 + 0.0357)):
+        blocks += [block(TORCH, g, 30 * 1.001**g), block(ORT, g, 10.0), block(OV, g, 10.0 * math.exp(apart))]
+    (group,) = judged(tmp_path, [TORCH, ORT, OV], blocks, TORCH).groups
+    assert group.winner.case == ORT
+    assert group.tied == ()
+
+
+def test_what_never_met_the_baseline_ranks_behind_what_did(tmp_path: Path) -> None:
+    blocks = []
+    for g in range(3):
+        blocks += [block(TORCH, g, 20.0, part=2 * g), block(OV, g, 10.0, part=2 * g)]
+        blocks += [block(ORT, g, 5.0, part=2 * g + 1)]
+    (group,) = judged(tmp_path, [TORCH, ORT, OV], blocks, TORCH).groups
+    assert next(row for row in group.rows if row.case == ORT).ratio.value is None
+    assert group.winner.case == OV
+    assert ORT in [row.case for row in group.tied]
+
+
 def test_one_generation_claims_nothing(tmp_path: Path) -> None:
     (group,) = judged(tmp_path, [TORCH, ORT], [block(TORCH, 0, 20), block(ORT, 0, 10)], TORCH).groups
     assert group.winner.case == ORT

@@ -244,9 +244,10 @@ def test_options_must_be_alike_or_named_within_a_backend_and_are_no_common_groun
     assert other.verdict.ratio.value == pytest.approx(0.04 / 0.09, rel=0.03)
     with pytest.raises(UsageError, match="could be any of onnxruntime@streams=2, onnxruntime@arena=true,"):
         compared(run, "torch", "onnxruntime")
-    mixed = with_options([(plain, {"streams": 2}), (arena, {"arena": True, "streams": 4})])
-    with pytest.raises(UsageError, match="in all that is not named"):
-        compared(mixed, "onnxruntime", "onnxruntime@arena=true")
+    for streams in ({"streams": 4}, {}):
+        mixed = with_options([(plain, {"streams": 2}), (arena, {"arena": True, **streams})])
+        with pytest.raises(UsageError, match="in all that is not named"):
+            compared(mixed, "onnxruntime", "onnxruntime@arena=true")
 
 
 def test_another_precision_that_was_not_asked_for_is_not_comparable(run: Results) -> None:

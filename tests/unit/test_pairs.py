@@ -56,6 +56,8 @@ def test_the_cold_first_is_left_out_below_50_ms_where_others_remain() -> None:
     assert FIRST_IS_COLD_NS == 50_000_000
     alone = replace(short, bursts=[replace(short.bursts[0], count=1)])
     assert steady(alone).tolist() == [100_000_000]
+    two = replace(short, bursts=[replace(short.bursts[0], count=2)])
+    assert steady(two).tolist() == [10_000_000]
     assert steady_burst(short, short.bursts[1]).tolist() == [20_000_000] * 3
     assert steady_burst(long, long.bursts[1]).tolist() == [600_000_000] + [60_000_000] * 3
     assert burst_medians(short) == {0: 10e6, 1: 20e6}

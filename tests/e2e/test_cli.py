@@ -34,7 +34,7 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
         row = cases[backend]
         assert row["status"] == "ok"
         assert row["ranked"]
-        assert row["generations"] == 3
+        assert 3 <= row["generations"] <= 6  # one that others disturbed is repeated
         assert 0 < row["error"] <= row["band_high"]
         assert row["precision_ran"] == "fp32"
         assert row["precision_evidence"] == "executed"

@@ -9,6 +9,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 # What `prepare` needs to write model files, whichever backend will read them.
 PREPARE = ["torch>=2.9,<2.14", "onnx>=1.18", "onnxscript>=0.5", "safetensors>=0.5"]
+# Quantisers: ONNX Runtime's own, and OpenVINO's.
+PREPARE += ["onnxruntime>=1.30,<2", "nncf>=3.3,<4"]
 PARQUET = ["pyarrow>=17"]
 DEV = [
     "coverage>=7",
@@ -23,6 +25,7 @@ DEV = [
     "ruff>=0.11",
     "ruptures>=1.1.9",
     "statsmodels>=0.14",
+    "transformers>=5",
     "types-jsonschema>=4.23",
     "types-psutil>=6",
     "types-PyYAML>=6",

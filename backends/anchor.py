@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class AnchorSession(BaseSession):
         self._source = generator.integers(0, 256, COPIED_BYTES, dtype=np.uint8)
         self._sink = np.empty_like(self._source)
 
-    def stage(self, inputs: Mapping[str, Array]) -> None:
+    def stage(self, inputs: Mapping[str, Array], onto: Any = None) -> None:
         return None
 
     def run(self, staged: None) -> None:

@@ -58,11 +58,39 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class IOSpec:
-    """Inputs and outputs of a case in the model's order; `state` pairs (output, input) carry state."""
+    """Inputs and outputs of a case in the model's order.
+
+    `state` pairs (output, input) carry state from one inference to the next, as a decoder's cache does: the
+    outputs stay with the runtime, and `fetch` leaves them out. A case may have the outputs alone, where
+    another makes use of them.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     state: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """Names of the inputs that carry state in."""
+        return frozenset(into for _, into in self.state) & {spec.name for spec in self.inputs}
+
+    @property
+    def fetched(self) -> tuple[TensorSpec, ...]:
+        """The outputs that are not state."""
+        kept = {out for out, _ in self.state}
+        return tuple(spec for spec in self.outputs if spec.name not in kept)
+
+    @property
+    def growing(self) -> dict[str, int]:
+        """Carried input → the axis that each step makes longer: a runtime leaves it open if it can."""
+        inputs, outputs = ({t.name: t.shape for t in specs} for specs in (self.inputs, self.outputs))
+        return {
+            into: axis
+            for out, into in self.state
+            if into in inputs
+            for axis, (before, after) in enumerate(zip(inputs[into], outputs[out], strict=True))
+            if before != after
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> IOSpec:
@@ -193,8 +221,9 @@ class Session(Protocol):
     staged_sets: int
     """How many staged inputs may live at once; 1 for a runtime with one fixed input buffer."""
 
-    def stage(self, inputs: Mapping[str, Array]) -> Any:
-        """Host arrays to where the runtime wants them, casts and layout included."""
+    def stage(self, inputs: Mapping[str, Array], onto: Any = None) -> Any:
+        """Host arrays to where the runtime wants them, casts and layout included. What `inputs` lacks is
+        taken from `onto`, an earlier staging: state that stays where it is."""
 
     def run(self, staged: Any) -> Any:
         """One inference; returns when the outputs are complete. They live until the next run."""
@@ -221,6 +250,8 @@ class Backend(Protocol):
     """One sentence for lists."""
     formats: tuple[str, ...]
     """Model files it takes, best first; empty for a backend that needs none."""
+    quantised: Mapping[str, tuple[str, ...]]
+    """Precision of integers → the model files that it takes for it, best first."""
     install: str
     """The command that gets it."""
     runtime: tuple[str, ...]
@@ -242,6 +273,15 @@ class Backend(Protocol):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> Session:
         """Ready to run. Raises UnsupportedCase rather than fall back to another precision or device."""
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """A session that can take the next step of a decoder: state goes from outputs to inputs where it lies,
+    and never through NumPy."""
+
+    def advance(self, staged: Any, outputs: Any, inputs: Mapping[str, Array]) -> Any:
+        """What the step after `staged` runs with: the state of its `outputs`, and the inputs that are new."""
 
 
 class BaseSession:
@@ -268,6 +308,7 @@ class BaseBackend:
     summary: str
     install: str
     formats: tuple[str, ...] = ()
+    quantised: Mapping[str, tuple[str, ...]] = {}
     variants: Mapping[str, str] = {"": "as it comes"}
     presets: Mapping[str, Preset] = {"stock": Preset({}, "the runtime's own README")}
     role: Role = "runtime"

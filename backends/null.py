@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class NullSession(BaseSession):
     def __init__(self, target: Target) -> None:
         self._target = target
 
-    def stage(self, inputs: Mapping[str, Array]) -> None:
+    def stage(self, inputs: Mapping[str, Array], onto: Any = None) -> None:
         return None
 
     def run(self, staged: None) -> None:

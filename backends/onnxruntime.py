@@ -23,7 +23,6 @@ from backends.base import (
     Preset,
     Support,
     Target,
-    TensorSpec,
 )
 from backends.support import PRECISIONS, Operation
 from bench.errors import ModelFileError, UnsupportedCase
@@ -38,8 +37,18 @@ DEVICES = {
         "fp32": Support("native"),
         "bf16": Support("none", NO_KERNELS),
         "fp16": Support("none", NO_KERNELS),
+        "int8:qdq": Support("native"),
+        "int8:native": Support("none", "its own quantiser's static model is int8:qdq"),
+        "int8-dynamic": Support("native"),
+        "int8-weight": Support("native"),
+        "int4-weight": Support("native"),
     }
 }
+# How its operators that multiply matrices begin (`MatMulNBits`, `QLinearConv`, `FusedConv` …).
+PRODUCTS = (
+    *("MatMul", "FusedMatMul", "QLinearMatMul", "DynamicQuantizeMatMul", "Gemm", "FusedGemm", "QGemm"),
+    *("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "QLinearConv", "Attention", "MultiHeadAttention"),
+)
 # Attributes of SessionOptions, and keys of onnxruntime_session_options_config_keys.h. The list is closed
 # because ONNX Runtime takes any key in silence.
 ATTRIBUTES = ("enable_cpu_mem_arena", "enable_mem_pattern", "enable_mem_reuse", "use_deterministic_compute")
@@ -68,8 +77,10 @@ class OnnxRuntimeSession(BaseSession):
         self._wanted = [t.name_in_file for t in io.outputs]
         self._run = self._session.run
 
-    def stage(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return {in_file: inputs[name] for name, in_file in self._inputs}
+    def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        if onto is None:
+            return {in_file: inputs[name] for name, in_file in self._inputs}
+        return {**onto, **{in_file: inputs[name] for name, in_file in self._inputs if name in inputs}}
 
     def run(self, staged: Mapping[str, Array]) -> list[Array]:
         return self._run(self._wanted, staged)  # type: ignore[no-any-return]
@@ -84,7 +95,8 @@ class OnnxRuntimeSession(BaseSession):
         """From the profile of a second session that is run twice, the first time not counted."""
         options = self._session.get_session_options()
         nodes = self._profile()
-        operations = [Operation(n["args"]["op_name"], _precision(n["args"]), n["dur"] * 1e3) for n in nodes]
+        weights = _weights(self._model.path)
+        operations = [_operation(node["args"], node["dur"] * 1e3, weights) for node in nodes]
         precision, shares = support.weigh(operations, "profile of an untimed session")
         providers: Counter[str] = Counter()
         for node in nodes:
@@ -108,7 +120,8 @@ class OnnxRuntimeSession(BaseSession):
         )
 
     def _profile(self) -> list[dict[str, Any]]:
-        feeds = self.stage(support.untimed_inputs(self._io))
+        untimed = support.untimed_inputs(self._io)
+        feeds = {in_file: untimed[name] for name, in_file in self._inputs}
         with tempfile.TemporaryDirectory(prefix="bakeoff-ort-") as folder:
             prefix = str(Path(folder) / "profile")
             session = _open(self._model, self._target, self._io, self._settings, profile_prefix=prefix)
@@ -121,10 +134,44 @@ class OnnxRuntimeSession(BaseSession):
         ]
 
 
+class StatefulSession(OnnxRuntimeSession):
+    """Runs on OrtValues, so that outputs that carry state stay with ONNX Runtime: NumPy sees none of them."""
+
+    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+        import onnxruntime as ort
+
+        super().__init__(model, target, io, settings)
+        self._run = self._session.run_with_ort_values
+        self._value = ort.OrtValue.ortvalue_from_numpy
+        places = {t.name: i for i, t in enumerate(io.outputs)}
+        in_file = dict(self._inputs)
+        self._fetched = tuple((t.name, places[t.name]) for t in io.fetched)
+        self._carried = tuple((in_file[into], places[out]) for out, into in io.state if into in in_file)
+
+    def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        value = self._value
+        fresh = {in_file: value(inputs[name]) for name, in_file in self._inputs if name in inputs}
+        return {**(onto or {}), **fresh}
+
+    def fetch(self, outputs: list[Any]) -> dict[str, Array]:
+        return {name: outputs[i].numpy() for name, i in self._fetched}
+
+    def advance(
+        self, staged: Mapping[str, Any], outputs: list[Any], inputs: Mapping[str, Array]
+    ) -> dict[str, Any]:
+        return self.stage(inputs, {**staged, **{in_file: outputs[i] for in_file, i in self._carried}})
+
+
 class OnnxRuntimeBackend(BaseBackend):
     name = "onnxruntime"
     summary = "ONNX Runtime with its CPU provider (MLAS kernels)."
     formats: tuple[str, ...] = ("onnx",)
+    quantised: Mapping[str, tuple[str, ...]] = {
+        "int8:qdq": ("onnx-qdq",),
+        "int8-dynamic": ("onnx-dynamic",),
+        "int8-weight": ("onnx-weight",),
+        "int4-weight": ("onnx-weight",),
+    }
     install = "pip install 'bakeoff[onnxruntime]'"
     runtime: tuple[str, ...] = ("onnxruntime",)
     no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
@@ -152,7 +199,8 @@ class OnnxRuntimeBackend(BaseBackend):
         if model is None:
             raise ModelFileError("onnxruntime: no model file was given", hint="prepare an onnx file")
         settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
-        return OnnxRuntimeSession(model, target, io, settings)
+        session = StatefulSession if io.state else OnnxRuntimeSession
+        return session(model, target, io, settings)
 
 
 def _open(
@@ -175,7 +223,7 @@ def _open(
         options.enable_profiling = True
         options.profile_file_prefix = profile_prefix
     try:
-        for dimension, extent in _extents(model.path, io.inputs).items():
+        for dimension, extent in _extents(model.path, io).items():
             options.add_free_dimension_override_by_name(dimension, extent)
         session = ort.InferenceSession(str(model.path), options, providers=[PROVIDER])
     except state.NotImplemented as error:
@@ -203,6 +251,18 @@ def _open(
     return session
 
 
+def _operation(args: Mapping[str, Any], ns: float, weights: str) -> Operation:
+    """A node of a profile; `weights` is the precision that MatMulNBits stands for in this model."""
+    kind = args["op_name"]
+    if kind == "MatMulNBits":
+        precision = weights
+    elif kind.startswith("DynamicQuantize"):
+        precision = "int8"  # its first input is what it quantises
+    else:
+        precision = _precision(args)
+    return Operation(kind, precision, ns, kind.startswith(PRODUCTS))
+
+
 def _precision(args: Mapping[str, Any]) -> str:
     """A node's arithmetic: the type of its first input, or of its output where that is a mask or an index."""
     for tensors in (args["input_type_shape"], args["output_type_shape"]):
@@ -213,26 +273,55 @@ def _precision(args: Mapping[str, Any]) -> str:
     return ""
 
 
-def _extents(path: Path, inputs: tuple[TensorSpec, ...]) -> dict[str, int]:
-    """Names of the file's symbolic dimensions → their extents in this case.
+def _extents(path: Path, io: IOSpec) -> dict[str, int]:
+    """Names of the file's symbolic dimensions → their extents in this case; those that grow stay open.
 
     Read from the protobuf itself, since a session tells them only once it is loaded; weights are stepped
     over. onnx.proto: ModelProto.graph = 7, GraphProto.input = 11, ValueInfoProto.name = 1 and .type = 2,
     TypeProto.tensor_type = 1, its shape = 2, TensorShapeProto.dim = 1, Dimension.dim_param = 2.
     """
-    shapes = {tensor.name_in_file: tensor.shape for tensor in inputs}
+    shapes = {tensor.name_in_file: tensor.shape for tensor in io.inputs}
+    growing = {(t.name_in_file, io.growing[t.name]) for t in io.inputs if t.name in io.growing}
     extents: dict[str, int] = {}
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for value in _fields(data, (0, len(data)), 7, 11):
             name = next((data[a:b].decode() for a, b in _fields(data, value, 1)), "")
             for axis, dimension in enumerate(_fields(data, value, 2, 1, 2, 1)):
                 for start, end in _fields(data, dimension, 2):
-                    if name in shapes and axis < len(shapes[name]):
+                    if name in shapes and axis < len(shapes[name]) and (name, axis) not in growing:
                         extents[data[start:end].decode()] = shapes[name][axis]
     return extents
 
 
+def _weights(path: Path) -> str:
+    """`int4-weight` or `int8-weight` by the `bits` of the file's MatMulNBits nodes, '' where it has none.
+
+    onnx.proto: GraphProto.node = 1, NodeProto.op_type = 4 and .attribute = 5, AttributeProto.name = 1 and
+    .i = 3. A profile does not tell it: the weights are packed by then.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for node in _fields(data, (0, len(data)), 7, 1):
+            if any(data[a:b] == b"MatMulNBits" for a, b in _fields(data, node, 4)):
+                for span in _fields(data, node, 5):
+                    if any(data[a:b] == b"bits" for a, b in _fields(data, span, 1)):
+                        return f"int{_number(data, span, 3)}-weight"
+    return ""
+
+
 Span = tuple[int, int]
+
+
+def _number(data: mmap.mmap, span: Span, field: int) -> int:
+    """The varint of that number in a message of varints and length-delimited fields."""
+    position, end = span
+    while position < end:
+        key, position = _varint(data, position)
+        value, position = _varint(data, position)
+        if key & 7 == 2:
+            position += value
+        elif key >> 3 == field:
+            return value
+    return 0
 
 
 def _fields(data: mmap.mmap, span: Span, *path: int) -> Iterator[Span]:

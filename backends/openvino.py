@@ -20,22 +20,38 @@ from backends.base import (
     Preset,
     Support,
     Target,
+    TensorSpec,
 )
+from backends.precision import scheme, word
 from backends.support import PRECISIONS, Operation
 from bench.errors import ModelFileError, UnsupportedCase
 
 if TYPE_CHECKING:
     import openvino as ov
 
+DYNAMIC = "int8-dynamic"
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 # What the case itself says may not be said again as an option.
 OF_THE_CASE = {"INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT", "PERF_COUNT", "DEVICE_ID"}
-# Elsewhere u8 and i8 are masks.
+WEIGHTS = {"i8": "int8-weight", "u8": "int8-weight", "i4": "int4-weight", "u4": "int4-weight"}
+# Elsewhere u8 and i8 are masks, and tables of weights.
 MATRIX_OPERATIONS = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}
 
 
+class Staged:
+    """Input tensors by port, and which of the session's requests they are for."""
+
+    __slots__ = ("request", "tensors")
+
+    def __init__(self, tensors: dict[int, ov.Tensor], request: int = 0) -> None:
+        self.tensors, self.request = tensors, request
+
+
 class OpenVinoSession(BaseSession):
-    """One infer request; staged inputs are tensors over the host's own memory."""
+    """One infer request; staged inputs are tensors over the host's own memory.
+
+    Two requests where state is carried: each step reads the other's outputs, which its own do not overwrite.
+    """
 
     def __init__(
         self, model: ov.Model, target: Target, io: IOSpec, config: Mapping[str, Any], emulated: bool
@@ -45,32 +61,49 @@ class OpenVinoSession(BaseSession):
         self._model, self._target, self._io = model, target, io
         self._config, self._emulated = config, emulated
         self._compiled = ov.Core().compile_model(model, "CPU", dict(config))
-        self._request = self._compiled.create_infer_request()
+        turns = 2 if io.carried else 1
+        self._requests = [self._compiled.create_infer_request() for _ in range(turns)]
+        self._bound = [Staged({}) for _ in range(turns)]
         self._tensor = ov.Tensor
-        self._bound: Any = None
         ports = {name: i for i, port in enumerate(model.inputs) for name in port.get_names()}
         self._inputs = tuple((t.name, ports[t.name_in_file]) for t in io.inputs)
         out_ports = {name: i for i, port in enumerate(model.outputs) for name in port.get_names()}
-        self._outputs = tuple((t.name, out_ports[t.name_in_file]) for t in io.outputs)
+        in_file = {t.name: t.name_in_file for t in io.outputs}
+        self._outputs = tuple((t.name, out_ports[t.name_in_file]) for t in io.fetched)
+        carried = dict(self._inputs)
+        self._carried = tuple(
+            (carried[into], out_ports[in_file[out]]) for out, into in io.state if into in carried
+        )
 
-    def stage(self, inputs: Mapping[str, Array]) -> list[tuple[int, ov.Tensor]]:
+    def stage(self, inputs: Mapping[str, Array], onto: Staged | None = None) -> Staged:
         tensor = self._tensor
-        return [(port, tensor(_shareable(inputs[name]), shared_memory=True)) for name, port in self._inputs]
+        fresh = {
+            port: tensor(_shareable(inputs[name]), shared_memory=True)
+            for name, port in self._inputs
+            if name in inputs
+        }
+        return Staged(fresh) if onto is None else Staged({**onto.tensors, **fresh}, onto.request)
 
-    def run(self, staged: list[tuple[int, ov.Tensor]]) -> ov.InferRequest:
-        request = self._request
-        if staged is not self._bound:
-            for port, tensor in staged:
-                request.set_input_tensor(port, tensor)
-            self._bound = staged
+    def run(self, staged: Staged) -> ov.InferRequest:
+        request, bound = self._requests[staged.request], self._bound[staged.request]
+        if staged is not bound:
+            for port, tensor in staged.tensors.items():
+                if bound.tensors.get(port) is not tensor:
+                    request.set_input_tensor(port, tensor)
+            self._bound[staged.request] = staged
         request.infer(share_outputs=True)
         return request
 
     def fetch(self, outputs: ov.InferRequest) -> dict[str, Array]:
         return {name: outputs.get_output_tensor(port).data.copy() for name, port in self._outputs}
 
+    def advance(self, staged: Staged, outputs: ov.InferRequest, inputs: Mapping[str, Array]) -> Staged:
+        carried = {port: outputs.get_output_tensor(out) for port, out in self._carried}
+        onto = Staged({**staged.tensors, **carried}, len(self._requests) - 1 - staged.request)
+        return self.stage(inputs, onto)
+
     def close(self) -> None:
-        del self._bound, self._request, self._compiled, self._model
+        del self._bound, self._requests, self._compiled, self._model
 
     def precision_hint(self) -> str:
         """The precision that the plugin settled on, under our name for it."""
@@ -82,7 +115,7 @@ class OpenVinoSession(BaseSession):
 
         counted = ov.Core().compile_model(self._model, "CPU", {**self._config, "PERF_COUNT": True})
         request = counted.create_infer_request()
-        for port, tensor in self.stage(support.untimed_inputs(self._io)):
+        for port, tensor in self.stage(support.untimed_inputs(self._io)).tensors.items():
             request.set_input_tensor(port, tensor)
         request.infer()
         request.infer()
@@ -91,10 +124,9 @@ class OpenVinoSession(BaseSession):
             info = {key: value.astype(str) for key, value in node.get_rt_info().items()}
             if info["execTimeMcs"].isdigit():
                 kind, dtype = info["layerType"], info["runtimePrecision"]
-                arithmetic = PRECISIONS.get(dtype, "")
-                if arithmetic == "int8" and kind not in MATRIX_OPERATIONS:
-                    arithmetic = ""
-                operations.append(Operation(kind, arithmetic, int(info["execTimeMcs"]) * 1e3))
+                arithmetic = _arithmetic(kind, dtype, info["primitiveType"])
+                spent = int(info["execTimeMcs"]) * 1e3
+                operations.append(Operation(kind, arithmetic, spent, kind in MATRIX_OPERATIONS))
                 kernels[info["primitiveType"]] = kind
         precision, shares = support.weigh(operations, "execution graph of an untimed compiled model")
         devices = self._compiled.get_property("EXECUTION_DEVICES")
@@ -121,6 +153,12 @@ class OpenVinoBackend(BaseBackend):
     name = "openvino"
     summary = "OpenVINO with its CPU plugin (oneDNN kernels)."
     formats: tuple[str, ...] = ("onnx",)
+    quantised: Mapping[str, tuple[str, ...]] = {
+        "int8:qdq": ("onnx-qdq",),
+        "int8:native": ("openvino-int8",),
+        "int8-weight": ("openvino-weight",),
+        "int4-weight": ("openvino-weight",),
+    }
     install = "pip install 'bakeoff[openvino]'"
     runtime: tuple[str, ...] = ("openvino",)
     # An import sends an event from a thread; `CI` is the one variable by which it leaves that be.
@@ -144,14 +182,15 @@ class OpenVinoBackend(BaseBackend):
         core = ov.Core()
         name = core.get_property("CPU", "FULL_DEVICE_NAME")
         plugins = ", ".join(core.available_devices)
-        devices = {"cpu": {precision: _support(precision) for precision in HINTS}}
+        devices = {
+            "cpu": {precision: _support(precision) for precision in (*HINTS, *self.quantised, DYNAMIC)}
+        }
         return Capabilities(ov.__version__.split("-")[0], devices, {"cpu": name, "devices seen": plugins})
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> OpenVinoSession:
         support.import_runtime(self)
-        known = {precision: Support("none") for precision in HINTS} | {
-            target.arithmetic: _support(target.arithmetic)
-        }
+        asked = word(target.arithmetic)
+        known = {precision: Support("none") for precision in HINTS} | {asked: _support(asked)}
         how = support.require(self, target, {"cpu": known})
         if model is None:
             raise ModelFileError("openvino: no model file was given", hint="prepare an onnx file")
@@ -159,13 +198,23 @@ class OpenVinoBackend(BaseBackend):
             **support.settings(self, target, _options()),
             "INFERENCE_NUM_THREADS": target.threads,
             # Always said: the default of the hint is lower than fp32 where the CPU has it.
-            "INFERENCE_PRECISION_HINT": HINTS[target.arithmetic],
+            "INFERENCE_PRECISION_HINT": HINTS.get(target.arithmetic, "f32"),
         }
         session = OpenVinoSession(_read(model, io), target, io, config, how.level == "emulated")
-        if session.precision_hint() != target.arithmetic:
+        if target.arithmetic in HINTS and session.precision_hint() != target.arithmetic:
             said = _accepted(target.arithmetic, session.precision_hint())
             raise UnsupportedCase(said, hint=f"--precision {session.precision_hint()}")
         return session
+
+
+def _arithmetic(kind: str, dtype: str, kernel: str) -> str:
+    """A node's precision. Of a product with integer weights alone the plugin tells the type of the weights,
+    and its kernel (`brgemm_avx2_f32`) that of the arithmetic."""
+    if kind not in MATRIX_OPERATIONS:
+        return "" if dtype in WEIGHTS else PRECISIONS.get(dtype, "")
+    if dtype in WEIGHTS and kernel.endswith(("_f32", "_f16", "_bf16")):
+        return WEIGHTS[dtype]
+    return PRECISIONS.get(dtype, "")
 
 
 def _shareable(array: Array) -> Array:
@@ -189,6 +238,10 @@ def _support(precision: str) -> Support:
     import openvino as ov
     from openvino import opset13 as ops
 
+    if precision == DYNAMIC:
+        return Support("none", "it quantises blocks of activations as part of int8-weight and int4-weight")
+    if scheme(precision):
+        return Support("native")
     if precision not in HINTS:
         return Support("none", "it knows no such precision")
     if precision == "fp32":
@@ -216,8 +269,18 @@ def _read(model: ModelFile, io: IOSpec) -> ov.Model:
     missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
     if missing:
         raise ModelFileError(f"{model.path}: has no {', '.join(missing)} (it has {', '.join(sorted(has))})")
-    network.reshape({t.name_in_file: ov.PartialShape(list(t.shape)) for t in io.inputs})
+    network.reshape({t.name_in_file: _shape(t, io.growing.get(t.name)) for t in io.inputs})
     return network
+
+
+def _shape(tensor: TensorSpec, growing: int | None) -> ov.PartialShape:
+    """The case's own, open along the axis that grows from step to step."""
+    import openvino as ov
+
+    extents = [ov.Dimension(extent) for extent in tensor.shape]
+    if growing is not None:
+        extents[growing] = ov.Dimension(*tensor.dynamic[growing])
+    return ov.PartialShape(extents)
 
 
 BACKEND = OpenVinoBackend()

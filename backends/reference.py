@@ -123,8 +123,8 @@ class ReferenceSession(BaseSession):
         self._happened = False
         self._happen("load")
 
-    def stage(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return {name: array.copy() for name, array in inputs.items()}
+    def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        return {**(onto or {}), **{name: array.copy() for name, array in inputs.items()}}
 
     def run(self, staged: Mapping[str, Array]) -> dict[str, Array]:
         end = time.perf_counter_ns() + self._delay_ns
@@ -139,7 +139,8 @@ class ReferenceSession(BaseSession):
     def fetch(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         self._happen("fetch")
         wrong = self._happened and self._fault == "wrong"
-        return {name: array + 1 if wrong else array.copy() for name, array in outputs.items()}
+        names = [t.name for t in self._io.fetched]
+        return {name: outputs[name] + 1 if wrong else outputs[name].copy() for name in names}
 
     def actual(self) -> Actual:
         assumed = "played back"
@@ -191,7 +192,7 @@ def _rows(path: Path, io: IOSpec) -> Rows:
     """Bytes of a sample's inputs → its outputs."""
     with np.load(path, allow_pickle=False) as file:
         inputs = [file[f"in:{t.name}"].astype(t.dtype, copy=False) for t in io.inputs]
-        outputs = {t.name: file[f"out:{t.name}"].astype(t.dtype) for t in io.outputs}
+        outputs = {t.name: file[f"out:{t.name}"].astype(t.dtype) for t in io.fetched}
     samples = range(len(inputs[0]))
     return {_key([a[i] for a in inputs]): {name: a[i] for name, a in outputs.items()} for i in samples}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import platform
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
+from backends.precision import word
 from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
 
 # How runtimes spell their element types → the precision of the arithmetic.
@@ -79,6 +81,12 @@ def cpu_computes(precision: str) -> bool:
     return precision == "fp32" or not cpu_flags().isdisjoint(CPU_FLAGS.get(precision, frozenset()))
 
 
+def products_saturate() -> bool:
+    """Whether this CPU adds pairs of 8-bit products in 16 bits, which full ranges overflow: an x86 without
+    VNNI. Quantisers then take a bit from the weights ("reduce range"), or outputs are wrong."""
+    return platform.machine() in ("x86_64", "AMD64") and not cpu_flags() & {"avx512_vnni", "avx_vnni"}
+
+
 def require(backend: Backend, target: Target, devices: Mapping[str, Mapping[str, Support]]) -> Support:
     """How the target's precision is computed; `devices` is the table that `probe` answers.
 
@@ -98,7 +106,7 @@ def require(backend: Backend, target: Target, devices: Mapping[str, Mapping[str,
             hint=f"--device {','.join(devices)}, or `bakeoff doctor` for why",
         )
     native = ",".join(p for p, support in table.items() if support.level == "native")
-    support = table.get(precision)
+    support = table.get(word(precision))
     if support is None or support.level == "none":
         why = support.why if support else "it knows no such precision"
         raise UnsupportedCase(
@@ -135,31 +143,43 @@ def untimed_inputs(io: IOSpec) -> dict[str, Array]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One executed operation of a profile: what it is, its arithmetic ('' for none), its time in ns."""
+    """One executed operation of a profile: what it is, its arithmetic ('' for none), its time in ns, and
+    whether it multiplies matrices (a convolution does)."""
 
     kind: str
     precision: str
     ns: float
+    product: bool = False
 
 
 def weigh(operations: Iterable[Operation], source: str) -> tuple[Fact, dict[str, Any]]:
     """The precision in which the most time was spent, as an `executed` fact, and the shares behind it.
 
-    Operations without arithmetic of their own (shapes, masks, indices) have no say in the precision.
-    An operation too short for the profile's clock counts as 1 ns.
+    Products of matrices decide where there are any: what a precision makes faster is them, until the sums and
+    normalisations around them, which stay in floats, take longer. Operations without arithmetic of their own
+    (shapes, masks, indices) have no say. An operation too short for the profile's clock counts as 1 ns.
     """
     kinds: Counter[str] = Counter()
-    precisions: Counter[str] = Counter()
+    everything: Counter[str] = Counter()
+    products: Counter[str] = Counter()
     for operation in operations:
         spent = max(1, round(operation.ns))
         kinds[operation.kind] += spent
         if operation.precision:
-            precisions[operation.precision] += spent
-    shares = {"time_by_precision": _shares(precisions), "time_by_operation": _shares(kinds, most=8)}
-    if not precisions:
+            everything[operation.precision] += spent
+            if operation.product:
+                products[operation.precision] += spent
+    shares = {
+        "time_by_precision": _shares(everything),
+        "products_by_precision": _shares(products),
+        "time_by_operation": _shares(kinds, most=8),
+    }
+    decisive = _shares(products or everything)
+    if not decisive:
         return Fact("none", "none", f"{source}: no arithmetic was seen"), shares
-    detail = ", ".join(f"{name} {share:.1%} of the time" for name, share in _shares(precisions).items())
-    return Fact(next(iter(_shares(precisions))), "executed", f"{source}: {detail}"), shares
+    of = "the products' time" if products else "the time"
+    detail = ", ".join(f"{name} {share:.1%} of {of}" for name, share in decisive.items())
+    return Fact(next(iter(decisive)), "executed", f"{source}: {detail}"), shares
 
 
 def _shares(spent: Counter[str], most: int | None = None) -> dict[str, float]:

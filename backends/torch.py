@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends import support
+from backends import _torch_int8, support
 from backends.base import (
     Actual,
     Array,
@@ -28,7 +28,27 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+NOT_EAGER = {
+    "int8:qdq": "it takes no ONNX files",
+    "int8-weight": "eager PyTorch has no fast kernel for fp32 activations with integer weights",
+    "int4-weight": "eager PyTorch has no fast kernel for fp32 activations with integer weights",
+}
 OPTIONS = ("channels_last", "cudnn_benchmark", "flush_denormal")
+# Operations that multiply matrices; others are arithmetic as well, and have no say where these are.
+PRODUCTS = (
+    *(
+        "addmm",
+        "bmm",
+        "mm",
+        "matmul",
+        "linear",
+        "convolution",
+        "conv2d",
+        "_convolution",
+        "mkldnn_convolution",
+    ),
+    *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu", "_int_mm"),
+)
 Tensors = tuple["torch.Tensor", ...]
 
 
@@ -45,24 +65,31 @@ class TorchSession(BaseSession):
         self._stage = tuple(
             (t.name, _mover(self._device, target, settings, t.dtype, len(t.shape))) for t in io.inputs
         )
-        self._host_dtypes = tuple((t.name, getattr(torch, t.dtype)) for t in io.outputs)
+        places = {t.name: i for i, t in enumerate(io.outputs)}
+        self._fetch = tuple((t.name, places[t.name], getattr(torch, t.dtype)) for t in io.fetched)
+        self._carried = {into: places[out] for out, into in io.state}
         self._module = module
         # `forward` itself: the hooks of an exported module check its inputs again, 150 µs a call.
         self._forward = module.forward
         self._mode = torch.inference_mode()
 
-    def stage(self, inputs: Mapping[str, Array]) -> Tensors:
-        return tuple([move(inputs[name]) for name, move in self._stage])
+    def stage(self, inputs: Mapping[str, Array], onto: Tensors | None = None) -> Tensors:
+        if onto is None:
+            return tuple([move(inputs[name]) for name, move in self._stage])
+        kept = zip(self._stage, onto, strict=True)
+        return tuple([move(inputs[name]) if name in inputs else old for (name, move), old in kept])
 
     def run(self, staged: Tensors) -> Tensors:
         with self._mode:
             return self._forward(*staged)  # type: ignore[no-any-return]
 
     def fetch(self, outputs: Tensors) -> dict[str, Array]:
-        return {
-            name: output.to("cpu", dtype).numpy()
-            for (name, dtype), output in zip(self._host_dtypes, outputs, strict=True)
-        }
+        return {name: outputs[i].to("cpu", dtype).numpy() for name, i, dtype in self._fetch}
+
+    def advance(self, staged: Tensors, outputs: Tensors, inputs: Mapping[str, Array]) -> Tensors:
+        carried = zip(self._stage, staged, strict=True)
+        onto = tuple([outputs[self._carried[n]] if n in self._carried else old for (n, _), old in carried])
+        return self.stage(inputs, onto)
 
     def close(self) -> None:
         del self._forward, self._module
@@ -125,6 +152,7 @@ class TorchBackend(BaseBackend):
     name = "torch"
     summary = "PyTorch eager, on a CPU or a CUDA GPU."
     formats: tuple[str, ...] = ("exported",)
+    quantised: Mapping[str, tuple[str, ...]] = {"int8-dynamic": ("exported",)}  # quantised while loading
     install = "pip install 'bakeoff[torch]'"
     runtime: tuple[str, ...] = ("torch",)
     presets: Mapping[str, Preset] = {
@@ -166,7 +194,9 @@ class TorchBackend(BaseBackend):
         torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", False))
         torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
         module = _plain(model, target.device)
-        if target.arithmetic != "fp32":
+        if target.arithmetic == "int8-dynamic":
+            _torch_int8.quantise_dynamically(module)
+        elif target.arithmetic != "fp32":
             _cast(module, getattr(torch, DTYPES[target.arithmetic]))
         if settings.get("channels_last"):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -182,6 +212,9 @@ def _devices() -> dict[str, dict[str, Support]]:
         native = support.cpu_computes(precision)
         why = "" if native else f"this CPU has no {precision} arithmetic; PyTorch converts to fp32 and back"
         cpu[precision] = Support("native" if native else "emulated", why)
+    engine = torch.backends.quantized.engine
+    cpu["int8-dynamic"] = Support("native" if engine != "none" else "none", f"engine {engine}")
+    cpu |= {precision: Support("none", why) for precision, why in NOT_EAGER.items()}
     devices = {"cpu": cpu}
     for i in range(torch.cuda.device_count()):
         major, _ = torch.cuda.get_device_capability(i)
@@ -239,7 +272,7 @@ def _mover(
     """How one input gets to the device; integers keep their dtype."""
     import torch
 
-    to_dtype = getattr(torch, DTYPES[target.arithmetic] if dtype == "float32" else dtype)
+    to_dtype = getattr(torch, DTYPES.get(target.arithmetic, dtype) if dtype == "float32" else dtype)
     if settings.get("channels_last") and rank == 4:
         layout = torch.channels_last
         return lambda array: torch.from_numpy(array).to(device, to_dtype, memory_format=layout)
@@ -271,7 +304,10 @@ def _watch(run: Callable[[], Any], device: torch.device) -> tuple[list[Operation
                 precision = precision or PRECISIONS.get(str(tensor.dtype).removeprefix("torch."), "")
             if tensors:
                 devices.add(str(tensors[-1].device))
-                operations.append(Operation(str(func).removeprefix("aten."), precision, spent))
+                name = str(func).removeprefix("aten.")
+                quantised = name.startswith("quantized.linear")  # its arguments are what it quantises
+                product = quantised or name.split(".")[0] in PRODUCTS
+                operations.append(Operation(name, "int8" if quantised else precision, spent, product))
             return output
 
     with Watch():  # type: ignore[no-untyped-call]

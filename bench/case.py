@@ -22,6 +22,7 @@ class Case:
         content: hash of the workload's definition and weights.
         batch: samples per inference.
         sequence: tokens per sample, None where the workload has no such axis.
+        context: tokens that a decoder's step has before it, None where the workload has no such axis.
         backend: registry name without variant and version (those are in `target` and `version`).
         target: device, precision, threads, preset, variant, options.
         version: of the runtime, only if the suite names one.
@@ -41,21 +42,29 @@ class Case:
     weights: str = ""
     role: Role = "runtime"
     twin: str = ""
+    context: int | None = None
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of the SHA-256 over the facts that make the case."""
         facts = as_dict(self)
         del facts["weights"], facts["role"]
-        if not self.twin:
-            del facts["twin"]
+        for later in ("twin", "context"):
+            if not facts[later]:
+                del facts[later]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property
     def shape(self) -> str:
-        """`b1` or `b1 s128`."""
-        return f"b{self.batch}" + (f" s{self.sequence}" if self.sequence else "")
+        """`b1`, `b1 s128`, or `b1 c128` for a step at a context of 128 tokens."""
+        parts = [f"b{self.batch}", f"s{self.sequence}" if self.sequence else ""]
+        return " ".join(filter(None, [*parts, f"c{self.context}" if self.context else ""]))
+
+    @property
+    def length(self) -> int | None:
+        """The sequence or the context: what `Workload.io` takes."""
+        return self.sequence or self.context
 
     @property
     def group(self) -> str:

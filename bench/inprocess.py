@@ -42,9 +42,9 @@ class ReadyCase:
         self.case = case
         self.facts = {**facts, "verification": {}}
         self._worker, self._band = worker, band
-        session = worker.session
-        self._stage, self._run, self._fetch = session.stage, session.run, session.fetch
-        self._inputs = worker.inputs
+        timed = worker.timed
+        self._stage, self._run, self._fetch = timed.stage, timed.run, timed.fetch
+        self._inputs = timed.inputs
         self.problem = self._verify("before")
         if not self.problem:
             warmup = worker.warm({})["warmup"]
@@ -136,6 +136,7 @@ def _facts(case: Case, prepared: Prepared) -> dict[str, Any]:
         "workload": case.workload,
         "batch": case.batch,
         "sequence": case.sequence,
+        "context": case.context,
         "backend": case.backend,
         "variant": target.variant,
         "precision": target.precision,

@@ -15,7 +15,8 @@ from itertools import repeat
 from time import perf_counter_ns
 from typing import Any
 
-from backends.base import Array, Session
+from backends.base import Array
+from bench.kept import Calls
 
 SLOW_NS = 1_000_000_000  # from here on one inference a turn
 
@@ -38,7 +39,7 @@ def buffer(capacity: int) -> array[int]:
 
 
 def host_loop(
-    session: Session, inputs: Mapping[str, Array], samples: array[int], burst_ns: int, at_least: int
+    session: Calls, inputs: Mapping[str, Array], samples: array[int], burst_ns: int, at_least: int
 ) -> int:
     """`host` boundary, one sample an inference: until `burst_ns` have passed and there are `at_least`.
 
@@ -59,7 +60,7 @@ def host_loop(
             return i
 
 
-def device_loop(session: Session, staged: Any, samples: array[int], burst_ns: int, at_least: int) -> int:
+def device_loop(session: Calls, staged: Any, samples: array[int], burst_ns: int, at_least: int) -> int:
     """`device` boundary: as `host_loop`, on inputs that are staged."""
     run, clock = session.run, perf_counter_ns
     capacity = len(samples)
@@ -76,7 +77,7 @@ def device_loop(session: Session, staged: Any, samples: array[int], burst_ns: in
 
 
 def host_looped(
-    session: Session, inputs: Mapping[str, Array], samples: array[int], burst_ns: int, inner: int
+    session: Calls, inputs: Mapping[str, Array], samples: array[int], burst_ns: int, inner: int
 ) -> int:
     """For inferences so short that the clock would cost over 1 %: a sample is the mean of `inner`."""
     stage, run, fetch, clock = session.stage, session.run, session.fetch, perf_counter_ns
@@ -94,7 +95,7 @@ def host_looped(
             return i
 
 
-def device_looped(session: Session, staged: Any, samples: array[int], burst_ns: int, inner: int) -> int:
+def device_looped(session: Calls, staged: Any, samples: array[int], burst_ns: int, inner: int) -> int:
     """`device` boundary: as `host_looped`, on inputs that are staged."""
     run, clock = session.run, perf_counter_ns
     capacity = len(samples)
@@ -128,7 +129,7 @@ def _median(values: array[int]) -> float:
 
 
 def warm_up(
-    session: Session, inputs: Mapping[str, Array], *, least_ns: int, most_ns: int, least: int = 3
+    session: Calls, inputs: Mapping[str, Array], *, least_ns: int, most_ns: int, least: int = 3
 ) -> tuple[int, int, bool, float]:
     """Runs until the steady state shows.
 

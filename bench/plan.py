@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backends.base import EMULATED, Capabilities, Support, Target
+from backends.precision import word
 from bench.case import HARNESS, Case
 from bench.errors import BackendUnavailable
 from bench.machine import Budget
@@ -93,15 +94,16 @@ def _asked(suite: Suite, budget: Budget) -> Iterator[tuple[BackendEntry | None, 
     for entry in suite.workloads:
         workload = get(entry.name)
         content = content_for(entry.name, entry.weights)
-        for batch, sequence in _shapes(suite, entry, workload):
+        for batch, length in _shapes(suite, entry, workload):
             for backend in suite.backends:
                 for target in _targets(suite, backend, budget):
-                    yield backend, _case(entry, content, batch, sequence, backend, target)
+                    yield backend, _case(entry, content, batch, {workload.axis: length}, backend, target)
 
 
 def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[tuple[int, int | None]]:
-    sequences: tuple[int | None, ...] = entry.sequence or (workload.default_sequence,)
-    yield from itertools.product(entry.batch or suite.batches, sequences)
+    asked = {"sequence": entry.sequence, "context": entry.context}[workload.axis]
+    lengths: tuple[int | None, ...] = asked or (workload.default_length,)
+    yield from itertools.product(entry.batch or suite.batches, lengths)
 
 
 def _targets(suite: Suite, backend: BackendEntry, budget: Budget) -> Iterator[Target]:
@@ -122,7 +124,7 @@ def _case(
     entry: WorkloadEntry,
     content: str,
     batch: int,
-    sequence: int | None,
+    length: Mapping[str, int | None],
     backend: BackendEntry,
     target: Target,
 ) -> Case:
@@ -133,7 +135,8 @@ def _case(
         workload=entry.name,
         content=content,
         batch=batch,
-        sequence=sequence,
+        sequence=length.get("sequence"),
+        context=length.get("context"),
         backend=name,
         target=target,
         version=version,
@@ -187,7 +190,7 @@ def _unshaped(case: Case) -> str:
     if case.workload == HARNESS:
         return ""
     try:
-        get(case.workload).io(case.batch, case.sequence)
+        get(case.workload).io(case.batch, case.length)
     except ValueError as error:
         return f"{case.workload} {case.shape}: {error}"
     return ""
@@ -200,7 +203,7 @@ def _threads(case: Case, budget: Budget) -> str:
 
 def _precision(case: Case, table: Mapping[str, Support]) -> str:
     target = case.target
-    support = table.get(target.arithmetic)
+    support = table.get(word(target.arithmetic))
     where = f"{case.backend} on {target.device}"
     if support is None or support.level == "none":
         have = ", ".join(

@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from backends import precision
 from backends.base import IOSpec, ModelFile, TensorSpec
+from backends.support import products_saturate
 from bench import cache
 from bench.case import HARNESS, Case
 from bench.converters import Converter, converters
-from bench.converters.band import DTYPES
 from bench.converters.launch import Making
 from bench.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
 from bench.verify import LEAST_SAMPLES
@@ -29,7 +30,6 @@ from workloads.base import Band, Cost, content_hash
 LIMIT_S = 1800.0
 POLL_S = 0.02
 MEMORY_SHARE = 0.9  # of what is available, for all converters together
-ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 HARNESS_IO = IOSpec(
     inputs=(TensorSpec("x", "float32", (16,)),),
     outputs=(TensorSpec("y", "float32", (16,)),),
@@ -77,8 +77,8 @@ class Node:
 
     @property
     def label(self) -> str:
-        """`minilm-l6 reference · samples 8 · sequence 128`."""
-        facts = [f"{name} {value}" for name, value in self.facts if value is not None]
+        """`minilm-l6 reference · samples 8 · length 128`."""
+        facts = [name if value is True else f"{name} {value}" for name, value in self.facts if value]
         return " · ".join([f"{self.workload} {self.kind}", *facts])
 
     @property
@@ -96,6 +96,7 @@ class _Outcome:
 
     artefact: cache.Artefact | None = None
     error: str = ""
+    unsupported: bool = False
     seconds: float = 0.0
     made: bool = False
 
@@ -112,7 +113,7 @@ def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
     """Case id → what it is measured with; whatever the cache has is taken from there.
 
     `listener('prepare', {'artefact', 'state', 'seconds'})` is told of each artefact: `cached`, `making`,
-    `made`, `failed`; and `listener('note', {'text'})` of a damaged one that is made anew.
+    `made`, `failed`, `unsupported`; and `listener('note', {'text'})` of a damaged one that is made anew.
     """
     prepared: dict[str, Prepared] = {}
     needs: dict[str, _Needs] = {}
@@ -163,37 +164,62 @@ def _needs(case: Case) -> _Needs:
             f"{case.weights or case.workload} has changed since this was planned", hint="bakeoff run"
         )
     try:
-        need = _Needs(workload_of(case.workload).io(case.batch, case.sequence))
+        need = _Needs(workload_of(case.workload).io(case.batch, case.length))
     except ValueError as error:
         raise UnsupportedCase(f"{case.workload}: {error}", hint="bakeoff list workloads") from error
     facts = {
         "batch": case.batch,
         "samples": max(LEAST_SAMPLES, case.batch),
-        "sequence": case.sequence,
+        "length": case.length,
         "precision": case.target.arithmetic,
+        "narrow": products_saturate(),
     }
     kinds = {"inputs": "inputs", "reference": "reference"}
-    if case.target.arithmetic in DTYPES:
+    if case.target.arithmetic != "fp32":
+        _require_known(case.target.arithmetic)
         kinds["band"] = "band"
-    elif case.target.arithmetic != "fp32":
-        known = ", ".join(["fp32", *DTYPES])
-        raise UnsupportedCase(f"no error band is known for {case.target.arithmetic} (known: {known})")
-    if formats := backend_of(case.backend).formats:
-        kinds["model"] = _format(case.backend, formats)
+    if backend_of(case.backend).formats:
+        kinds["model"] = _format(case)
     need.nodes = {role: _node(kind, case, facts) for role, kind in kinds.items()}
     return need
 
 
-def _format(backend: str, formats: Sequence[str]) -> str:
+def _require_known(arithmetic: str) -> None:
+    """Raises UnsupportedCase for a precision that has no band."""
+    try:
+        known = precision.scheme(arithmetic) is not None or arithmetic in precision.FLOAT_BYTES
+    except ValueError:
+        known = False
+    if not known:
+        have = ", ".join([*precision.FLOAT_BYTES, *precision.EIGHT_BITS, "int4-weight"])
+        raise UnsupportedCase(f"no error band is known for {arithmetic} (known: {have})")
+
+
+def _format(case: Case) -> str:
+    """The kind of model file, by the precision where it is one of integers."""
+    from backends.registry import get
+
+    backend, arithmetic = get(case.backend), case.target.arithmetic
+    formats: Sequence[str] = backend.formats
+    if precision.scheme(arithmetic):
+        formats = backend.quantised.get(precision.word(arithmetic), ())
+        if not formats:
+            have = ", ".join(["fp32", *backend.quantised])
+            raise UnsupportedCase(f"{case.backend} has no model file in {arithmetic}; it has {have}")
     made = [kind for kind, converter in converters().items() if converter.model]
     for kind in formats:
         if kind in made:
             return kind
-    raise UnsupportedCase(f"{backend} takes {', '.join(formats)}; converters make {', '.join(made)}")
+    raise UnsupportedCase(f"{case.backend} takes {', '.join(formats)}; converters make {', '.join(made)}")
 
 
 def _node(kind: str, of: Case | Node, facts: Mapping[str, Any]) -> Node:
-    axes = tuple((axis, facts[axis]) for axis in converters()[kind].axes)
+    from workloads.registry import get
+
+    converter = converters()[kind]
+    axes = tuple((axis, facts[axis]) for axis in converter.axes)
+    if converter.shared and (owner := get(of.workload).weights_of or of.workload) != of.workload:
+        return Node(kind, owner, content_for(owner, of.weights), of.weights, axes)
     return Node(kind, of.workload, of.content, of.weights, axes)
 
 
@@ -228,7 +254,7 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
                 try:
                     found, making = _find_or_start(node, parents, slots, note)  # type: ignore[arg-type]
                 except BakeoffError as error:
-                    settle(node, "failed", _Outcome(error=str(error)))
+                    settle(node, "failed", _failed(error, str(error)))
                     continue
                 if making:
                     running[node] = making
@@ -243,14 +269,18 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
                     artefact = making.result()
                     settle(node, "made", _Outcome(artefact, seconds=making.seconds, made=True))
                 except BakeoffError as error:
-                    why = f"{node.label}: {error}"
-                    settle(node, "failed", _Outcome(error=why, seconds=making.seconds))
+                    outcome = _failed(error, f"{node.label}: {error}", making.seconds)
+                    settle(node, "unsupported" if outcome.unsupported else "failed", outcome)
             if len(outcomes) + len(running) == before:
                 time.sleep(POLL_S)
     finally:
         for making in running.values():
             making.kill()
     return outcomes
+
+
+def _failed(error: BakeoffError, why: str, seconds: float = 0.0) -> _Outcome:
+    return _Outcome(error=why, unsupported=isinstance(error, UnsupportedCase), seconds=seconds)
 
 
 def _find_or_start(
@@ -260,7 +290,7 @@ def _find_or_start(
     made: dict[str, cache.Artefact] = {}
     for kind, outcome in parents.items():
         if outcome.artefact is None:
-            raise PrepareError(outcome.error)
+            raise (UnsupportedCase if outcome.unsupported else PrepareError)(outcome.error)
         made[kind] = outcome.artefact
     converter = node.converter
     facts = {
@@ -321,7 +351,9 @@ def _prepared(case: Case, need: _Needs, outcomes: Mapping[Node, _Outcome]) -> Pr
     for role, node in need.nodes.items():
         artefact = outcomes[node].artefact
         if artefact is None:
-            return replace(result, error=outcomes[node].error, status="failed")
+            status: Literal["failed", "unsupported"]
+            status = "unsupported" if outcomes[node].unsupported else "failed"
+            return replace(result, error=outcomes[node].error, status=status)
         found[role] = artefact
     if not found:
         return result
@@ -345,8 +377,8 @@ def _cost(sample: Mapping[str, int], case: Case, io: IOSpec) -> Cost:
 
     Weights count in the case's precision, inputs and outputs as they lie in host memory.
     """
-    item = ITEM_BYTES[case.target.arithmetic]
-    weights = (sample["weights"] + sample["looked_up"] * case.batch) * item
+    item = precision.item_bytes(case.target.arithmetic)
+    weights = round((sample["weights"] + sample["looked_up"] * case.batch) * item)
     tensors = sum(int(np.prod(t.shape)) * np.dtype(t.dtype).itemsize for t in (*io.inputs, *io.outputs))
     return Cost(
         flops=sample["flops"] * case.batch,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backends.precision import runs_as
 from bench.case import Case
 from bench.results import RowStatus
 
@@ -16,20 +17,14 @@ def mismatch(case: Case, proofs: Sequence[Mapping[str, Any] | None]) -> str:
     for proof in proofs:
         if proof is None:
             return "unproven: the worker did not say what ran"
-        asked = {"precision": _kind(case.target.arithmetic), "device": case.target.device}
+        asked = {"precision": runs_as(case.target.arithmetic), "device": case.target.device}
         for name, want in asked.items():
             fact = proof[name]
             if fact["evidence"] == "none":
                 return f"unproven {name}: {fact['detail'] or 'the runtime does not tell'}"
-            ran = _kind(fact["value"]) if name == "precision" else fact["value"]
-            if ran != want:
-                return f"asked for {name} {want}, ran {ran} ({fact['evidence']})"
+            if fact["value"] != want:
+                return f"asked for {name} {want}, ran {fact['value']} ({fact['evidence']})"
     return ""
-
-
-def _kind(precision: str) -> str:
-    """`int8:qdq` and `int8-dynamic` are both int8 arithmetic."""
-    return precision.split(":")[0].split("-")[0]
 
 
 def unranked_because(case: Case, status: RowStatus, differs: str, emulated: bool) -> str:

@@ -37,7 +37,7 @@ def ab_command(base: Case, new: Case, base_version: str = "", new_version: str =
     versions = (base_version, new_version) if base_version != new_version else ("", "")
     sides = [written(case, apart, version) for case, version in zip((base, new), versions, strict=True)]
     flags = {"--workload": base.workload, "--weights": base.weights, "--batch": str(base.batch)}
-    flags["--sequence"] = str(base.sequence or "")
+    flags |= {"--sequence": str(base.sequence or ""), "--context": str(base.context or "")}
     for key in FACTS:
         value = str(getattr(base.target, key))
         flags[f"--{key}"] = "" if key in apart or value == USUAL.get(key) else value

@@ -36,6 +36,7 @@ FLAGS = {
     "devices": "--device",
     "batches": "--batch",
     "sequences": "--sequence",
+    "contexts": "--context",
     "threads": "--threads",
     "presets": "--preset",
     "weights": "--weights",
@@ -43,11 +44,12 @@ FLAGS = {
     "profile": "--profile",
     "budget": "--budget",
     "sequence": "--sequence",
+    "context": "--context",
     "preset": "--preset",
 }
 WORDS = {"missing": "is missing", "too_short": "is empty", "bool_parsing": "must be true or false"}
 LISTS = ("precisions", "devices", "batches", "threads")
-NUMBERS = ("batches", "sequences", "threads")
+NUMBERS = ("batches", "sequences", "contexts", "threads")
 
 
 def _check(call: Any, *arguments: str) -> Any:
@@ -56,6 +58,13 @@ def _check(call: Any, *arguments: str) -> Any:
         return call(*arguments)
     except BakeoffError as error:
         raise ValueError("; ".join(filter(None, (error.message, error.hint)))) from error
+
+
+def _has(workload: str, axis: str) -> bool:
+    """Whether a workload has lengths, and calls them so."""
+    from workloads.registry import get
+
+    return get(workload).default_length is not None and get(workload).axis == axis
 
 
 class Model(BaseModel):
@@ -72,6 +81,9 @@ class WorkloadEntry(Model):
         default="", description="local checkpoint of the same architecture; seeded weights without"
     )
     sequence: Wholes | None = Field(default=None, description="tokens per sample; the workload's own without")
+    context: Wholes | None = Field(
+        default=None, description="tokens before a decoder's step; the workload's own without"
+    )
     batch: Wholes | None = Field(default=None, description="samples per inference; the suite's without")
 
     @field_validator("name")
@@ -82,15 +94,13 @@ class WorkloadEntry(Model):
         _check(get, name)
         return name
 
-    @field_validator("sequence")
+    @field_validator("sequence", "context")
     @classmethod
-    def _has_sequences(cls, sequence: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
-        from workloads.registry import get
-
-        name = info.data.get("name")
-        if sequence and name and get(name).default_sequence is None:
-            raise ValueError(f"{name} has no sequence axis")
-        return sequence
+    def _has_axis(cls, lengths: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        name, axis = info.data.get("name"), str(info.field_name)
+        if lengths and name and not _has(name, axis):
+            raise ValueError(f"{name} has no {axis} axis")
+        return lengths
 
 
 class BackendEntry(Model):
@@ -280,8 +290,10 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
         backends = [{**entry, "preset": given["presets"]} for entry in backends]
     if "batches" in given:
         workloads = [_without(entry, "batch") for entry in workloads]
-    if "sequences" in given:
-        workloads = [_with_sequence(entry, given["sequences"], len(workloads) == 1) for entry in workloads]
+    for axis in ("sequence", "context"):
+        if lengths := given.get(f"{axis}s"):
+            alone = len(workloads) == 1
+            workloads = [_with_length(entry, axis, lengths, alone) for entry in workloads]
     if "weights" in given:
         if len(workloads) != 1:
             raise UsageError("--weights goes with one workload", hint="name it: --workload NAME")
@@ -300,12 +312,14 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
         raise UsageError("\n".join(mistakes), hint="bakeoff run --help") from None
 
 
-def _with_sequence(entry: Mapping[str, Any], sequences: Sequence[str | int], alone: bool) -> dict[str, Any]:
-    """Among several workloads those without a sequence axis stay as they are; one alone is a mistake."""
-    from workloads.registry import get, names
+def _with_length(
+    entry: Mapping[str, Any], axis: str, lengths: Sequence[str | int], alone: bool
+) -> dict[str, Any]:
+    """Among several workloads those without that axis stay as they are; one alone is a mistake."""
+    from workloads.registry import names
 
-    without = entry["name"] in names() and get(entry["name"]).default_sequence is None
-    return dict(entry) if without and not alone else {**entry, "sequence": sequences}
+    without = entry["name"] in names() and not _has(entry["name"], axis)
+    return dict(entry) if without and not alone else {**entry, axis: lengths}
 
 
 def _flag(loc: Sequence[int | str]) -> str:

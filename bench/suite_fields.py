@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat
 
+from backends.base import EMULATED
+from backends.precision import EIGHT_BITS, scheme
 from bench.errors import did_you_mean
 from bench.units import seconds, size
 
-# The arithmetic comes first; what follows a colon is a runtime's own word for how (`int8:qdq`).
 FLOATS = (
     "fp64",
     "fp32",
@@ -25,7 +26,7 @@ FLOATS = (
     "mxfp4",
     "nvfp4",
 )
-ARITHMETIC = (*FLOATS, "int16", "int8", "int4", "w8", "w4")
+PRECISIONS = (*FLOATS, *EIGHT_BITS, "int4-weight")
 DEVICE = re.compile(r"[A-Za-z][\w-]*(:[\w.]+)?", re.ASCII)
 
 
@@ -46,9 +47,10 @@ def thread(value: Any) -> Any:
 
 
 def precision(value: Any) -> Any:
-    arithmetic = value.partition(":")[0] if isinstance(value, str) else ""
-    if isinstance(value, str) and arithmetic not in ARITHMETIC:
-        raise ValueError(f"no precision is named {value!r}; {did_you_mean(arithmetic, ARITHMETIC)}")
+    if isinstance(value, str):
+        arithmetic = value.removesuffix(EMULATED)
+        if scheme(arithmetic) is None and arithmetic not in FLOATS:  # the former raises ValueError too
+            raise ValueError(f"no precision is named {value!r}; {did_you_mean(arithmetic, PRECISIONS)}")
     return value
 
 

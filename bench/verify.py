@@ -7,12 +7,15 @@ The error of one output of one sample is ‖y − r‖₂ / norm, where r is the
 A model that ignores its input therefore has an error of at least 1, however large its constant part is.
 The figure of a case is the worst over samples and outputs.
 
-Bands (`fp32_band`, `reduced_band`), computed while preparing from two runs of the workload's own module:
+Bands (`fp32_band`, `reduced_band`, `quantised_band`), computed while preparing from runs of the workload's
+own module:
 - fp32: from 0 to FP32_FACTOR times torch fp32's own error on the reference samples, where an error
   under LEAST_ERROR counts as that. The factor leaves room for other summation orders and for Winograd
   convolutions, which lose about a decimal digit.
-- bf16, fp16: from the end of the fp32 band, where the precision must begin to show, to REDUCED_FACTOR times
-  the error of a torch run with weights and activations in that type.
+- bf16, fp16: from the end of the fp32 band, where the precision must begin to show, to REDUCED_FACTOR
+  times the error of a torch run with weights and activations in that type.
+- integers: the same from a torch run in fp32 that rounds as the scheme does, and no further than half-way
+  from its error to 1.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ FP32_FACTOR = 16.0
 REDUCED_FACTOR = 3.0
 LEAST_ERROR = 4 * float(np.finfo(np.float32).eps)
 LEAST_SAMPLES = 8
+MOST_ROUNDED = 0.8  # the error of a rounded run from which on no band is given
 DEGENERATE = 1e-3  # a reference that varies less than this part of itself is measured against itself
 DISTINCT = 0.1  # references further apart than this part of their norm have no output in common
 
@@ -211,6 +215,26 @@ def reduced_band(precision: str, torch_error: float, fp32: Band) -> Band:
     rule = (
         f"from the end of fp32's band to {REDUCED_FACTOR:g} times the error of torch with weights and "
         f"activations in {precision} ({torch_error:.2g})"
+    )
+    return Band(fp32.high, high, rule)
+
+
+def quantised_band(precision: str, rounded_error: float, fp32: Band) -> Band:
+    """The band of an integer precision, from the error of a torch run that rounds as its scheme does.
+
+    Its upper end never reaches 1, the error of outputs that do not answer the input.
+
+    Raises ValueError where the scheme leaves too little of the outputs to tell right from wrong.
+    """
+    high = min(REDUCED_FACTOR * rounded_error, (1 + rounded_error) / 2)
+    if not fp32.high < high or rounded_error > MOST_ROUNDED:
+        raise ValueError(
+            f"a torch run that rounds as {precision} does has an error of {rounded_error:.2g}: no band "
+            f"between fp32's {fp32.high:.2g} and {MOST_ROUNDED}, where outputs no longer answer their inputs"
+        )
+    rule = (
+        f"from the end of fp32's band to {REDUCED_FACTOR:g} times the error of a torch run that rounds as "
+        f"{precision} does ({rounded_error:.2g}), at most half-way to an error of 1"
     )
     return Band(fp32.high, high, rule)
 

@@ -26,6 +26,7 @@ from bench import residence
 from bench.case import Case
 from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.job import Job
+from bench.kept import Kept
 from bench.measure import (
     SLOW_NS,
     buffer,
@@ -47,6 +48,7 @@ class Worker:
     job: Job
     backend: Backend
     session: Session
+    timed: Kept
     inputs: dict[str, Array]
     reference: Reference | None = None
     model: ModelFile | None = None
@@ -98,6 +100,7 @@ class Worker:
         start = time.perf_counter_ns()
         self.session.fetch(self.session.run(self.session.stage(self.inputs)))
         self.figures["first_ns"] = time.perf_counter_ns() - start
+        self.timed = Kept(self.session, job.io, self.inputs)
         return {}
 
     def verify(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -117,8 +120,8 @@ class Worker:
         bounds = self.job.warmup
         with no_gc():
             count, spent, capped, self.median_ns = warm_up(
-                self.session,
-                self.inputs,
+                self.timed,
+                self.timed.inputs,
                 least_ns=int(bounds["least_s"] * 1e9),
                 most_ns=int(bounds["most_s"] * 1e9),
             )
@@ -131,19 +134,19 @@ class Worker:
     def burst(self, message: dict[str, Any]) -> dict[str, Any]:
         """One burst: samples at the host boundary, then a third as long at the device boundary if that is
         asked for; and what others took meanwhile."""
-        job, session = self.job, self.session
+        job, session, inputs = self.job, self.timed, self.timed.inputs
         before, cpu_before = self.meter.read(), time.process_time_ns()
         device_ns, devices = job.burst_ns // 3, 0
         with no_gc():
             if self.inner == 1:
                 least = 1 if self.median_ns > SLOW_NS else 3
-                hosts = host_loop(session, self.inputs, self.host, job.burst_ns, least)
+                hosts = host_loop(session, inputs, self.host, job.burst_ns, least)
                 if job.device:
-                    devices = device_loop(session, session.stage(self.inputs), self.device, device_ns, 1)
+                    devices = device_loop(session, session.stage(inputs), self.device, device_ns, 1)
             else:
-                hosts = host_looped(session, self.inputs, self.host, job.burst_ns, self.inner)
+                hosts = host_looped(session, inputs, self.host, job.burst_ns, self.inner)
                 if job.device:
-                    staged = session.stage(self.inputs)
+                    staged = session.stage(inputs)
                     devices = device_looped(session, staged, self.device, device_ns, self.inner)
         self.cpu_ns += time.process_time_ns() - cpu_before
         taken = difference(before, self.meter.read())

@@ -22,6 +22,8 @@ def reproduce(row: Row) -> str:
     ]
     if case.sequence is not None:
         flags.append(("--sequence", case.sequence))
+    if case.context is not None:
+        flags.append(("--context", case.context))
     if target.preset != "stock":
         flags.append(("--preset", target.preset))
     if case.weights:
@@ -85,6 +87,12 @@ SPEC: tuple[Column, ...] = (
     Column("workload", "str", "what is computed", _case("workload")),
     Column("batch", "Int64", "samples per inference", _case("batch")),
     Column("sequence", "Int64", "tokens per sample; empty where there is no such axis", _case("sequence")),
+    Column(
+        "context",
+        "Int64",
+        "tokens before a decoder's step; empty where there is no such axis",
+        _case("context"),
+    ),
     Column("scenario", "str", "how requests arrive", _case("scenario")),
     Column("backend", "str", "the inference runtime", _case("backend")),
     Column("variant", "str", "the runtime's variant; empty for the first one", _target("variant")),

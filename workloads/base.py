@@ -6,13 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
 
 from backends.base import Array, IOSpec
 
 if TYPE_CHECKING:
     import torch
 
+CALIBRATION_SEED = 10_000  # inputs from which weights and quantisers take ranges
 TIMED_SEED = 20_000  # the timed loop's input; verification uses sample seeds 0, 1, 2, …
 MOST_BATCH = 1024
 
@@ -33,9 +36,16 @@ class Workload(Protocol):
     revision: int
     """Raised whenever the definition changes what is computed: it is part of the content hash."""
     config: Mapping[str, Any]
-    default_sequence: int | None
+    axis: Literal["sequence", "context"]
+    """What the length of a sample means: tokens that are read, or tokens that were read before."""
+    default_length: int | None
+    """The length where a suite names none; None for a workload without such an axis."""
+    weights_of: str
+    """The workload whose weights these are: two steps of one model share them. '' for its own."""
     ignored_keys: tuple[str, ...]
     """Patterns of state-dict keys that a checkpoint may have or lack."""
+    renamed_keys: tuple[tuple[str, str], ...]
+    """Regular expressions and what replaces them, in this order, in the keys of a checkpoint."""
 
     def io(self, batch: int, sequence: int | None) -> IOSpec:
         """Inputs and outputs at a shape, with the ranges of the dynamic axes. ValueError out of range."""
@@ -49,6 +59,14 @@ class Workload(Protocol):
 
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
         """Fills parameters and buffers from a NumPy generator, so that outputs do not degenerate."""
+
+
+def uneven(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Normal weights float32 [out, …] of deviation 1 whose output channels differ in size as trained ones do
+    (log-normal, σ ½): with channels all alike no error would tell one channel's scale from another's."""
+    values = generator.standard_normal(shape, dtype=np.float32)
+    sizes = np.exp(0.5 * generator.standard_normal(shape[0]) - 0.25).astype(np.float32)
+    return values * sizes.reshape(-1, *[1] * (len(shape) - 1))
 
 
 def check_range(what: str, value: int, least: int, most: int) -> None:

@@ -1,6 +1,7 @@
 """BERT encoders (Devlin et al. 2018) as sentence embedders: mean over tokens, then unit length.
 
-State-dict names are those of transformers' BertModel, so the safetensors of MiniLM-L6-v2 loads.
+State-dict names are those of transformers' BertModel, so the safetensors of MiniLM-L6-v2 loads. DistilBERT
+(Sanh et al. 2019) is a BERT of half the layers without token types; its checkpoints use names of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends.base import Array, IOSpec, TensorSpec
-from workloads.base import MOST_BATCH, TIMED_SEED, check_range
+from workloads.base import CALIBRATION_SEED, MOST_BATCH, TIMED_SEED, check_range, uneven
 
 if TYPE_CHECKING:
     import torch
@@ -20,13 +21,30 @@ if TYPE_CHECKING:
 CLS, SEP = 101, 102
 FIRST_WORD = 1000  # of the vocabulary; below it are BERT's special and unused tokens
 TOPIC_WORDS = 24
-CALIBRATION_SEED = 10_000
 CALIBRATION_SENTENCES = 16
+BERT_KEYS = (
+    (r"^bert\.", ""),
+    (r"LayerNorm\.gamma$", "LayerNorm.weight"),
+    (r"LayerNorm\.beta$", "LayerNorm.bias"),
+)
+DISTILBERT_KEYS = (
+    (r"^distilbert\.", ""),
+    (r"^transformer\.", "encoder."),
+    (r"attention\.q_lin", "attention.self.query"),
+    (r"attention\.k_lin", "attention.self.key"),
+    (r"attention\.v_lin", "attention.self.value"),
+    (r"attention\.out_lin", "attention.output.dense"),
+    (r"sa_layer_norm", "attention.output.LayerNorm"),
+    (r"ffn\.lin1", "intermediate.dense"),
+    (r"ffn\.lin2", "output.dense"),
+    (r"output_layer_norm", "output.LayerNorm"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
-    """Layers, hidden size, attention heads, feed-forward size, vocabulary, and the longest sequence."""
+    """Layers, hidden size, attention heads, feed-forward size, vocabulary, the longest sequence, whether
+    tokens have types, and ε of the normalisations."""
 
     layers: int = 6
     hidden: int = 384
@@ -34,6 +52,7 @@ class BertConfig:
     ffn: int = 1536
     vocabulary: int = 30522
     positions: int = 512
+    token_types: bool = True
     epsilon: float = 1e-12
 
 
@@ -42,19 +61,36 @@ class BertEncoder:
 
     family = "encoder"
     unit = "sequence"
-    revision = 1
-    ignored_keys = ("embeddings.position_ids", "pooler.*")
+    revision = 2
+    weights_of = ""
+    axis = "sequence"
+    ignored_keys = (
+        "embeddings.position_ids",
+        "pooler.*",
+        "cls.*",
+        "vocab_*",
+        "pre_classifier.*",
+        "classifier.*",
+    )
 
-    def __init__(self, name: str, summary: str, architecture: BertConfig, default_sequence: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        summary: str,
+        architecture: BertConfig,
+        default_length: int,
+        renamed_keys: tuple[tuple[str, str], ...] = BERT_KEYS,
+    ) -> None:
         self.name = name
         self.summary = summary
+        self.renamed_keys = renamed_keys
         self.architecture = architecture
         self.config = asdict(architecture)
-        self.default_sequence: int | None = default_sequence
+        self.default_length: int | None = default_length
 
     def io(self, batch: int, sequence: int | None) -> IOSpec:
         """Shapes of a batch; the mask is 1 on tokens and 0 on padding. `sequence` None: the default."""
-        length = sequence or self.default_sequence or 1
+        length = sequence or self.default_length or 1
         check_range("batch", batch, 1, MOST_BATCH)
         check_range("sequence", length, 1, self.architecture.positions)
         tokens = {0: (1, MOST_BATCH), 1: (1, self.architecture.positions)}
@@ -73,7 +109,7 @@ class BertEncoder:
     def inputs(self, batch: int, sequence: int | None, seed: int) -> dict[str, Array]:
         """Sentences over few words each, so that their means differ; three of four are padded, from
         TIMED_SEED on none is."""
-        length = sequence or self.default_sequence or 1
+        length = sequence or self.default_length or 1
         pairs = [_sentence(self.architecture.vocabulary, length, seed + i) for i in range(batch)]
         return {
             "input_ids": np.stack([ids for ids, _ in pairs]),
@@ -106,7 +142,11 @@ class BertEncoder:
         }
         with torch.no_grad():
             for name, tensor in module.named_parameters():
-                values = generator.standard_normal(tuple(tensor.shape), dtype=np.float32)
+                shape = tuple(tensor.shape)
+                dense = len(shape) == 2 and not name.startswith("embeddings.")
+                values = (
+                    uneven(generator, shape) if dense else generator.standard_normal(shape, dtype=np.float32)
+                )
                 if name.endswith("LayerNorm.weight"):
                     values = 1.0 + 0.1 * values
                 elif name.endswith("bias"):
@@ -121,7 +161,7 @@ class BertEncoder:
         """Moves the bias of the last LayerNorm by the mean sentence; in fp64 so that machines agree."""
         import torch
 
-        length = min(self.default_sequence or 1, self.architecture.positions)
+        length = min(self.default_length or 1, self.architecture.positions)
         inputs = self.inputs(CALIBRATION_SENTENCES, length, CALIBRATION_SEED)
         module.double()
         pooled: list[torch.Tensor] = []
@@ -164,12 +204,15 @@ def _module(config: BertConfig) -> torch.nn.Module:
             super().__init__()
             self.word_embeddings = nn.Embedding(config.vocabulary, hidden)
             self.position_embeddings = nn.Embedding(config.positions, hidden)
-            self.token_type_embeddings = nn.Embedding(2, hidden)
+            if config.token_types:
+                self.token_type_embeddings = nn.Embedding(2, hidden)
             self.LayerNorm = norm()
 
         def forward(self, ids: torch.Tensor) -> torch.Tensor:
             positions = torch.arange(ids.shape[1], device=ids.device)
-            x = self.word_embeddings(ids) + self.token_type_embeddings.weight[0]
+            x = self.word_embeddings(ids)
+            if config.token_types:
+                x = x + self.token_type_embeddings.weight[0]
             embedded: torch.Tensor = self.LayerNorm(x + self.position_embeddings(positions))
             return embedded
 
@@ -241,7 +284,18 @@ def _module(config: BertConfig) -> torch.nn.Module:
 
 
 WORKLOADS = (
+    BertEncoder("minilm-l6", "MiniLM-L6 sentence encoder, 23 M parameters", BertConfig(), default_length=128),
     BertEncoder(
-        "minilm-l6", "MiniLM-L6 sentence encoder, 23 M parameters", BertConfig(), default_sequence=128
+        "distilbert",
+        "DistilBERT base as a sentence encoder, 66 M parameters",
+        BertConfig(layers=6, hidden=768, heads=12, ffn=3072, token_types=False),
+        default_length=128,
+        renamed_keys=DISTILBERT_KEYS,
+    ),
+    BertEncoder(
+        "bert-base",
+        "BERT base as a sentence encoder, 109 M parameters",
+        BertConfig(layers=12, hidden=768, heads=12, ffn=3072),
+        default_length=128,
     ),
 )

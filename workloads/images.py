@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends.base import Array, IOSpec, TensorSpec
-from workloads.base import MOST_BATCH, check_range
+from workloads.base import CALIBRATION_SEED, MOST_BATCH, check_range, uneven
 
 if TYPE_CHECKING:
     import torch
 
-CALIBRATION_SEED = 10_000
 CALIBRATION_IMAGES = 8
 SHIFT = 0.5
 BRANCH = 0.33
@@ -29,9 +28,12 @@ class ImageClassifier(ABC):
 
     family = "cnn"
     unit = "image"
-    revision = 1
-    default_sequence = None
+    revision = 2
+    default_length = None
+    weights_of = ""
+    axis = "sequence"
     ignored_keys = ("*.num_batches_tracked",)
+    renamed_keys: tuple[tuple[str, str], ...] = ()
 
     def __init__(
         self, name: str, summary: str, config: Mapping[str, Any], *, image: int, classes: int
@@ -86,7 +88,8 @@ class ImageClassifier(ABC):
         with torch.no_grad():
             for name, layer in module.named_modules():
                 if isinstance(layer, torch.nn.Conv2d):
-                    fill(layer.weight, 0.0, math.sqrt(2 / math.prod(layer.weight.shape[1:])))
+                    values = torch.from_numpy(uneven(generator, tuple(layer.weight.shape)))
+                    layer.weight.copy_(values).mul_(math.sqrt(2 / math.prod(layer.weight.shape[1:])))
                 elif isinstance(layer, torch.nn.BatchNorm2d):
                     scale, shift = self.norm(module, name)
                     fill(layer.weight, scale, 0.1 * scale)

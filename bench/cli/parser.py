@@ -33,6 +33,7 @@ AXES = {
     "--device": "cpu, cuda:0, …",
     "--batch": "samples per inference",
     "--sequence": "tokens per sample, for workloads that have them",
+    "--context": "tokens before a decoder's step",
     "--threads": "numbers, or auto for all cores of the budget",
     "--preset": "stock, expert",
 }
@@ -173,7 +174,7 @@ def _which_run(parser: argparse.ArgumentParser) -> None:
 
 def _shared_flags(parser: argparse.ArgumentParser, title: str) -> None:
     axes = parser.add_argument_group(title)
-    for flag in ("workload", "precision", "device", "batch", "sequence", "threads", "preset"):
+    for flag in ("workload", "precision", "device", "batch", "sequence", "context", "threads", "preset"):
         axes.add_argument(f"--{flag}", action=Comma, metavar="VALUE", help=AXES[f"--{flag}"])
     axes.add_argument("--weights", metavar="PATH", help="checkpoint for the workload")
     parser.add_argument("--budget", metavar="TIME", help="for measuring: 2m, 10m (5m)")

@@ -15,6 +15,7 @@ _FLAGS = {
     "devices": "device",
     "batches": "batch",
     "sequences": "sequence",
+    "contexts": "context",
     "threads": "threads",
     "presets": "preset",
     "weights": "weights",

@@ -35,7 +35,8 @@ class Job:
     Attributes:
         workload: registry name.
         weights: path of the user's checkpoint, '' for seeded weights.
-        facts: the converter's axes: `batch`, `samples` (of the reference), `sequence`, `precision`.
+        facts: the converter's axes: `batch`, `samples` (of the reference), `length` (sequence or context),
+            `precision`, `narrow` (weights in 7 bits: the CPU's 8-bit products would overflow).
         parents: kind → artefact.
         output: the file to write; companions go beside it.
     """
@@ -74,6 +75,7 @@ class Converter:
         axes: facts of a case that it depends on (keys of `Job.facts`); part of the key.
         distributions: whose versions are part of the key and stand in the lineage.
         model: whether it is a model file, which backends load.
+        shared: whether workloads that share weights share it.
         make: writes `Job.output`; returns JSON-able facts. Those under `lineage` go there.
     """
 
@@ -85,6 +87,7 @@ class Converter:
     distributions: tuple[str, ...]
     make: Callable[[Job], Mapping[str, Any]]
     model: bool = False
+    shared: bool = False
 
 
 @functools.cache

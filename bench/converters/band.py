@@ -1,49 +1,103 @@
-"""The band of a reduced precision, from a torch run in that type. Made only where a case asks for it."""
+"""The band of a precision other than fp32, from a torch run in that type or one that rounds as it does. Made
+only where a case asks for it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from backends.base import IOSpec
+from backends.precision import Scheme, scheme
 from bench.converters import Converter, Job
 from bench.converters.origin import restore
-from bench.errors import PrepareError
+from bench.errors import PrepareError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.verify import Floats, Reference
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band`, and `torch` (the verification of the torch run)."""
-    import torch
-
     from bench import verify
-    from bench.converters.running import error_of, run
+    from bench.converters.running import error_of
     from workloads.base import Band
 
     precision = str(job.facts["precision"])
     reference = verify.load_reference(job.parents["reference"].path)
-    io = job.definition().io(1, job.facts["sequence"])
-    outputs = run(restore(job), io, reference.inputs, getattr(torch, DTYPES[precision]))
+    how = scheme(precision)
+    outputs = _rounded(job, reference, how) if how else _in_type(job, reference, precision)
     found = error_of(reference, outputs)
+    fp32 = Band(**job.parents["reference"].facts["band"])
+    rule = verify.quantised_band if how else verify.reduced_band
     try:
-        band = verify.reduced_band(precision, found.error, Band(**job.parents["reference"].facts["band"]))
+        band = rule(precision, found.error, fp32)
     except ValueError as error:
-        raise PrepareError(
-            f"{job.workload}: {error}", hint="leave this precision out of the suite"
+        raise UnsupportedCase(
+            f"{job.workload}: {error}", hint="another precision, or real weights"
         ) from error
     facts = {"band": asdict(band), "torch": asdict(found)}
     job.output.write_text(json.dumps(facts, indent=1) + "\n")
     return facts
 
 
+def _in_type(job: Job, reference: Reference, precision: str) -> dict[str, Floats]:
+    """Outputs of a run with weights and activations in a type of floats."""
+    import torch
+
+    from bench.converters.running import run
+
+    if precision not in DTYPES:
+        known = ", ".join(["fp32", *DTYPES])
+        raise PrepareError(f"no error band is known for {precision}", hint=f"known: {known}")
+    return run(restore(job), _io(job), reference.inputs, getattr(torch, DTYPES[precision]))
+
+
+def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
+    """Outputs of a run in fp32 that rounds as the scheme does."""
+    import torch
+
+    from bench.converters.fakequant import quantised
+    from bench.converters.running import CHUNK, run
+
+    module = restore(job)
+    # A range that is found at each inference is that of a batch.
+    chunk = 1 if how.activations == "dynamic" else CHUNK
+    how = replace(how, bits=7) if job.facts["narrow"] and how.activations != "none" else how
+    # ONNX Runtime's quantiser is told to leave a transformer's sums alone; others are not.
+    sums = job.definition().family == "cnn" or job.facts["precision"] == "int8:native"
+    with quantised(how, _calibration(job, module), sums):
+        return run(module, _io(job), reference.inputs, torch.float32, chunk)
+
+
+def _calibration(job: Job, module: torch.nn.Module) -> Iterator[Callable[[], Any]]:
+    """Runs of the module on the calibration samples."""
+    import torch
+
+    from bench.converters.quantising import samples
+
+    for arrays in samples(job.parents["calibration"].path):
+        tensors = [torch.from_numpy(arrays[spec.name]) for spec in _io(job).inputs]
+        with torch.inference_mode():
+            yield partial(module, *tensors)
+
+
+def _io(job: Job) -> IOSpec:
+    return job.definition().io(1, job.facts["length"])
+
+
 CONVERTER = Converter(
     kind="band",
     file="band.json",
-    revision=1,
-    parents=("origin", "reference"),
-    axes=("samples", "sequence", "precision"),
+    revision=2,
+    parents=("origin", "reference", "calibration"),
+    axes=("samples", "length", "precision", "narrow"),
     distributions=("torch", "numpy"),
     make=make,
 )

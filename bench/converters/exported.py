@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 TRACED_BATCH = 2  # extents of 0 and 1 would be taken for constants
-AXES = {0: "batch", 1: "sequence"}
+AXES = {0: "batch", 1: "sequence", 2: "context"}
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -28,7 +29,7 @@ def export(job: Job, module: torch.nn.Module) -> torch.export.ExportedProgram:
     import torch
 
     workload = job.definition()
-    sequence = workload.default_sequence
+    sequence = workload.default_length
     io = workload.io(TRACED_BATCH, sequence)
     arrays = workload.inputs(TRACED_BATCH, sequence, seed=0)
     arguments = tuple(torch.from_numpy(arrays[spec.name]) for spec in io.inputs)
@@ -38,8 +39,10 @@ def export(job: Job, module: torch.nn.Module) -> torch.export.ExportedProgram:
         for axis, span in open_axes
     }
     shapes = tuple({axis: dims[axis, span] for axis, span in spec.dynamic.items()} for spec in io.inputs)
+    # As `forward` names them: those of `*past` in a tuple of their own.
+    named = inspect.signature(module.forward).bind(*shapes).arguments
     with torch.no_grad():
-        program = torch.export.export(module, arguments, dynamic_shapes=shapes)
+        program = torch.export.export(module, arguments, dynamic_shapes=named)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     return program

@@ -13,7 +13,7 @@ from workloads.base import TIMED_SEED
 
 def make(job: Job) -> Mapping[str, Any]:
     workload = job.definition()
-    arrays = workload.inputs(int(job.facts["batch"]), job.facts["sequence"], TIMED_SEED)
+    arrays = workload.inputs(int(job.facts["batch"]), job.facts["length"], TIMED_SEED)
     with job.output.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for its own flags
     return {}
@@ -24,7 +24,7 @@ CONVERTER = Converter(
     file="inputs.npz",
     revision=1,
     parents=(),
-    axes=("batch", "sequence"),
+    axes=("batch", "length"),
     distributions=("numpy",),
     make=make,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from backends.base import as_dict
 from bench import cache
 from bench.converters import RESULT, Converter, Job
-from bench.errors import PrepareError
+from bench.errors import PrepareError, UnsupportedCase
 from bench.processes import Process
 
 JOB = "job.json"
@@ -89,6 +89,8 @@ class Making:
             code = self._process.popen.returncode
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
             raise PrepareError(f"its process {how} without a result{end}")
+        if result.get("unsupported"):
+            raise UnsupportedCase(result["error"], hint=result["hint"])
         if "error" in result:
             raise PrepareError(f"{result['error']}{end}", hint=result["hint"])
         return dict(result["facts"])

@@ -21,7 +21,7 @@ def make(job: Job) -> Mapping[str, Any]:
     import torch
 
     workload = job.definition()
-    io = workload.io(1, workload.default_sequence)
+    io = workload.io(1, workload.default_length)
     axes = [{axis: AXES.get(axis, f"axis{axis}") for axis in spec.dynamic} for spec in io.inputs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that inputs share the axis `batch`, and torch's own deprecations

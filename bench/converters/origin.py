@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -44,7 +45,7 @@ def load_checkpoint(workload: Workload, module: torch.nn.Module, path: Path) -> 
     """Fills the module from a safetensors file or a state_dict. Raises ModelFileError naming the file."""
     import torch
 
-    state = read_checkpoint(path)
+    state = {renamed(key, workload): tensor for key, tensor in read_checkpoint(path).items()}
     expected = module.state_dict()
 
     def wanted(keys: set[str]) -> list[str]:
@@ -73,6 +74,13 @@ def load_checkpoint(workload: Workload, module: torch.nn.Module, path: Path) -> 
     for key, tensor in module.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ModelFileError(f"{path}: {key} holds values that are not finite")
+
+
+def renamed(key: str, workload: Workload) -> str:
+    """A checkpoint's key under the workload's own name for it."""
+    for pattern, replacement in workload.renamed_keys:
+        key = re.sub(pattern, replacement, key)
+    return key
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -117,4 +125,5 @@ CONVERTER = Converter(
     axes=(),
     distributions=("torch", "numpy"),
     make=make,
+    shared=True,
 )

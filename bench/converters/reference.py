@@ -18,9 +18,9 @@ def make(job: Job) -> Mapping[str, Any]:
     from bench.converters.running import cost_of, error_of, run
 
     workload = job.definition()
-    samples, sequence = int(job.facts["samples"]), job.facts["sequence"]
-    io = workload.io(1, sequence)
-    inputs = workload.inputs(samples, sequence, seed=0)
+    samples, length = int(job.facts["samples"]), job.facts["length"]
+    io = workload.io(1, length)
+    inputs = workload.inputs(samples, length, seed=0)
     module = restore(job)
     cost = cost_of(module, io, inputs)
     single = run(module, io, inputs, torch.float32)
@@ -35,7 +35,7 @@ CONVERTER = Converter(
     file="reference.npz",
     revision=1,
     parents=("origin",),
-    axes=("samples", "sequence"),
+    axes=("samples", "length"),
     distributions=("torch", "numpy"),
     make=make,
 )

@@ -47,7 +47,7 @@ class Made:
 
         reference = self.reference
         inputs = {**reference.inputs, **replaced}
-        name = self.workload.io(1, self.workload.default_sequence).outputs[0].name
+        name = self.workload.io(1, self.workload.default_length).outputs[0].name
         with torch.inference_mode():
             output = module(*(torch.from_numpy(array) for array in inputs.values())).numpy()
         return verify.compare(reference, {name: output}, np.arange(reference.count))
@@ -64,7 +64,13 @@ def known(*workloads: Workload) -> Iterator[None]:
 def make(workload: Workload, folder: Path, *kinds: str, weights: str = "") -> Made:
     """Runs the converters of these kinds, in this order."""
     parents: dict[str, Parent] = {}
-    facts = {"samples": 8, "sequence": workload.default_sequence, "batch": 2, "precision": "bf16"}
+    facts = {
+        "samples": 8,
+        "length": workload.default_length,
+        "batch": 2,
+        "precision": "bf16",
+        "narrow": False,
+    }
     with known(workload):
         for kind in kinds:
             converter = converters()[kind]
@@ -127,5 +133,5 @@ def degeneration(made: Made) -> None:
         assert 0.2 < float(out.std()) < 5, name
     logits = made.reference.outputs["logits"]
     assert 1 < logits.std() < 4
-    assert len(set(logits.argmax(axis=1))) >= 5
+    assert len(set(logits.argmax(axis=1))) >= 4
     assert (verify.norms(logits) > 0.3 * np.linalg.norm(logits, axis=1)).all()

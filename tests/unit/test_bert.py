@@ -12,7 +12,7 @@ from workloads.base import TIMED_SEED
 from workloads.bert import WORKLOADS, BertConfig, BertEncoder
 
 CONFIG = BertConfig(layers=2, hidden=32, heads=4, ffn=64, vocabulary=400, positions=64)
-TINY = BertEncoder("tiny", "two layers", CONFIG, default_sequence=24)
+TINY = BertEncoder("tiny", "two layers", CONFIG, default_length=24)
 MINILM = WORKLOADS[0]
 
 
@@ -105,7 +105,7 @@ def test_cost_is_the_products(tiny: Made) -> None:
     assert cost["flops"] == 2 * CONFIG.layers * products
     assert cost["looked_up"] == 2 * tokens * hidden  # a word and a position for each token
     tables = (CONFIG.vocabulary + CONFIG.positions) * hidden
-    assert cost["weights"] == cost["parameters"] - tables
+    assert cost["weights"] == cost["parameters"] - tables - 2 * hidden  # nor the types of tokens, one row
 
 
 def test_each_breakage_is_over_the_fp32_band(tiny: Made) -> None:

@@ -33,7 +33,7 @@ def test_every_axis_of_a_sweep_is_in_the_readme(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         parse(["run", "--help"])
     flags = re.findall(r"^  (--\w+) LIST", capsys.readouterr().out, re.MULTILINE)
-    assert len(flags) == 8
+    assert len(flags) == 9
     assert [flag for flag in flags if flag not in README] == []
 
 

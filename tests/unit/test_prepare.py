@@ -77,7 +77,7 @@ def test_everything_is_made(first: tuple[list[Case], dict[str, Prepared], Events
                 name: file[name].shape for name in file.files
             }
     states = [facts["state"] for kind, facts in events if kind == "prepare"]
-    assert states.count("making") == states.count("made") == 8
+    assert states.count("making") == states.count("made") == 9
     assert "failed" not in states
 
 

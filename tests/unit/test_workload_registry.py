@@ -19,8 +19,8 @@ def test_what_is_here_satisfies_the_interface() -> None:
         workload = registry.get(name)
         assert isinstance(workload, Workload)
         assert workload.name == name
-        io = workload.io(2, workload.default_sequence)
-        arrays = workload.inputs(2, workload.default_sequence, 0)
+        io = workload.io(2, workload.default_length)
+        arrays = workload.inputs(2, workload.default_length, 0)
         assert {t.name: (t.shape, t.dtype) for t in io.inputs} == {
             name: (array.shape, str(array.dtype)) for name, array in arrays.items()
         }

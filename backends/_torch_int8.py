@@ -1,0 +1,71 @@
+"""Linear layers of an exported graph in int8, quantised while it is loaded: what torch.ao's quantize_dynamic
+does to modules."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UnsupportedCase
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule
+
+ENOUGH = 0.5  # of the weights of products and convolutions
+
+
+def quantise_dynamically(module: GraphModule) -> None:
+    """Replaces aten.linear by quantized.linear_dynamic: int8 weights with a scale an output channel,
+    activations quantised at each call, to 7 bits as its API does ("reduce range").
+
+    Raises UnsupportedCase where linear layers hold too little of the model.
+    """
+    import torch
+
+    linear, convolution = torch.ops.aten.linear.default, torch.ops.aten.conv2d.default
+    products = [node for node in module.graph.nodes if node.target in (linear, convolution)]
+    weights = {node: _constant(module, node.args[1]) for node in products}
+    sizes = {node: weight.numel() for node, weight in weights.items() if weight is not None}
+    share = sum(n for node, n in sizes.items() if node.target is linear) / (sum(sizes.values()) or 1)
+    if share < ENOUGH:
+        raise UnsupportedCase(
+            f"torch quantises linear layers dynamically, and they hold {share:.0%} of this model's weights: "
+            "its rows would be those of fp32",
+            hint="--precision fp32, or int8:native where a variant compiles",
+        )
+    for i, node in enumerate(node for node in sizes if node.target is linear):
+        bias = _constant(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
+        setattr(module, f"packed_{i}", _packed(weights[node], bias))
+        with module.graph.inserting_before(node):
+            packed = module.graph.create_node("get_attr", f"packed_{i}")
+            quick = module.graph.call_function(
+                torch.ops.quantized.linear_dynamic.default, (node.args[0], packed, True)
+            )
+        node.replace_all_uses_with(quick)
+        module.graph.erase_node(node)
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
+    module.recompile()
+
+
+def _constant(module: GraphModule, node: Any) -> Any:
+    """The tensor that a node reads from the module; None for one that is computed."""
+    if getattr(node, "op", "") != "get_attr":
+        return None
+    value: Any = module
+    for part in node.target.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _packed(weight: Any, bias: torch.Tensor | None) -> Any:
+    """[out, in] in int8, packed for the engine's kernels."""
+    import torch
+
+    scales = (weight.abs().amax(dim=1).clamp(min=1e-12) / 127).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces that its quantised tensors will go
+        zeros = torch.zeros(len(scales), dtype=torch.long)
+        quantised = torch.quantize_per_channel(weight.detach(), scales, zeros, 0, torch.qint8)
+        return torch.ops.quantized.linear_prepack(quantised, bias)

@@ -1,0 +1,71 @@
+"""What the words for precisions mean. Standard library alone.
+
+`fp32`, `bf16`, `fp16` are the type of weights and activations. Integers name how they came to be:
+
+| word | weights | activations |
+| --- | --- | --- |
+| `int8:qdq` | int8, a scale an output channel | 8 bits, a range from calibration, in the ONNX file |
+| `int8:native` | the same by the runtime's own quantiser | the same |
+| `int8-dynamic` | int8, a scale an output channel | 8 bits, a range found at each inference |
+| `int8-weight` | int8, a scale an output channel | floats; some runtimes quantise blocks on the fly |
+| `int4-weight[:GROUP]` | int4, a scale for each GROUP weights of a channel | as before |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+GROUP = 32
+FLOAT_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+Activations = Literal["static", "dynamic", "none"]
+EIGHT_BITS: dict[str, Activations] = {
+    "int8:qdq": "static",
+    "int8:native": "static",
+    "int8-dynamic": "dynamic",
+    "int8-weight": "none",
+}
+GROUPS = ("16", "32", "64", "128", "256")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a model is quantised: bits of a weight, weights that share a scale (0: an output channel), and what
+    becomes of activations."""
+
+    bits: Literal[8, 7, 4]
+    group: int
+    activations: Activations
+
+
+def scheme(arithmetic: str) -> Scheme | None:
+    """What an integer precision means; None for one of floats. Raises ValueError for an unknown one."""
+    if arithmetic in EIGHT_BITS:
+        return Scheme(8, 0, EIGHT_BITS[arithmetic])
+    plain, _, group = arithmetic.partition(":")
+    if plain == "int4-weight" and (not group or group in GROUPS):
+        return Scheme(4, int(group or GROUP), "none")
+    if plain.startswith("int"):
+        known = ", ".join([*EIGHT_BITS, "int4-weight"])
+        raise ValueError(f"{arithmetic!r} is no precision; there are {known}, int4-weight:{'|'.join(GROUPS)}")
+    return None
+
+
+def word(arithmetic: str) -> str:
+    """Without the group: what tables of support are keyed by."""
+    return arithmetic.partition(":")[0] if arithmetic.startswith("int4-weight") else arithmetic
+
+
+def runs_as(arithmetic: str) -> str:
+    """What a profile shows where it ran: `int8` where both sides of the products are integers, `int8-weight`
+    and `int4-weight` where the weights alone are, else the type of the floats."""
+    plain = arithmetic.partition(":")[0]
+    return "int8" if plain == "int8-dynamic" else plain
+
+
+def item_bytes(arithmetic: str) -> float:
+    """Bytes of a weight."""
+    how = scheme(arithmetic)
+    return how.bits / 8 if how else FLOAT_BYTES[arithmetic]

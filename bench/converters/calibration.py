@@ -1,0 +1,32 @@
+"""Inputs that give activations their ranges: seeded, and apart from those of verification and timing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.converters import Converter, Job
+from workloads.base import CALIBRATION_SEED
+
+SAMPLES = 16
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    workload = job.definition()
+    arrays = workload.inputs(SAMPLES, workload.default_length, CALIBRATION_SEED)
+    with job.output.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for its own flags
+    return {"samples": SAMPLES, "seed": CALIBRATION_SEED}
+
+
+CONVERTER = Converter(
+    kind="calibration",
+    file="calibration.npz",
+    revision=1,
+    parents=(),
+    axes=(),
+    distributions=("numpy",),
+    make=make,
+)

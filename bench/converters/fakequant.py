@@ -1,0 +1,127 @@
+"""A module that rounds as a quantised one does, in floats: what the bands of integer precisions rest on.
+
+Weights are rounded symmetrically, a scale for each output channel (or group of a channel's weights);
+activations to 8 bits between the least and the greatest value, zero included: by calibration (`static`) or of
+the tensor itself (`dynamic`). Rounded are the inputs of matrix products and convolutions, in a static scheme
+those of attention too; sums and normalisations are not, though a runtime may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from backends.precision import Scheme
+
+if TYPE_CHECKING:
+    import torch
+
+Range = tuple[float, float]
+Rounding = Callable[["torch.Tensor"], "torch.Tensor"]
+
+
+@contextmanager
+def quantised(scheme: Scheme, calibration: Iterable[Callable[[], Any]], sums: bool) -> Iterator[None]:
+    """While it lasts, torch's products round as `scheme` says.
+
+    Args:
+        calibration: calls that run the module on a calibration sample each; asked only in a static scheme.
+            A later run must make the same products in the same order.
+        sums: whether a static scheme rounds what sums take too, as quantisers do in networks of convolutions.
+    """
+    import torch
+    from torch.nn import functional as F
+    from torch.overrides import TorchFunctionMode
+
+    additions = (torch.add, torch.Tensor.add, torch.Tensor.add_, torch.Tensor.__add__, torch.Tensor.__iadd__)
+    ranges: list[Range] = []
+    place = -1  # of the product within a run of the module; -1 outside of one
+    weights: dict[int, torch.Tensor] = {}
+
+    def weight(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in weights:
+            weights[id(tensor)] = rounded_weight(tensor, scheme)
+        return weights[id(tensor)]
+
+    static = scheme.activations == "static"
+
+    def rounding(function: Any, args: Any, kwargs: Any, activation: Rounding, weight: Rounding) -> Any:
+        if static and function is F.scaled_dot_product_attention:
+            return _attention(args, kwargs, activation)
+        if static and sums and function in additions:
+            return function(*(activation(arg) for arg in args), **kwargs)
+        if function in (F.linear, torch.conv2d):
+            return function(activation(args[0]), weight(args[1]), *args[2:], **kwargs)
+        return function(*args, **kwargs)
+
+    def observed(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal place
+        low, high = _range(tensor)
+        if place == len(ranges):
+            ranges.append((low, high))
+        else:
+            ranges[place] = (min(low, ranges[place][0]), max(high, ranges[place][1]))
+        place += 1
+        return tensor
+
+    class Observe(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return rounding(function, args, kwargs or {}, observed, lambda tensor: tensor)
+
+    def activation(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal place
+        if scheme.activations == "none":
+            return tensor
+        if scheme.activations == "dynamic":
+            return rounded_activation(tensor, _range(tensor))
+        found = ranges[place % len(ranges)]
+        place += 1
+        return rounded_activation(tensor, found)
+
+    class Round(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return rounding(function, args, kwargs or {}, activation, weight)
+
+    if static:
+        with Observe():
+            for call in calibration:
+                place = 0
+                call()
+    place = 0
+    with Round():
+        yield
+
+
+def _attention(args: Any, kwargs: Any, activation: Rounding) -> torch.Tensor:
+    """Two products, with the probabilities between them."""
+    q, k, v = args[:3]
+    mask = kwargs.get("attn_mask")
+    scores = activation(q) @ activation(k).transpose(-2, -1) / q.shape[-1] ** 0.5
+    shares = (scores if mask is None else scores + mask).softmax(dim=-1)
+    attended: torch.Tensor = activation(shares) @ activation(v)
+    return attended
+
+
+def rounded_weight(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:
+    """[out, …] in `scheme.bits`, symmetric. Convolutions stay as they are where groups are asked for."""
+    most = 2 ** (scheme.bits - 1) - 1
+    if scheme.group and tensor.dim() != 2:
+        return tensor
+    rows = tensor.reshape(-1, scheme.group) if scheme.group else tensor.flatten(1)
+    scale = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / most
+    rounded: torch.Tensor = (rows / scale).round().clamp(-most - 1, most) * scale
+    return rounded.reshape(tensor.shape)
+
+
+def rounded_activation(tensor: torch.Tensor, found: Range) -> torch.Tensor:
+    """In 8 bits between two values."""
+    low, high = found
+    scale = max(high - low, 1e-12) / 255
+    zero = round(-low / scale)
+    return ((tensor / scale).round() + zero).clamp(0, 255).sub(zero).mul(scale)
+
+
+def _range(tensor: torch.Tensor) -> Range:
+    low, high = tensor.aminmax()
+    return min(0.0, float(low)), max(0.0, float(high))

@@ -1,0 +1,45 @@
+"""`int8-dynamic`: int8 weights, activations quantised at each inference, by ONNX Runtime's quantiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.converters import Converter, Job, onnx_graph
+from bench.converters.quantising import require_quantised
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with TemporaryDirectory(dir=job.output.parent, prefix="dynamic-") as folder:
+        quantised = Path(folder) / "quantised"
+        model = onnx_graph.load(job.parents["onnx"].path)
+        quantize_dynamic(
+            model,
+            str(quantised),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            reduce_range=bool(job.facts["narrow"]),
+        )
+        model = onnx.load(quantised)
+    shares = require_quantised("onnxruntime's quantize_dynamic", "int8", onnx_graph.weights(model))
+    onnx_graph.save(model, job.output)
+    quantiser = "onnxruntime quantize_dynamic, per channel, QInt8 weights"
+    quantiser += ", reduced range" if job.facts["narrow"] else ""
+    return {"shares": shares, "lineage": {"quantiser": quantiser}}
+
+
+CONVERTER = Converter(
+    kind="onnx-dynamic",
+    file="model.onnx",
+    revision=1,
+    parents=("onnx",),
+    axes=("narrow",),
+    distributions=("onnx", "onnxruntime", "numpy"),
+    make=make,
+    model=True,
+)

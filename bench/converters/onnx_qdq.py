@@ -1,0 +1,62 @@
+"""`int8:qdq`: static int8 by ONNX Runtime's quantiser, as QuantizeLinear and DequantizeLinear in an ONNX file
+that every runtime of ONNX takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.converters import Converter, Job, onnx_graph
+from bench.converters.quantising import require_quantised, samples
+
+# Of transformers the products alone: their sums and normalisations lose too much in 8 bits.
+PRODUCTS = ["MatMul", "Gemm"]
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._samples = samples(job.parents["calibration"].path)
+
+        def get_next(self) -> Any:
+            return next(self._samples, None)
+
+    with TemporaryDirectory(dir=job.output.parent, prefix="qdq-") as folder:
+        plain, folded, quantised = (Path(folder) / name for name in ("plain", "folded", "quantised"))
+        onnx_graph.save(onnx_graph.load(job.parents["onnx"].path), plain)
+        quant_pre_process(str(plain), str(folded), skip_symbolic_shape=True)
+        quantize_static(
+            str(folded),
+            str(quantised),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=None if job.definition().family == "cnn" else PRODUCTS,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            reduce_range=bool(job.facts["narrow"]),
+        )
+        model = onnx.load(quantised)
+    shares = require_quantised("onnxruntime's quantize_static", "int8", onnx_graph.weights(model))
+    onnx_graph.save(model, job.output)
+    quantiser = "onnxruntime quantize_static, QDQ, per channel, QUInt8 activations by MinMax, QInt8 weights"
+    quantiser += ", reduced range" if job.facts["narrow"] else ""
+    return {"shares": shares, "lineage": {"quantiser": quantiser}}
+
+
+CONVERTER = Converter(
+    kind="onnx-qdq",
+    file="model.onnx",
+    revision=1,
+    parents=("onnx", "calibration"),
+    axes=("narrow",),
+    distributions=("onnx", "onnxruntime", "numpy"),
+    make=make,
+    model=True,
+)

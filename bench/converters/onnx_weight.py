@@ -1,0 +1,46 @@
+"""`int8-weight`, `int4-weight`: matrix products with integer weights, by ONNX Runtime's MatMulNBits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.precision import GROUP, scheme
+from bench.converters import Converter, Job, onnx_graph
+from bench.converters.quantising import require_quantised
+
+# As onnxruntime-genai's builder sets it for CPUs: the kernels quantise blocks of activations on the fly.
+ACCURACY_LEVEL = 4
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    how = scheme(str(job.facts["precision"]))
+    assert how is not None
+    group = how.group or GROUP  # MatMulNBits knows no scale for a whole channel
+    quantiser = MatMulNBitsQuantizer(
+        onnx_graph.load(job.parents["onnx"].path),
+        bits=how.bits,
+        block_size=group,
+        is_symmetric=True,
+        accuracy_level=ACCURACY_LEVEL,
+    )
+    quantiser.process()
+    model = quantiser.model.model
+    shares = require_quantised("onnxruntime's MatMulNBits", f"int{how.bits}", onnx_graph.weights(model))
+    onnx_graph.save(model, job.output)
+    text = f"onnxruntime MatMulNBits, {how.bits} bits, blocks of {group}, accuracy level {ACCURACY_LEVEL}"
+    return {"shares": shares, "lineage": {"quantiser": text}}
+
+
+CONVERTER = Converter(
+    kind="onnx-weight",
+    file="model.onnx",
+    revision=1,
+    parents=("onnx",),
+    axes=("precision",),
+    distributions=("onnx", "onnxruntime", "numpy"),
+    make=make,
+    model=True,
+)

@@ -1,0 +1,24 @@
+"""What a timed step of a decoder stages: its token. Standard library and NumPy alone.
+
+The cache of the tokens before stays where the runtime has it, as it does when text is generated; every timed
+step is taken at the same context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from backends.base import Array, IOSpec, Session
+
+
+class Kept:
+    """A session's calls, with the inputs that carry state staged once."""
+
+    def __init__(self, session: Session, io: IOSpec, inputs: Mapping[str, Array]) -> None:
+        self.run, self.fetch = session.run, session.fetch
+        self.stage = partial(session.stage, onto=session.stage(inputs)) if io.carried else session.stage
+        self.inputs = {name: array for name, array in inputs.items() if name not in io.carried}
+
+
+Calls = Session | Kept  # what a timed loop calls

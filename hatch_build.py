@@ -9,8 +9,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 # What `prepare` needs to write model files, whichever backend will read them.
 PREPARE = ["torch>=2.9,<2.14", "onnx>=1.18", "onnxscript>=0.5", "safetensors>=0.5"]
-# Quantisers: ONNX Runtime's own, and OpenVINO's.
-PREPARE += ["onnxruntime>=1.30,<2", "nncf>=3.3,<4"]
+# Quantisers: ONNX Runtime's own, OpenVINO's and PyTorch's.
+PREPARE += ["onnxruntime>=1.30,<2", "nncf>=3.3,<4", "torchao>=0.17,<1"]
 PARQUET = ["pyarrow>=17"]
 DEV = [
     "coverage>=7",

@@ -152,7 +152,10 @@ class TorchBackend(BaseBackend):
     name = "torch"
     summary = "PyTorch eager, on a CPU or a CUDA GPU."
     formats: tuple[str, ...] = ("exported",)
-    quantised: Mapping[str, tuple[str, ...]] = {"int8-dynamic": ("exported",)}  # quantised while loading
+    quantised: Mapping[str, tuple[str, ...]] = {
+        "int8:native": ("torch-int8",),
+        "int8-dynamic": ("exported",),  # quantised while loading
+    }
     install = "pip install 'bakeoff[torch]'"
     runtime: tuple[str, ...] = ("torch",)
     presets: Mapping[str, Preset] = {
@@ -196,7 +199,7 @@ class TorchBackend(BaseBackend):
         module = _plain(model, target.device)
         if target.arithmetic == "int8-dynamic":
             _torch_int8.quantise_dynamically(module)
-        elif target.arithmetic != "fp32":
+        elif target.arithmetic in ("bf16", "fp16"):
             _cast(module, getattr(torch, DTYPES[target.arithmetic]))
         if settings.get("channels_last"):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -214,6 +217,7 @@ def _devices() -> dict[str, dict[str, Support]]:
         cpu[precision] = Support("native" if native else "emulated", why)
     engine = torch.backends.quantized.engine
     cpu["int8-dynamic"] = Support("native" if engine != "none" else "none", f"engine {engine}")
+    cpu["int8:native"] = Support("emulated", "eager PyTorch dequantises before each product")
     cpu |= {precision: Support("none", why) for precision, why in NOT_EAGER.items()}
     devices = {"cpu": cpu}
     for i in range(torch.cuda.device_count()):
@@ -229,6 +233,7 @@ def _plain(model: ModelFile, device: str) -> GraphModule:
     The shapes are the case's own, so guards on them would only cost time (230 µs a call).
     """
     import torch
+    import torch.ao.quantization.fx._decomposed  # its operations, which quantised programs hold
     from torch.export.passes import move_to_device_pass
     from torch.fx.graph import CodeGen
 

@@ -16,13 +16,17 @@ def ab_suite(base: Suite, a: Side, b: Side, flags: Mapping[str, Sequence[str] | 
     """A suite of two entries, the first the baseline, without anchor and null backend.
 
     Args:
-        base: gives what neither the sides nor the flags say (workload, precision, device, batch, threads).
+        base: gives what neither the sides nor the flags say (its first workload, device, batch, threads).
         flags: as `suite_from_flags` takes them; `backends`, `baseline` and `profile` must be absent.
 
     Raises:
         UsageError: names the flag.
     """
     data = suite_from_flags(base, flags).to_dict()
+    if not flags.get("workloads"):
+        data["workloads"] = data["workloads"][:1]
+    for entry in data["workloads"]:
+        entry.pop("precisions", None)  # the sides say theirs
     entries = [_entry(a), _entry(b)]
     if entries[0] == entries[1]:
         entries[1]["twin"] = TWIN

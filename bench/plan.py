@@ -96,7 +96,7 @@ def _asked(suite: Suite, budget: Budget) -> Iterator[tuple[BackendEntry | None, 
         content = content_for(entry.name, entry.weights)
         for batch, length in _shapes(suite, entry, workload):
             for backend in suite.backends:
-                for target in _targets(suite, backend, budget):
+                for target in _targets(suite, entry, backend, budget):
                     yield backend, _case(entry, content, batch, {workload.axis: length}, backend, target)
 
 
@@ -106,13 +106,18 @@ def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[
     yield from itertools.product(entry.batch or suite.batches, lengths)
 
 
-def _targets(suite: Suite, backend: BackendEntry, budget: Budget) -> Iterator[Target]:
+def _targets(
+    suite: Suite, workload: WorkloadEntry, backend: BackendEntry, budget: Budget
+) -> Iterator[Target]:
     from backends.registry import parse
 
     _, variant, _ = parse(backend.spec)
+    precisions = backend.precisions or workload.precisions or suite.precisions
+    if workload.precisions:
+        precisions = tuple(one for one in precisions if one in workload.precisions)
     for preset, precision, device, threads in itertools.product(
         backend.preset,
-        backend.precisions or suite.precisions,
+        precisions,
         backend.devices or suite.devices,
         backend.threads or suite.threads,
     ):

@@ -20,6 +20,8 @@ def mismatch(case: Case, proofs: Sequence[Mapping[str, Any] | None]) -> str:
         asked = {"precision": runs_as(case.target.arithmetic), "device": case.target.device}
         for name, want in asked.items():
             fact = proof[name]
+            if name == "precision" and proof["emulated"]:
+                continue  # asked for as such, labelled, and not ranked
             if fact["evidence"] == "none":
                 return f"unproven {name}: {fact['detail'] or 'the runtime does not tell'}"
             if fact["value"] != want:

@@ -85,6 +85,9 @@ class WorkloadEntry(Model):
         default=None, description="tokens before a decoder's step; the workload's own without"
     )
     batch: Wholes | None = Field(default=None, description="samples per inference; the suite's without")
+    precisions: Precisions | None = Field(
+        default=None, description="the suite's without; of a backend's own list those that are here too"
+    )
 
     @field_validator("name")
     @classmethod
@@ -290,6 +293,8 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
         backends = [{**entry, "preset": given["presets"]} for entry in backends]
     if "batches" in given:
         workloads = [_without(entry, "batch") for entry in workloads]
+    if "precisions" in given:
+        workloads = [_without(entry, "precisions") for entry in workloads]
     for axis in ("sequence", "context"):
         if lengths := given.get(f"{axis}s"):
             alone = len(workloads) == 1

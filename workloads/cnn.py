@@ -52,11 +52,13 @@ def _module(config: ResNetConfig) -> torch.nn.Module:
             out = planes * EXPANSION
             self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
             self.bn1 = nn.BatchNorm2d(planes)
+            self.relu1 = nn.ReLU()  # each its own: quantisers of PyTorch find patterns by module
             self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
             self.bn2 = nn.BatchNorm2d(planes)
+            self.relu2 = nn.ReLU()
             self.conv3 = nn.Conv2d(planes, out, 1, bias=False)
             self.bn3 = nn.BatchNorm2d(out)
-            self.relu = nn.ReLU()
+            self.relu3 = nn.ReLU()
             self.downsample = (
                 nn.Sequential(nn.Conv2d(inplanes, out, 1, stride, bias=False), nn.BatchNorm2d(out))
                 if stride != 1 or inplanes != out
@@ -64,11 +66,12 @@ def _module(config: ResNetConfig) -> torch.nn.Module:
             )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = self.relu(self.bn1(self.conv1(x)))
-            y = self.relu(self.bn2(self.conv2(y)))
+            y = self.relu1(self.bn1(self.conv1(x)))
+            y = self.relu2(self.bn2(self.conv2(y)))
             y = self.bn3(self.conv3(y))
             shortcut = x if self.downsample is None else self.downsample(x)
-            return torch.relu(y + shortcut)
+            z: torch.Tensor = self.relu3(y + shortcut)
+            return z
 
     class Module(nn.Module):
         def __init__(self) -> None:

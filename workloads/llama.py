@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 MOST_BATCH = 64
 TOPIC_TOKENS = 48
-BRANCH = 0.25  # what a layer adds to the stream, in deviations; far more than a token's own embedding
+# What the first layer adds to the stream, in deviations: far more than a token's own embedding. Later layers
+# add less, as those of trained models do beside what they read; all alike, they would grow an error in
+# the first ones until int8 says nothing.
+BRANCH = 0.25
+FADING = 0.75  # layer l adds BRANCH / (l + 1) ** FADING
 EMBEDDED = 0.05
 
 Past = tuple["torch.Tensor", ...]
@@ -58,7 +62,7 @@ class Llama(ABC):
 
     family = "decoder"
     unit = "token"
-    revision = 1
+    revision = 2
     step: Literal["prefill", "decode"]
     ignored_keys = ("lm_head.weight",)
     renamed_keys: tuple[tuple[str, str], ...] = ()
@@ -105,18 +109,18 @@ class Llama(ABC):
         return _module(self.architecture, self.step)
 
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
-        """Normal weights scaled by what flows through them: attention scores have a deviation near 2, and
-        every branch adds the same to the stream, which soon is far larger than the embedding that began it:
-        else the shared vocabulary would have each token followed by itself."""
+        """Normal weights scaled by what flows through them: attention scores have a deviation near 1, and the
+        stream soon is far larger than the embedding that began it: else the shared vocabulary would have
+        each token followed by itself."""
         import torch
 
         generator = np.random.default_rng(seed)
         hidden, ffn = self.architecture.hidden, self.architecture.ffn
         deviations = {
             "embed_tokens": EMBEDDED,
-            "q_proj": math.sqrt(2.0 / hidden),
-            "k_proj": math.sqrt(2.0 / hidden),
-            "v_proj": math.sqrt(1.0 / hidden),
+            "q_proj": 1.0 / math.sqrt(hidden),
+            "k_proj": 1.0 / math.sqrt(hidden),
+            "v_proj": 1.0 / math.sqrt(hidden),
             "o_proj": 2 * BRANCH / math.sqrt(hidden),
             "gate_proj": 1.0 / math.sqrt(hidden),
             "up_proj": 1.0 / math.sqrt(hidden),
@@ -129,11 +133,13 @@ class Llama(ABC):
                 values = (
                     uneven(generator, shape) if dense else generator.standard_normal(shape, dtype=np.float32)
                 )
+                layer = name.removesuffix(".weight")
                 if "norm" in name:
                     values = 1.0 + 0.1 * values
                 else:
-                    layer = name.removesuffix(".weight")
                     values *= next(value for end, value in deviations.items() if layer.endswith(end))
+                if layer.endswith(("o_proj", "down_proj")):
+                    values /= (int(layer.split(".")[2]) + 1) ** FADING
                 tensor.copy_(torch.from_numpy(values))
 
 
@@ -182,8 +188,8 @@ class LlamaDecode(Llama):
         )
 
     def inputs(self, batch: int, sequence: int | None, seed: int) -> dict[str, Array]:
-        """A token and the cache of what was read before: normal keys and values, with the deviation that the
-        seeded projections give them (√2 and 1)."""
+        """A token and the cache of what was read before: keys and values normal with deviation 1, as the
+        seeded projections make them."""
         context = sequence or self.default_length or 1
         config = self.architecture
         arrays: dict[str, list[Array]] = {}
@@ -191,9 +197,9 @@ class LlamaDecode(Llama):
             generator = np.random.default_rng(seed + i)
             ids = generator.integers(0, config.vocabulary, 1)
             arrays.setdefault("input_ids", []).append(ids.astype(np.int64))
-            for (_, past), scale in zip(self.state, (math.sqrt(2.0), 1.0) * config.layers, strict=True):
-                shape = (config.kv_heads, context, config.width)
-                values = generator.standard_normal(shape, dtype=np.float32) * np.float32(scale)
+            shape = (config.kv_heads, context, config.width)
+            for _, past in self.state:
+                values = generator.standard_normal(shape, dtype=np.float32)
                 arrays.setdefault(past, []).append(values)
         return {name: np.stack(parts) for name, parts in arrays.items()}
 

@@ -144,7 +144,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     ab.set_defaults(command=_command("ab"))
     for side in ("a", "b"):
         ab.add_argument(side, metavar=side.upper(), help="NAME[:VARIANT][==VERSION][@KEY=VALUE,…]")
-    _shared_flags(ab, "what both are measured on (the quick suite's where nothing is said)")
+    _shared_flags(ab, "what both are measured on (the quick suite's first where nothing is said)")
     ab.add_argument("--relevant", type=_percent, metavar="PERCENT", help="the least difference that matters")
     _gate_flags(ab)
 

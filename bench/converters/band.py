@@ -70,9 +70,10 @@ def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
     # A range that is found at each inference is that of a batch.
     chunk = 1 if how.activations == "dynamic" else CHUNK
     how = replace(how, bits=7) if job.facts["narrow"] and how.activations != "none" else how
-    # ONNX Runtime's quantiser is told to leave a transformer's sums alone; others are not.
-    sums = job.definition().family == "cnn" or job.facts["precision"] == "int8:native"
-    with quantised(how, _calibration(job, module), sums):
+    # ONNX Runtime's quantiser is told to leave a transformer's sums alone, and a decoder's cache.
+    family = job.definition().family
+    sums = family == "cnn" or job.facts["precision"] == "int8:native"
+    with quantised(how, _calibration(job, module), sums, attention=family != "decoder"):
         return run(module, _io(job), reference.inputs, torch.float32, chunk)
 
 
@@ -95,7 +96,7 @@ def _io(job: Job) -> IOSpec:
 CONVERTER = Converter(
     kind="band",
     file="band.json",
-    revision=2,
+    revision=4,
     parents=("origin", "reference", "calibration"),
     axes=("samples", "length", "precision", "narrow"),
     distributions=("torch", "numpy"),

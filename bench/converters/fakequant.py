@@ -2,8 +2,8 @@
 
 Weights are rounded symmetrically, a scale for each output channel (or group of a channel's weights);
 activations to 8 bits between the least and the greatest value, zero included: by calibration (`static`) or of
-the tensor itself (`dynamic`). Rounded are the inputs of matrix products and convolutions, in a static scheme
-those of attention too; sums and normalisations are not, though a runtime may.
+the tensor itself (`dynamic`). Rounded are the inputs of matrix products and convolutions; sums and
+normalisations are not, though a runtime may.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ Rounding = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 @contextmanager
-def quantised(scheme: Scheme, calibration: Iterable[Callable[[], Any]], sums: bool) -> Iterator[None]:
+def quantised(
+    scheme: Scheme, calibration: Iterable[Callable[[], Any]], sums: bool, attention: bool
+) -> Iterator[None]:
     """While it lasts, torch's products round as `scheme` says.
 
     Args:
         calibration: calls that run the module on a calibration sample each; asked only in a static scheme.
             A later run must make the same products in the same order.
-        sums: whether a static scheme rounds what sums take too, as quantisers do in networks of convolutions.
+        sums: whether a static scheme rounds what sums take too, as quantisers do in networks of convolutions;
+            else it rounds what linear layers give.
+        attention: whether it rounds both sides of attention's products.
     """
     import torch
     from torch.nn import functional as F
@@ -47,12 +51,13 @@ def quantised(scheme: Scheme, calibration: Iterable[Callable[[], Any]], sums: bo
     static = scheme.activations == "static"
 
     def rounding(function: Any, args: Any, kwargs: Any, activation: Rounding, weight: Rounding) -> Any:
-        if static and function is F.scaled_dot_product_attention:
+        if static and attention and function is F.scaled_dot_product_attention:
             return _attention(args, kwargs, activation)
         if static and sums and function in additions:
             return function(*(activation(arg) for arg in args), **kwargs)
         if function in (F.linear, torch.conv2d):
-            return function(activation(args[0]), weight(args[1]), *args[2:], **kwargs)
+            product = function(activation(args[0]), weight(args[1]), *args[2:], **kwargs)
+            return activation(product) if static and not sums else product
         return function(*args, **kwargs)
 
     def observed(tensor: torch.Tensor) -> torch.Tensor:

@@ -51,13 +51,35 @@ def weights(model: onnx.ModelProto) -> Counter[str]:
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """With its weights; shapes of inner values are left out: the exporter's hold names that quantisers trip
-    over."""
+    """With its weights, as quantisers can take it: without the shapes of inner values, whose names they trip
+    over, and with tables untied."""
     import onnx
 
     model = onnx.load(path)
     del model.graph.value_info[:]
+    _untie(model.graph)
     return model
+
+
+def _untie(graph: onnx.GraphProto) -> None:
+    """Gives an output layer that shares its weights with a lookup a product with weights of its own.
+
+    ONNX Runtime's dynamic quantiser would transpose them for both, and its MatMulNBits leaves a Gemm alone.
+    """
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for place, node in enumerate(graph.node):
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        plain = len(node.input) == 2 and attributes.get("alpha", 1.0) == 1.0 and attributes.get("transB")
+        if node.op_type == "Gemm" and plain and node.input[1] in tables & constants.keys():
+            table = numpy_helper.to_array(constants[node.input[1]])
+            weights = numpy_helper.from_array(np.ascontiguousarray(table.T), f"{node.input[1]}.transposed")
+            graph.initializer.append(weights)
+            product = helper.make_node("MatMul", [node.input[0], weights.name], node.output, node.name)
+            graph.node[place].CopyFrom(product)
 
 
 def save(model: Any, path: Path) -> None:

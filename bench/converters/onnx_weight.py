@@ -37,7 +37,7 @@ def make(job: Job) -> Mapping[str, Any]:
 CONVERTER = Converter(
     kind="onnx-weight",
     file="model.onnx",
-    revision=1,
+    revision=2,
     parents=("onnx",),
     axes=("precision",),
     distributions=("onnx", "onnxruntime", "numpy"),

@@ -169,3 +169,23 @@ def test_entries_say_more_than_the_suite() -> None:
         "minilm-l6 b2 s32 · onnxruntime · fp32 · cpu · 2 threads · mem=1",
     ]
     assert {case.role for case in found.cases if case.workload != HARNESS} == {"runtime"}
+
+
+def test_a_workload_may_have_precisions_of_its_own() -> None:
+    found = planned(
+        workloads=["minilm-l6", {"name": "resnet50", "precisions": ["bf16", "fp32"]}],
+        backends=["torch", {"name": "onnxruntime", "precisions": ["fp32", "fp16"]}],
+        devices=["cuda:0", "cpu"],
+        precisions=["fp32"],
+    )
+    asked = {
+        (c.workload, c.backend, c.target.precision) for c in (*found.cases, *(r[0] for r in found.refused))
+    }
+    assert {one for one in asked if one[0] != HARNESS} == {
+        ("minilm-l6", "torch", "fp32"),
+        ("minilm-l6", "onnxruntime", "fp32"),
+        ("minilm-l6", "onnxruntime", "fp16"),
+        ("resnet50", "torch", "bf16"),
+        ("resnet50", "torch", "fp32"),
+        ("resnet50", "onnxruntime", "fp32"),
+    }

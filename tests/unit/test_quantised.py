@@ -41,7 +41,6 @@ WORKLOADS = {one.family: one for one in (CNN, ENCODER, DECODER)}
 # What rounding leaves of so small a decoder, in int4 or by NNCF, says nothing of a large one; nor does NNCF's
 # bias correction on so small a CNN.
 TOO_SMALL = [("decoder", "int4-weight"), ("decoder", "int8:native")]
-DYNAMIC_DECODER = ("decoder", "onnxruntime", "int8-dynamic")
 CELLS = [
     ("cnn", "onnxruntime", "int8:qdq"),
     ("cnn", "onnxruntime", "int8-dynamic"),
@@ -60,7 +59,7 @@ CELLS = [
             ("openvino", "int8-weight"),
             ("openvino", "int4-weight"),
         )
-        if (family, precision) not in TOO_SMALL and (family, backend, precision) != DYNAMIC_DECODER
+        if (family, precision) not in TOO_SMALL
     ),
 ]
 
@@ -138,6 +137,20 @@ def test_it_runs_in_integers_and_within_its_band(
         ran = session.actual()
     assert verify.judge(found, kitchen.band(family, precision)) == ""
     assert (ran.precision.value, ran.precision.evidence) == (runs_as(precision), "executed")
+
+
+@pytest.mark.parametrize("family", ["cnn", "encoder"])
+def test_eager_pytorch_emulates_what_torchao_quantised(kitchen: Kitchen, family: str) -> None:
+    made, file = kitchen.made(family), kitchen.file(family, "torch", "int8:native")
+    with pytest.raises(UnsupportedCase, match="dequantises before each product"):
+        registry.get("torch").load(
+            file, Target(precision="int8:native"), made.workload.io(1, made.workload.default_length)
+        )
+    with opened(made.workload, "torch", "int8:native:emulated", file) as session:
+        found = error_of(session, made)
+        ran = session.actual()
+    assert verify.judge(found, kitchen.band(family, "int8:native")) == ""
+    assert (ran.emulated, ran.precision.value) == (True, "fp32")
 
 
 @pytest.mark.parametrize("family", WORKLOADS)

@@ -59,6 +59,15 @@ def test_ab_is_a_suite_of_two_entries_the_first_the_baseline() -> None:
     assert type(suite).from_dict(suite.to_dict()) == suite  # so that the run can be resumed
 
 
+def test_ab_takes_the_first_workload_in_the_precisions_of_its_sides() -> None:
+    suite = ab_suite(
+        load_suite("quick"), parse_side("torch"), parse_side("openvino@precision=int4-weight"), {}
+    )
+    assert [(entry.name, entry.precisions) for entry in suite.workloads] == [("resnet50", None)]
+    assert (suite.precisions, suite.backends[0].precisions) == (("fp32",), None)
+    assert suite.backends[1].precisions == ("int4-weight",)
+
+
 def test_something_against_itself_is_told_apart() -> None:
     suite = aa_suite(load_suite("quick"), parse_side("onnxruntime"), {**ONE, "budget": "90s"})
     first, second = suite.backends

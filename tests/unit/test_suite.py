@@ -203,7 +203,14 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_quick_is_what_the_readme_runs() -> None:
     assert "quick" in builtin_names()
     quick = load_suite("quick")
-    assert [entry.name for entry in quick.workloads] == ["resnet50", "minilm-l6"]
+    assert [entry.name for entry in quick.workloads] == [
+        "resnet50",
+        "mobilenet-v2",
+        "minilm-l6",
+        "distilbert",
+        "llama-small:prefill",
+        "llama-small:decode",
+    ]
     assert [entry.spec for entry in quick.backends] == ["torch", "onnxruntime", "openvino"]
     assert (quick.name, quick.baseline, quick.profile) == ("quick", "torch", "quick")
     assert quick.profile in PROFILES

@@ -1,0 +1,68 @@
+"""`int8:native` of PyTorch: a static exported program with quantise and dequantise operations, by torchao.
+
+A compiler fuses them with the products between them (torchao's x86 recipe is made for TorchInductor); eager
+PyTorch dequantises, multiplies in fp32 and quantises again.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.converters import Converter, Job
+from bench.converters.exported import export
+from bench.converters.origin import restore
+from bench.converters.quantising import require_quantised, samples
+
+if TYPE_CHECKING:
+    import torch
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import torch
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+    narrow = bool(job.facts["narrow"])
+    recipe = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
+    program = export(job, restore(job))
+    observed = prepare_pt2e(program.module(check_guards=False), x86.X86InductorQuantizer().set_global(recipe))
+    inputs = [spec.name for spec in job.definition().io(1, None).inputs]
+    with torch.no_grad():
+        for arrays in samples(job.parents["calibration"].path):
+            observed(*(torch.from_numpy(arrays[name]) for name in inputs))
+    quantised = convert_pt2e(observed)
+    shares = require_quantised("torchao's PT2E", "int8", _weights(quantised))
+    torch.export.save(export(job, quantised), job.output)
+    quantiser = f"torchao PT2E, X86InductorQuantizer{', reduced range' if narrow else ''}"
+    return {"shares": shares, "lineage": {"exporter": "torch.export", "quantiser": quantiser}}
+
+
+def _weights(module: torch.fx.GraphModule) -> Counter[str]:
+    """Type (`int8`, `float`) → elements of all weights of matrix products and convolutions."""
+    import torch
+
+    products = (torch.ops.aten.linear.default, torch.ops.aten.conv2d.default)
+    found: Counter[str] = Counter()
+    for node in module.graph.nodes:
+        if node.target in products:
+            weight = node.args[1]
+            if "dequantize" in str(weight.target):
+                weight = weight.args[0]
+            tensor = operator.attrgetter(weight.target)(module)
+            found["int8" if tensor.dtype is torch.int8 else "float"] += tensor.numel()
+    return found
+
+
+CONVERTER = Converter(
+    kind="torch-int8",
+    file="model.pt2",
+    revision=1,
+    parents=("origin", "calibration"),
+    axes=("narrow",),
+    distributions=("torch", "torchao"),
+    make=make,
+    model=True,
+)

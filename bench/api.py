@@ -162,7 +162,7 @@ def _go(
         build_folder=cache_root() / "builds",
     )
     course = Course(planned.cases, planned.baselines, planned.profile, suite.relevant / 100)
-    ahead = outlook(course, store, record, suite.budget)
+    ahead = outlook(course, store, record, suite.budget, {one.case.id: one.cost for one in known})
     listener("outlook", {"text": ahead.sentence, "seconds": ahead.seconds, "width": ahead.width})
     with measurement_lock(wait, lambda text: listener("wait", {"text": text})), _timed(record, "measure"):
         note = measure(

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bench import noise
 from bench.block import Block
-from bench.case import HARNESS
+from bench.case import HARNESS, Case
 from bench.course import Course, comparisons, noisiest
 from bench.decide import ALPHA
+from bench.measure import SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
 from bench.numbers import count, percent
 from bench.pairs import measured
@@ -25,8 +27,14 @@ from bench.profiles import ROUNDS
 from bench.runner import parts
 from bench.store import RunRecord, Store
 from bench.units import duration
+from bench.verify import LEAST_SAMPLES
 
-LOAD_GUESS_S = 4.0  # start, import, load, verify, warm up, verify again: a small model
+LOAD_GUESS_S = 4.0  # start, import, load, verify, warm up, verify again: a model of no size
+LOAD_GUESS_BYTES = 1e9  # of weights, read and packed in a second
+FLOPS_GUESS = 4e10  # of a thread in a second
+MOVED_GUESS = 1e10  # bytes in a second
+VERIFIED = 2 * LEAST_SAMPLES + 4  # inferences besides the timed: both verifications, the first, the proof
+BURST_LEAST = 3  # inferences
 TURN_GUESS = 1.4  # a turn over the length of its burst: the device boundary, stop, continue
 LOOK_BACK = 5  # runs
 
@@ -65,11 +73,18 @@ class Outlook:
         return f"{size}, {duration(self.seconds)} of measuring{sure} ({self.basis}){short}"
 
 
-def outlook(course: Course, store: Store, run: RunRecord, budget_s: float | None) -> Outlook:
-    """Looks ahead from what the store remembers."""
+def outlook(
+    course: Course,
+    store: Store,
+    run: RunRecord,
+    budget_s: float | None,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Outlook:
+    """Looks ahead from what the store remembers, or else from what an inference takes (`CaseRecord.cost`)."""
     profile = course.profile
     remembered = recall(course, store, run)
-    cost, seen, basis = remembered or (_guess(course), ASSUMED, "assumed: the store knows no such case here")
+    assumed = _guess(course, known or {}), ASSUMED, "assumed: the store knows no such case here"
+    cost, seen, basis = remembered or assumed
     everything = {case.id for case in course.cases}
     planned = parts(course.cases, course.baselines, everything, random.Random(0))
     workers = sum(map(len, planned))
@@ -121,8 +136,19 @@ def _cost_of_worker(blocks: Sequence[Block]) -> Costs:
     return Costs(float(np.mean(fixed)) * 1e-9, float(np.mean(turns)) * 1e-9)
 
 
-def _guess(course: Course) -> Costs:
-    return Costs(LOAD_GUESS_S, course.profile.burst_s * TURN_GUESS)
+def _guess(course: Course, known: Mapping[str, Mapping[str, Any]]) -> Costs:
+    """Of the mean worker."""
+    found = [_guess_one(case, course, known.get(case.id) or {}) for case in course.cases]
+    fixed, rounds = np.mean([(one.generation_s, one.round_s) for one in found], axis=0)
+    return Costs(float(fixed), float(rounds))
+
+
+def _guess_one(case: Case, course: Course, cost: Mapping[str, Any]) -> Costs:
+    flops, moved = float(cost.get("flops") or 0), float(cost.get("bytes") or 0)
+    inference = max(flops / (FLOPS_GUESS * case.target.threads), moved / MOVED_GUESS)
+    least = 1 if inference > SLOW_NS * 1e-9 else BURST_LEAST
+    burst = max(course.profile.burst_s, least * inference)
+    return Costs(LOAD_GUESS_S + moved / LOAD_GUESS_BYTES + VERIFIED * inference, burst * TURN_GUESS)
 
 
 def _groups(course: Course) -> Counter[str]:

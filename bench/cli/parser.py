@@ -131,10 +131,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     _which_run(report)
     report.add_argument("-o", "--output", type=Path, default=Path("results/report.html"), metavar="FILE")
 
-    export = commands.add_parser("export", parents=[common], help="a run as csv, parquet or json")
+    export = commands.add_parser("export", parents=[common], help="a run as csv, json, markdown or parquet")
     export.set_defaults(command=_command("export"))
     _which_run(export)
-    export.add_argument("--format", default="csv", metavar="FORMAT", help="csv, parquet, json (%(default)s)")
+    export.add_argument(
+        "--format", default="csv", metavar="FORMAT", help="csv, json, markdown, parquet (%(default)s)"
+    )
     export.add_argument("--samples", action="store_true", help="every sample instead of a row a case")
     export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: results/RUN.FORMAT")
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import BakeoffError, UsageError
-from reports.exporters import export, formats
+from reports.exporters import export, formats, markdown
 from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
 from tests.unit import fake_results as fake
 
@@ -27,7 +27,7 @@ def read(format: str, path: Path) -> pd.DataFrame:
 
 
 def test_the_formats_are_the_files() -> None:
-    assert formats() == ["csv", "json", "parquet"]
+    assert formats() == ["csv", "json", "markdown", "parquet"]
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "parquet"])
@@ -160,3 +160,28 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert "free some disk space" in caught.value.hint
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_markdown_has_a_column_a_configuration_and_numbers_the_reasons(tmp_path: Path) -> None:
+    results = fake.realistic()
+    text = export("markdown", results, tmp_path / "out.md").read_text()
+    assert results.run.versions["torch"] in text
+    for row in results.rows:
+        assert row.case.backend_spec in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in tables}) <= 2 * len(results.groups)
+    unranked = [row for row in results.rows if not row.ranked]
+    assert unranked
+    reasons = text.partition("Reasons\n")[2]
+    for row in unranked:
+        said = (row.reason if row.status != "ok" else row.unranked_because).splitlines()[0]
+        assert said[:20].translate(markdown.SPECIAL) in reasons
+    assert all(f"({n})" in text for n in range(1, reasons.count("\n") - 1))
+
+
+def test_markdown_takes_nothing_for_markup(tmp_path: Path) -> None:
+    text = export("markdown", fake.nasty(), tmp_path / "out.md").read_text()
+    assert "<script" not in text
+    assert export("markdown", fake.empty(), tmp_path / "empty.md").read_text().startswith("# ")
+    with pytest.raises(UsageError, match="no samples"):
+        export("markdown", fake.single(), tmp_path / "no.md", samples=True)

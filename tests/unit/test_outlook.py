@@ -12,7 +12,7 @@ from backends.base import Target
 from bench.case import HARNESS, Case
 from bench.course import Course
 from bench.noise import ASSUMED, half_width
-from bench.outlook import LOAD_GUESS_S, TURN_GUESS, outlook, recall
+from bench.outlook import FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
 from bench.profiles import PROFILES
 from bench.store import CaseRecord, RunRecord, Store
 from tests.unit.blocks import turns
@@ -51,6 +51,16 @@ def test_without_a_memory_it_assumes_and_says_so(store: Store) -> None:
     assert found.seconds == pytest.approx(3 * each)
     assert found.width == pytest.approx(half_width(ASSUMED, quick.rounds, 3))
     assert "assumed" in found.sentence
+
+
+def test_without_a_memory_a_large_model_is_expected_to_take_longer(store: Store) -> None:
+    small, large = ({case.id: {"flops": n, "bytes": n / 100} for case in (BASE, NEW)} for n in (1e6, 4e11))
+    quick = PROFILES["quick"]
+    guessed = [outlook(course("quick"), store, record("1"), None, known).seconds for known in (small, large)]
+    plain = outlook(course("quick"), store, record("1"), None).seconds
+    assert guessed[0] == pytest.approx(plain, rel=0.01)
+    turns = 2 * 3 * quick.rounds * TURN_GUESS * 4e11 / FLOPS_GUESS  # two cases, one inference a turn
+    assert guessed[1] > plain + 0.9 * turns
 
 
 def test_it_remembers_costs_and_noise_of_the_same_case_here(store: Store) -> None:

@@ -1,0 +1,118 @@
+"""Markdown: a table for each workload and shape, precisions down and configurations across, and one of the
+errors against their bands. Each cell that has no figure has the number of its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.numbers import UNTOLD, factor, percent, quantity, significant, time_unit, told
+from bench.results import Group, Results, Row
+from reports.files import write_whole
+from reports.scrub import names_in, scrub
+
+SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_"})
+
+
+def write(results: Results, path: Path, *, samples: bool = False) -> Path:
+    """Raises UsageError where samples are asked for: they are no table to read."""
+    if samples:
+        raise UsageError("markdown has no samples", hint="bakeoff export --samples --format csv")
+    return write_whole(path, text(results).encode())
+
+
+def text(results: Results) -> str:
+    """The document."""
+    run, private = results.run, names_in(results.run.machine)
+    reasons: dict[str, int] = {}
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
+    machine = f"{run.machine.get('cpu', 'unknown CPU')}, {run.machine.get('cores', '?')} cores"
+    lines = [
+        f"# {run.name.translate(SPECIAL)}",
+        "",
+        f"{scrub(machine, private)}; {versions}; {run.started[:10]}.".translate(SPECIAL),
+        "",
+        "Latency of one inference, with the ratio to the baseline in brackets (under 1 is faster). A cell in "
+        "*italics* is not ranked; the number after it, or in its place, is that of the reason below.",
+    ]
+    for group in results.groups:
+        lines += ["", f"**{group.title.translate(SPECIAL)}**", "", *_table(group, reasons, _latency)]
+    lines += [
+        "",
+        "Worst error against the fp64 reference, before and after timing, and in brackets its share of the "
+        "upper end of the precision's band.",
+    ]
+    for group in results.groups:
+        lines += ["", f"**{group.title.translate(SPECIAL)}**", "", *_table(group, reasons, _error, band=True)]
+    lines += ["", "Reasons", ""]
+    lines += [f"{n}. {scrub(reason, private).translate(SPECIAL)}" for reason, n in reasons.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(
+    group: Group, reasons: dict[str, int], cell: Callable[[Row, Group], str], band: bool = False
+) -> Iterator[str]:
+    columns = list(dict.fromkeys(_configuration(row, group) for row in group.rows))
+    precisions = list(dict.fromkeys(row.case.target.precision for row in group.rows))
+    found = {(row.case.target.precision, _configuration(row, group)): row for row in group.rows}
+    yield "| " + " | ".join(["precision", *(["band"] if band else []), *columns]) + " |"
+    yield "| --- |" + " ---: |" * (len(columns) + band)
+    for precision in precisions:
+        rows = [found.get((precision, column)) for column in columns]
+        if band and not any(row and row.error is not None for row in rows):
+            continue
+        bands = [_band([row for row in rows if row])] if band else []
+        cells = [_cell(row, group, reasons, cell) if row else "" for row in rows]
+        yield "| " + " | ".join([precision, *bands, *cells]) + " |"
+
+
+def _configuration(row: Row, group: Group) -> str:
+    """Backend, and what else tells configurations apart within the group."""
+    target, others = row.case.target, [other.case.target for other in group.rows]
+    parts = [row.case.backend_spec + (f" {row.case.twin}" if row.case.twin else "")]
+    if len({one.device for one in others}) > 1:
+        parts.append(target.device)
+    if len({one.threads for one in others}) > 1:
+        parts.append(f"{target.threads} thread{'s' if target.threads > 1 else ''}")
+    if len({one.preset for one in others}) > 1:
+        parts.append(target.preset)
+    if target.options:
+        parts.append(", ".join(f"{key}={value}" for key, value in target.options.items()))
+    return " · ".join(parts).translate(SPECIAL)
+
+
+def _cell(row: Row, group: Group, reasons: dict[str, int], shown: Callable[[Row, Group], str]) -> str:
+    figure = shown(row, group)
+    if row.status == "ok" and row.ranked:
+        return figure
+    reason = row.reason if row.status != "ok" else row.unranked_because
+    number = f"({reasons.setdefault(_general(reason), len(reasons) + 1)})"
+    return f"*{figure}* {number}" if figure else number
+
+
+def _general(reason: str) -> str:
+    """The first line, without the command to type."""
+    return (reason.splitlines() or ["no reason was recorded"])[0]
+
+
+def _latency(row: Row, group: Group) -> str:
+    if not told(row.latency.value):
+        return ""
+    unit = time_unit(one.latency.value for one in group.rows)
+    ratio = f" ({factor(row.ratio.value)})" if told(row.ratio.value) else ""
+    return quantity(row.latency.value, unit) + ratio
+
+
+def _error(row: Row, group: Group) -> str:
+    if row.error is None:
+        return ""
+    share = f" ({percent(row.error / row.band_high)})" if row.band_high else ""
+    return significant(row.error, 2) + share
+
+
+def _band(rows: Sequence[Row]) -> str:
+    for row in rows:
+        if row.band_high is not None:
+            return f"{significant(row.band_low, 2)} to {significant(row.band_high, 2)}"
+    return UNTOLD

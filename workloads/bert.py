@@ -22,6 +22,7 @@ CLS, SEP = 101, 102
 FIRST_WORD = 1000  # of the vocabulary; below it are BERT's special and unused tokens
 TOPIC_WORDS = 24
 CALIBRATION_SENTENCES = 16
+STEADY_LAYERS = 6  # whose branches are of the same size
 BERT_KEYS = (
     (r"^bert\.", ""),
     (r"LayerNorm\.gamma$", "LayerNorm.weight"),
@@ -122,7 +123,8 @@ class BertEncoder:
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
         """Normal weights scaled by what flows through them: attention scores have a deviation near 2 (neither
         uniform nor saturated); residual branches are about half of the stream they join, or the tokens of a
-        sentence would grow alike from layer to layer and queries lose their effect. The bias of the last
+        sentence would grow alike from layer to layer and queries lose their effect, and those after the sixth
+        are smaller, or the errors of the first would grow until int4 says nothing. The bias of the last
         normalisation takes the mean over calibration sentences away: embeddings that shared one direction
         would all look alike."""
         import torch
@@ -154,6 +156,8 @@ class BertEncoder:
                 else:
                     layer = name.removesuffix(".weight")
                     values *= next(value for end, value in deviations.items() if layer.endswith(end))
+                    if layer.endswith("output.dense"):
+                        values *= min(1.0, STEADY_LAYERS / (int(layer.split(".")[2]) + 1))
                 tensor.copy_(torch.from_numpy(values))
             self._center(module)
 

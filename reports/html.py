@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from bench.numbers import difference
 from bench.results import Results
 from reports import method, sure, views
-from reports.figures import Shown, figures
+from reports.figures import Shown, figures, sweeps
 from reports.files import write_whole
 from reports.palette import DARK
 from reports.quiet import Quiet
@@ -25,6 +25,7 @@ from reports.scrub import names_in, scrub
 from reports.verdicts import findings, settle
 
 _HERE = Path(__file__).parent
+UNFOLDED = 6  # so many groups show their figures at once
 _BEFORE_UNIT = re.compile(r" (?=(?:%|×|(?:ns|µs|ms|s|min|MB|threads?)\b))(?<=\d )")  # a number keeps its unit
 
 
@@ -37,13 +38,14 @@ def render(results: Results) -> str:
     """The report as a string of HTML."""
     private = names_in(results.run.machine)
     quiet, found = Quiet(results), findings(results)
-    shown = figures(results, quiet)
+    shown, swept = figures(results, quiet), sweeps(results)
     style, script = (_static(name) for name in ("report.css", "report.js"))
     plotly = get_plotlyjs().replace("\r\n", "\n") if any(shown) else ""
     groups = [
         {
             "key": f"g{i}",
             "title": group.title,
+            "workload": group.rows[0].case.workload,
             "answer": views.answer(group),
             "lines": views.lines(group),
             "commands": views.commands(group),
@@ -59,11 +61,12 @@ def render(results: Results) -> str:
         style=Markup(style),
         script=Markup(script),
         plotly=Markup(plotly),
-        data=Markup(_data(shown, private)),
+        data=Markup(_data([*shown, *swept.values()], private)),
         run=results.run,
         relevant=difference(results.run.relevant),
         started=views.when(results.run.started),
         groups=groups,
+        chapters=_chapters(groups, swept),
         findings=found,
         sure_columns=sure.COLUMNS,
         rule=method.rule(results),
@@ -79,6 +82,23 @@ def render(results: Results) -> str:
         phases=method.phases(results.run.seconds),
         command=views.run_command(results.run),
     )
+
+
+def _chapters(groups: list[dict[str, Any]], swept: Mapping[str, list[Shown]]) -> list[dict[str, Any]]:
+    """The figures of each workload: those over its batches, then those of its groups. Many groups are folded
+    but for the first, as nobody reads them in a row."""
+    drawn = [group for group in groups if group["figures"]]
+    opened = drawn if len(drawn) <= UNFOLDED else drawn[:1]
+    return [
+        {
+            "workload": workload,
+            "swept": swept.get(workload, []),
+            "groups": [group for group in drawn if group["workload"] == workload],
+            "opened": [group["key"] for group in opened],
+            "folds": len(drawn) > UNFOLDED,
+        }
+        for workload in dict.fromkeys(group["workload"] for group in drawn)
+    ]
 
 
 def _environment(private: tuple[str, ...]) -> jinja2.Environment:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-TEXT, MUTED, GRID, BAND = "#1c2024", "#5b6670", "#dde2e7", "#e9edf1"
+TEXT, MUTED, GRID, BAND, PAGE = "#1c2024", "#5b6670", "#dde2e7", "#e9edf1", "#ffffff"
 _BACKENDS = (  # light, dark
     ("#0068a8", "#5cb0ee"),  # blue
     ("#c24f0a", "#f2914f"),  # vermilion
@@ -26,6 +26,7 @@ DARK: Mapping[str, str] = {
     MUTED: "#a3adb7",
     GRID: "#333a42",
     BAND: "#2a3037",
+    PAGE: "#14171a",
     **dict(_BACKENDS),
 }
 

@@ -12,26 +12,43 @@
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, recoloured(item)]));
   };
 
-  const draw = (inDark, width) => {
-    if (typeof Plotly === "undefined") return;
-    for (const [id, figure] of Object.entries(figures)) {
-      const { data, layout } = inDark ? recoloured(figure) : structuredClone(figure);
-      layout.width = width;
-      Plotly.react(id, data, layout, { responsive: true, displayModeBar: false });
+  const draw = (id, inDark, width) => {
+    const { data, layout } = inDark ? recoloured(figures[id]) : structuredClone(figures[id]);
+    layout.width = width;
+    Plotly.react(id, data, layout, { responsive: true, displayModeBar: false });
+  };
+
+  // A figure is drawn when it comes near: a sweep has hundreds, and a folded one has no width yet.
+  const plots = typeof Plotly === "undefined" ? [] : Object.keys(figures);
+  const near = new IntersectionObserver((seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      draw(target.id, prefersDark.matches);
+    }
+  }, { rootMargin: "1000px" });
+  const begin = () => {
+    near.disconnect();
+    for (const id of plots) {
+      const place = document.getElementById(id);
+      place.style.minHeight = `${figures[id].layout.height}px`;
+      Plotly.purge(place); // what was drawn has other colours, or the width of paper
+      near.observe(place);
     }
   };
-  draw(prefersDark.matches);
-  prefersDark.addEventListener("change", () => draw(prefersDark.matches));
+  begin();
+  prefersDark.addEventListener("change", begin);
 
   let folded = [];
   window.addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")];
     folded.forEach((one) => { one.open = true; });
-    draw(false, 640);
+    near.disconnect();
+    plots.forEach((id) => draw(id, false, 640));
   });
   window.addEventListener("afterprint", () => {
     folded.forEach((one) => { one.open = false; });
-    draw(prefersDark.matches);
+    begin();
   });
 
   if (navigator.clipboard) {

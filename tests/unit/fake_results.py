@@ -6,7 +6,7 @@ Test data only. The samples wander and fall in two modes, as measured ones do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Actual, Fact, Role, Target
+from backends.precision import runs_as
 from bench.block import Block, Burst, Status
 from bench.case import HARNESS, Case
 from bench.compare import results
@@ -79,6 +80,7 @@ class Ask:
     log: str = ""
     ran: str = ""
     error: float = 3e-6
+    model_bytes: float | None = None  # made up where it is not told
     modes: bool = False
     disturbed: float = 0.04
     hit: float = 1.0  # how much slower a disturbed burst is
@@ -125,6 +127,7 @@ def _measured(
     block.host_ns = np.rint(np.array(samples) * 1e9).astype(np.int64)
     block.device_ns = np.rint(np.array(device) * 1e9).astype(np.int64)
     idle, model = rng.uniform(1.5e8, 5e8), rng.uniform(1.0e8, 2e8)
+    model = model if ask.model_bytes is None else ask.model_bytes
     block.figures = {
         "import_ns": rng.uniform(0.2, 1.5) * 1e9,
         "load_ns": rng.uniform(0.2, 1.5) * 1e9,
@@ -137,7 +140,7 @@ def _measured(
     }
     block.warmup = {"count": 40, "ns": 1.1e9, "capped": ask.modes and generation == 2}
     block.verification = {"before": {"error": ask.error}, "after": {"error": ask.error}}
-    evidence = Fact(ask.ran or ask.precision, "executed", "execution graph, weighted by time")
+    evidence = Fact(ask.ran or runs_as(ask.precision), "executed", "execution graph, weighted by time")
     provider = "CPUExecutionProvider" if ask.backend == "onnxruntime" else ""
     actual = Actual(
         evidence,
@@ -261,6 +264,45 @@ def twelve() -> Results:
         for i, name in enumerate(first + second)
     ]
     return judged(make("resnet50", asks, seed=5) + harness())
+
+
+def sweep(batches: Sequence[int], generations: int = 3) -> Results:
+    """Two workloads over batches in three precisions on three runtimes; one int8 is wrong, one is refused."""
+    precisions = {"fp32": (1.0, 3e-6, 1.0), "bf16": (0.7, 6e-3, 0.55), "int8:qdq": (0.4, 1.4e-2, 0.3)}
+    runtimes = {"torch": (1.8, 1.0), "onnxruntime": (1.1, 0.97), "openvino": (1.0, 0.94)}
+    made: list[Made] = []
+    for workload, unit, sequence, alone in (
+        ("resnet50", "image", None, 0.043),
+        ("minilm-l6", "sequence", 128, 0.012),
+    ):
+        for batch in batches:
+            asks = []
+            for backend, (slower, gain) in runtimes.items():
+                for precision, (share, error, size) in precisions.items():
+                    seconds = alone * slower * share * batch ** (gain - 0.03 * (precision == "fp32"))
+                    ask = Ask(backend, seconds, precision, model_bytes=1.1e8 * slower * size * batch**0.2)
+                    ask = replace(ask, error=error * slower**0.5)
+                    if (workload, backend, precision) == ("resnet50", "onnxruntime", "int8:qdq"):
+                        ask = replace(ask, status="wrong-output", error=0.4, reason="error 0.4 is over 0.02")
+                    if (workload, backend, precision) == ("minilm-l6", "torch", "bf16"):
+                        ask = replace(ask, seconds=None, status="unsupported", reason="no bf16 here")
+                    asks.append(ask)
+            made += make(
+                workload,
+                asks,
+                sequence=sequence,
+                unit=unit,
+                seed=40 + batch,
+                generations=generations,
+                batch=batch,
+            )
+    return judged(made + harness(), name="batch-sweep")
+
+
+@cache
+def swept() -> Results:
+    """Three batches: few enough to look at."""
+    return sweep((1, 4, 16))
 
 
 @cache

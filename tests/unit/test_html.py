@@ -14,9 +14,18 @@ from bench.errors import BakeoffError
 from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
 from reports import html
+from reports.palette import DARK
 from tests.unit import fake_results as fake
 
-MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.empty, fake.judgements]
+
+def folded() -> Results:
+    """A sweep over so many batches that their figures are folded."""
+    asks = [fake.Ask("<i>jax", 0.2), fake.Ask("<i>jax", 0.1, "int8:qdq", error=0.01)]
+    batches = [fake.make("resnet50", asks, seed=b, generations=1, batch=b) for b in range(1, 9)]
+    return fake.judged([one for made in batches for one in made])
+
+
+MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.empty, fake.judgements, folded]
 
 
 class Page(HTMLParser):
@@ -153,12 +162,38 @@ def test_what_the_design_asks_for_is_there(pages: dict[str, tuple[Results, str, 
         "1.31.1",
     ):
         assert text in words, text
-    assert len(page.all("figure")) == 6
+    assert len(page.all("figure")) == 8
     for figure in page.all("div"):
         if figure.get("class") == "plot":
             assert figure["aria-label"].endswith(".")
     drawn = json.loads(page.scripts[0])["figures"]
     assert set(drawn) == {a["id"] for a in page.all("div") if a.get("class") == "plot"}
+
+
+def test_batches_have_their_figure_above_their_groups(pages: dict[str, tuple[Results, str, Page]]) -> None:
+    results, source, page = pages["folded"]
+    ids = [a["id"] for a in page.all("div") if a.get("class") == "plot"]
+    assert len(ids) == len(set(ids)) == 1 + 5 * len(results.groups)
+    assert set(json.loads(page.scripts[0])["figures"]) == set(ids)
+    drawn = source[source.index('id="figures"') :]
+    at = [drawn.index(text) for text in ("resnet50 over batches", 'id="s0-batches"', "resnet50 b1<", "b2<")]
+    assert at == sorted(at)
+    folds = [a for a in page.all("details") if a.get("class") == "fold"]
+    assert ["open" in a for a in folds] == [True] + [False] * 7
+    assert not [a for a in pages["realistic"][2].all("details") if a.get("class") == "fold"]
+
+
+def test_a_legend_says_what_colours_and_symbols_stand_for(
+    pages: dict[str, tuple[Results, str, Page]],
+) -> None:
+    _, source, page = pages["folded"]
+    legend = re.findall(r'<ul class="legend">(.*?)</ul>', source, re.S)
+    assert len(legend) == 1 + 8, "the sweep's, and accuracy of each group"
+    assert re.findall(r"</svg>(.*?)</li>", legend[0]) == ["&lt;i&gt;jax", "fp32", "int8:qdq"]
+    for style in (a["style"] for a in page.all("svg") if "style" in a):
+        found = re.fullmatch(r"color: (#\w+); color: light-dark\((#\w+), (#\w+)\)", style)
+        assert found is not None
+        assert DARK[found[1]] == DARK[found[2]] == found[3]
 
 
 def test_how_sure_stands_in_words(pages: dict[str, tuple[Results, str, Page]]) -> None:

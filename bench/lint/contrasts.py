@@ -52,7 +52,8 @@ def told(ratio: Estimate, than: str) -> str:
 
 def _beside(results: Results, one: Contrast) -> list[str]:
     """What may have lived beside both: the group's baseline where they share one, and the anchor."""
-    groups = [group for group in results.groups if one.row in group.rows and one.than in group.rows]
+    own, other = one.row.case.group, one.than.case.group
+    groups = [group for group in results.groups if group.key == own == other]
     thirds = [*(group.baseline for group in groups), results.anchor]
     return [third.case.id for third in thirds if third is not None]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends import registry
 from backends.base import Capabilities
-from bench import machine
+from bench import cache_lock, machine
 from bench.block import FAILURES
 from bench.cache import cache_root
 from bench.compare import results
@@ -110,7 +110,7 @@ def run(
         KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
     """
     machine.require_supported_platform()
-    with Store.open(store, create=resume is None) as opened, guard():
+    with Store.open(store, create=resume is None) as opened, guard(), cache_lock.shared():
         record = opened.run(resume) if resume is not None else None
         chosen = Suite.from_dict(record.suite) if record else _suite(suite)
         planned, budget, capabilities = plan_suite(chosen)

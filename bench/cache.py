@@ -7,7 +7,8 @@ folder that a killed process left behind is swept by the next one (it holds a lo
 processes that make the same key both succeed: the later one takes what the earlier has put there.
 
 A file whose size and modification time are those of the manifest is taken as whole; any other is hashed, once
-a process, and the artefact is discarded where the hash differs.
+a process, and the artefact is discarded where the hash differs. The manifest's own modification time is when
+the artefact was last asked for; when it was made stands in the manifest, with its files.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.errors import PrepareError
@@ -32,6 +34,8 @@ from bench.errors import PrepareError
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 KEY_DIGITS = 32
+ARTEFACTS = "[0-9a-f]" * KEY_DIGITS  # the names of their folders, for glob
+DRAFTS = f".[0-9a-f]*.{'[0-9a-f]' * 8}"
 GRACE_S = 60.0  # how long a draft is left alone before its lock is tried
 
 
@@ -51,6 +55,11 @@ class Artefact:
     def sha256(self) -> str:
         """Of the main file, hexadecimal."""
         return str(self.manifest["files"][self.manifest["main"]]["sha256"])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(int(record["size"]) for record in self.manifest["files"].values())
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -79,7 +88,8 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 
 def find(kind: str, key: str, note: Callable[[str], None]) -> Artefact | None:
-    """The artefact if it is here and whole. A damaged one is discarded, and `note` is told why."""
+    """The artefact if it is here and whole: that is a use of it. A damaged one is discarded, and `note` is
+    told why."""
     folder = cache_root() / kind / key
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
@@ -93,7 +103,35 @@ def find(kind: str, key: str, note: Callable[[str], None]) -> Artefact | None:
     if damage := _damage(folder, manifest):
         _discard(folder, damage, note)
         return None
+    with contextlib.suppress(OSError):  # a cache that may only be read
+        os.utime(folder / MANIFEST)
     return Artefact(folder, manifest)
+
+
+def remove(folder: Path) -> None:
+    """Deletes an artefact: gone at once for whoever looks, whole or not at all. Raises PrepareError."""
+    aside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+    with writing(), contextlib.suppress(FileNotFoundError):
+        folder.rename(aside)
+        shutil.rmtree(aside)
+
+
+def dead_drafts(home: Path, grace_s: float = GRACE_S) -> Iterator[Path]:
+    """Folders of a kind whose maker no longer lives, each locked until the next is asked for."""
+    for folder in sorted(home.glob(DRAFTS)):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime < grace_s:
+                continue
+            try:
+                lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:  # an artefact whose removal was cut off
+                yield folder
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield folder
+            finally:
+                os.close(lock)
 
 
 class Draft:
@@ -105,15 +143,24 @@ class Draft:
         self.folder = home / f".{key}.{secrets.token_hex(4)}"
         with writing():
             home.mkdir(parents=True, exist_ok=True)
-            _sweep(home)
+            for dead in dead_drafts(home):
+                shutil.rmtree(dead, ignore_errors=True)
             self.folder.mkdir()
             self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def commit(
-        self, main: str, facts: Mapping[str, Any], lineage: Sequence[Mapping[str, Any]], keep: Sequence[str]
+        self,
+        main: str,
+        facts: Mapping[str, Any],
+        lineage: Sequence[Mapping[str, Any]],
+        keep: Sequence[str],
+        about: Mapping[str, Any] = MappingProxyType({}),
     ) -> Artefact:
-        """Puts the files named in `keep` (`main` among them) in place with a manifest; drops the rest."""
+        """Puts the files named in `keep` (`main` among them) in place with a manifest; drops the rest.
+
+        `about` stands in the manifest beside what the key was made of (see `bench.holdings.Holding`).
+        """
         with writing():
             for path in self.folder.iterdir():
                 if path.name not in {*keep, LOCK}:
@@ -125,6 +172,7 @@ class Draft:
                 "files": {name: _record(self.folder / name) for name in keep},
                 "facts": dict(facts),
                 "lineage": [dict(step) for step in lineage],
+                "about": dict(about),
             }
             (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
             for path in (*self.folder.iterdir(), self.folder):
@@ -203,24 +251,7 @@ def _damage(folder: Path, manifest: Any) -> str:
 
 def _discard(folder: Path, why: str, note: Callable[[str], None]) -> None:
     note(f"{folder} is damaged and made anew: {why}")
-    aside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
-    with writing(), contextlib.suppress(FileNotFoundError):
-        folder.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sweep(home: Path) -> None:
-    """Removes drafts whose maker no longer lives."""
-    for folder in home.glob(".*.*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime < GRACE_S:
-                continue
-            lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
+    remove(folder)
 
 
 def _sync(path: Path) -> None:

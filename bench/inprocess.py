@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from backends import registry
 from backends.base import Array, as_dict
+from bench import cache_lock
 from bench.case import Case
 from bench.errors import PrepareError, UnsupportedCase
 from bench.lock import measurement_lock
@@ -90,13 +91,13 @@ def ready(case: Case, setting: Setting, listener: Listener) -> Iterator[ReadyCas
         BackendUnavailable, UnsupportedCase: this machine cannot do it.
         BakeoffError: something could not be made or loaded.
     """
-    with guard():
-        prepared = prepare([case], listener)[case.id]
-    if prepared.error:
-        raise (UnsupportedCase if prepared.status == "unsupported" else PrepareError)(prepared.error)
-    assert prepared.band is not None  # every case of a workload has one
-    place = seat(case, prepared, setting)
-    with ExitStack() as stack:
+    with cache_lock.shared(), ExitStack() as stack:
+        with guard():
+            prepared = prepare([case], listener)[case.id]
+        if prepared.error:
+            raise (UnsupportedCase if prepared.status == "unsupported" else PrepareError)(prepared.error)
+        assert prepared.band is not None  # every case of a workload has one
+        place = seat(case, prepared, setting)
         stack.enter_context(measurement_lock(True, lambda text: listener("wait", {"text": text})))
         _borrow_process(place, stack)
         others = _runtimes_here(case)

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,10 @@ from backends.support import products_saturate
 from bench import cache
 from bench.case import HARNESS, Case
 from bench.converters import Converter, converters
-from bench.converters.launch import Making
+from bench.converters.launch import Making, OutOfMemory
+from bench.converters.ration import Rations, likely
 from bench.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.telling import Listener, Telling
 from bench.verify import LEAST_SAMPLES
 from workloads.base import Band, Cost, content_hash
 
@@ -34,8 +37,6 @@ HARNESS_IO = IOSpec(
     inputs=(TensorSpec("x", "float32", (16,)),),
     outputs=(TensorSpec("y", "float32", (16,)),),
 )
-
-Listener = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ class _Needs:
 def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
     """Case id → what it is measured with; whatever the cache has is taken from there.
 
-    `listener('prepare', {'artefact', 'state', 'seconds'})` is told of each artefact: `cached`, `making`,
-    `made`, `failed`, `unsupported`; and `listener('note', {'text'})` of a damaged one that is made anew.
+    `listener` is told of each artefact (`prepare`), each second of what is being made (`making`), in the end
+    of all (`prepared`), and of a damaged one that is made anew (`note`); see `bench.progress`.
     """
     prepared: dict[str, Prepared] = {}
     needs: dict[str, _Needs] = {}
@@ -235,10 +236,12 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
     outcomes: dict[Node, _Outcome] = {}
     running: dict[Node, Making] = {}
     slots = 2 if (os.cpu_count() or 1) > 1 else 1
+    rations = Rations(lambda: int(_available_memory() * MEMORY_SHARE), slots)
+    tell = Telling(listener, len(pending))
 
     def settle(node: Node, state: str, outcome: _Outcome) -> None:
         outcomes[node] = outcome
-        listener("prepare", {"artefact": node.label, "state": state, "seconds": outcome.seconds})
+        tell.settled(node.label, state, outcome.seconds, outcome.artefact)
 
     def note(text: str) -> None:
         listener("note", {"text": text})
@@ -248,34 +251,46 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
             before = len(outcomes) + len(running)
             for node in list(pending):
                 parents = {kind: outcomes.get(parent) for kind, parent in node.parents.items()}
-                if not all(parents.values()) or len(running) >= slots:
+                if not all(parents.values()) or len(running) >= slots or rations.waits(node):
                     continue
-                pending.remove(node)
+                room = partial(rations.ask, node)
                 try:
-                    found, making = _find_or_start(node, parents, slots, note)  # type: ignore[arg-type]
+                    found, making = _find_or_start(node, parents, room, note)  # type: ignore[arg-type]
                 except BakeoffError as error:
+                    pending.remove(node)
+                    rations.give_back(node)
                     settle(node, "failed", _failed(error, str(error)))
                     continue
+                if rations.waits(node):
+                    continue
+                pending.remove(node)
                 if making:
                     running[node] = making
-                    listener("prepare", {"artefact": node.label, "state": "making", "seconds": 0.0})
+                    tell.begun(node.label)
                 else:
                     settle(node, "cached", _Outcome(found))
             for node, making in list(running.items()):
                 if making.running:
                     continue
                 del running[node]
+                ration = rations.give_back(node)
                 try:
                     artefact = making.result()
                     settle(node, "made", _Outcome(artefact, seconds=making.seconds, made=True))
                 except BakeoffError as error:
+                    if isinstance(error, OutOfMemory) and rations.alone_next(node, ration):
+                        pending.append(node)
+                        note(f"{node.label} needs more memory than its share: once more, alone")
+                        continue
                     outcome = _failed(error, f"{node.label}: {error}", making.seconds)
                     settle(node, "unsupported" if outcome.unsupported else "failed", outcome)
             if len(outcomes) + len(running) == before:
+                tell.tick({node.label: making.seconds for node, making in running.items()})
                 time.sleep(POLL_S)
     finally:
         for making in running.values():
             making.kill()
+    tell.ended()
     return outcomes
 
 
@@ -284,9 +299,13 @@ def _failed(error: BakeoffError, why: str, seconds: float = 0.0) -> _Outcome:
 
 
 def _find_or_start(
-    node: Node, parents: Mapping[str, _Outcome], slots: int, note: Callable[[str], None]
+    node: Node,
+    parents: Mapping[str, _Outcome],
+    room: Callable[[int], int | None],
+    note: Callable[[str], None],
 ) -> tuple[cache.Artefact | None, Making | None]:
-    """What the cache has, or the process that makes it. Raises PrepareError."""
+    """What the cache has, or the process that makes it; neither where `room` has no memory for it now. Raises
+    PrepareError."""
     made: dict[str, cache.Artefact] = {}
     for kind, outcome in parents.items():
         if outcome.artefact is None:
@@ -315,9 +334,12 @@ def _find_or_start(
             for kind, artefact in made.items()
         },
     }
-    memory = int(_available_memory() * MEMORY_SHARE / slots)
-    making = Making(converter, key, (facts, *chain), job, memory_bytes=memory, limit_s=LIMIT_S)
-    return None, making
+    memory = room(likely(artefact.size for artefact in made.values()))
+    if memory is None:
+        return None, None
+    weights = weights_sha256(node.weights) if node.weights else ""
+    about = {"workload": node.workload, "weights": weights}
+    return None, Making(converter, key, (facts, *chain), job, about, memory_bytes=memory, limit_s=LIMIT_S)
 
 
 def _versions(converter: Converter) -> dict[str, str]:

@@ -6,6 +6,8 @@ import re
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII | re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])", re.ASCII)
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -35,6 +37,14 @@ def size(text: str) -> int:
     return value
 
 
+def age(text: str) -> float:
+    """Seconds of `12h`, `30d` or `6w`. ValueError for others: a bare number could be hours or days."""
+    match = _AGE.fullmatch(text.strip())
+    if not match or not float(match[1]):
+        raise ValueError(f"{text!r} is no age; write it like 30d, 12h or 6w")
+    return float(match[1]) * _HOURS[match[2]] * 3600
+
+
 def percent(text: str) -> float:
     """The fraction that `5%`, `5 %` or `5` means: 0.05.
 
@@ -58,3 +68,20 @@ def duration(value: float) -> str:
     if not hours:
         return f"{minutes} min"
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def size_text(value: float) -> str:
+    """Bytes as a person reads them, three digits in powers of 1000: `540 MB`, `1.09 GB`, `41 B`."""
+    power = 0
+    while float(f"{value:.3g}") >= 1000 and power < len(_POWERS) - 1:
+        value, power = value / 1000, power + 1
+    digits = f"{value:#.3g}".rstrip(".") if power else f"{value:.0f}"
+    return f"{digits} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def ago(value: float) -> str:
+    """How long ago: `just now`, `12 min ago`, `5 h ago`, `30 d ago`."""
+    for length, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if value >= length:
+            return f"{int(value // length)} {name} ago"
+    return "just now"

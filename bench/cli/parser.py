@@ -61,10 +61,11 @@ class Parser(argparse.ArgumentParser):
 
 def _all(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     below = [
-        child
+        found
         for action in parser._actions
         if isinstance(action, argparse._SubParsersAction)
         for child in action.choices.values()
+        for found in _all(child)
     ]
     return [parser, *below]
 
@@ -91,9 +92,10 @@ class Comma(argparse.Action):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with `command` the function that carries them out."""
-    common = Parser(add_help=False)
+    debug = Parser(add_help=False)
+    debug.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    common = Parser(add_help=False, parents=[debug])
     common.add_argument("--store", type=Path, default=STORE, metavar="PATH", help="SQLite file (%(default)s)")
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     parser = Parser(
         prog="bakeoff",
@@ -163,6 +165,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     compare.set_defaults(command=_command("compare"))
     _compare_flags(compare)
 
+    cache = commands.add_parser("cache", help="what is kept of model files, and making room")
+    cache.set_defaults(command=_command("cache"))
+    _cache_flags(cache, debug)
+
     options = parser.parse_args(list(arguments))
     options.typed = list(arguments)
     return options
@@ -208,11 +214,43 @@ def _gate_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _cache_flags(parser: argparse.ArgumentParser, debug: Parser) -> None:
+    actions = parser.add_subparsers(
+        title="actions", metavar="ACTION", dest="action", required=True, parser_class=Parser
+    )
+    listing = actions.add_parser(
+        "list", parents=[debug], help="what is kept: size, age, and whether it would still be used"
+    )
+    listing.add_argument("--json", action="store_true", help="one JSON document, an entry an artefact")
+    prune = actions.add_parser(
+        "prune",
+        parents=[debug],
+        help="delete what would not be used again, or what is named",
+        description="Deletes what all the flags together mean; everything can be made again. Without a flag:"
+        " what is stale.",
+    )
+    prune.add_argument("--stale", action="store_true", help="what bakeoff or its packages have outdated")
+    prune.add_argument("--unused", type=_age, metavar="TIME", help="what no run has used for 30d, 12h, 6w")
+    prune.add_argument("--workload", action=Comma, metavar="LIST", help="what was made of these workloads")
+    prune.add_argument("--all", action="store_true", help="everything")
+    prune.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
+    prune.add_argument("--json", action="store_true", help="one JSON document")
+
+
 def _percent(text: str) -> float:
     from bench.units import percent
 
     try:
         return percent(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _age(text: str) -> float:
+    from bench.units import age
+
+    try:
+        return age(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

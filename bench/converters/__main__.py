@@ -28,17 +28,18 @@ def main(path: Path) -> int:
     except Exception as error:
         traceback.print_exc()
         result = explain(error)
+    result["peak_bytes"] = residence.peak_bytes()
     (path.parent / RESULT).write_text(json.dumps(result))
     return int("error" in result)
 
 
-def explain(error: Exception) -> dict[str, str]:
-    """A sentence and, where there is one, the mend."""
+def explain(error: Exception) -> dict[str, Any]:
+    """A sentence and, where there is one, the mend; whether it was for want of memory."""
     text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     if isinstance(error, ImportError):
         return {"error": text, "hint": "pip install 'bakeoff[prepare]'"}
     if isinstance(error, MemoryError) or residence.speaks_of_memory(str(error)):
-        return {"error": f"out of memory ({text})", "hint": "free memory, or take a smaller batch"}
+        return {"error": text, "hint": "", "out_of_memory": True}
     if "No space left" in str(error):
         return {"error": text, "hint": "free space, or choose another folder: export BAKEOFF_CACHE=FOLDER"}
     return {"error": text, "hint": ""}

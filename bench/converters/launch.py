@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backends.base import as_dict
-from bench import cache
+from bench import cache, residence
 from bench.converters import RESULT, Converter, Job
 from bench.errors import PrepareError, UnsupportedCase
 from bench.processes import Process
+from bench.units import size_text
 
 JOB = "job.json"
 LOG_LINES = 5
+FREE_MEMORY = "free memory (end other programs, raise the container's limit), or take a smaller batch"
 # Idle threads of one converter must not spin on the cores of the other.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
+class OutOfMemory(PrepareError):
+    """A converter needed more than it may take, or more than the machine had."""
+
+
 class Making:
-    """An artefact in the making. Raises PrepareError where the cache cannot be written."""
+    """An artefact in the making. Raises PrepareError where the cache cannot be written.
+
+    Args:
+        about: stands in its manifest, with the time and the memory that it took.
+        memory_bytes: what its process may take.
+        limit_s: after which it is ended.
+    """
 
     def __init__(
         self,
@@ -30,13 +43,15 @@ class Making:
         key: str,
         lineage: tuple[Mapping[str, Any], ...],
         job: Mapping[str, Any],
+        about: Mapping[str, Any],
         *,
         memory_bytes: int,
         limit_s: float,
     ) -> None:
         self.converter = converter
         self.started = time.monotonic()
-        self._lineage = lineage
+        self._bound = size_text(memory_bytes)
+        self._lineage, self._about = lineage, about
         self._limit_s = limit_s
         self._draft = cache.Draft(converter.kind, key)
         try:
@@ -61,16 +76,20 @@ class Making:
         return self._process.alive and self.seconds < self._limit_s
 
     def result(self) -> cache.Artefact:
-        """The artefact, in the cache. Raises PrepareError with the reason and the end of the log."""
+        """The artefact, in the cache. Raises PrepareError with the reason and the end of the log; OutOfMemory
+        where its process went over its bound."""
         try:
-            overdue = self._process.alive
+            overdue, seconds = self._process.alive, self.seconds
             log = self._process.end()
-            facts = self._facts(overdue, log)
+            result = self._answer(overdue, log)
+            facts = dict(result["facts"])
+            about = {**self._about, "seconds": round(seconds, 3), "peak_bytes": result["peak_bytes"]}
             step = {**dict(self._lineage[0]), **facts.pop("lineage", {})}
             made = [p.name for p in self._draft.folder.iterdir() if p.name not in (JOB, RESULT, cache.LOCK)]
             if self.converter.file not in made:
                 raise PrepareError(f"its converter ended well but wrote no {self.converter.file}")
-            return self._draft.commit(self.converter.file, facts, (step, *self._lineage[1:]), sorted(made))
+            lineage = (step, *self._lineage[1:])
+            return self._draft.commit(self.converter.file, facts, lineage, sorted(made), about)
         finally:
             self._draft.discard()
 
@@ -79,7 +98,7 @@ class Making:
         self._process.end()
         self._draft.discard()
 
-    def _facts(self, overdue: bool, log: str) -> dict[str, Any]:
+    def _answer(self, overdue: bool, log: str) -> dict[str, Any]:
         lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES:]
         end = "".join(f"\n    {line}" for line in lines)
         if overdue:
@@ -87,13 +106,25 @@ class Making:
         result = _read(self._draft.folder / RESULT)
         if result is None:
             code = self._process.popen.returncode
-            how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            if residence.speaks_of_memory(log):
+                raise OutOfMemory(f"{self._over()} (its process {how}){end}", hint=FREE_MEMORY)
+            if code == -signal.SIGKILL:
+                why = "as the kernel does when memory runs out"
+                raise OutOfMemory(
+                    f"its process {how}, {why}; its own bound is {self._bound}", hint=FREE_MEMORY
+                )
             raise PrepareError(f"its process {how} without a result{end}")
         if result.get("unsupported"):
             raise UnsupportedCase(result["error"], hint=result["hint"])
+        if result.get("out_of_memory"):
+            raise OutOfMemory(f"{self._over()} ({result['error']}){end}", hint=FREE_MEMORY)
         if "error" in result:
             raise PrepareError(f"{result['error']}{end}", hint=result["hint"])
-        return dict(result["facts"])
+        return result
+
+    def _over(self) -> str:
+        return f"out of memory: it needs more than the {self._bound} that it may take here"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from rich.text import Text
 from bench.case import HARNESS
 from bench.numbers import duration as time_text
 from bench.numbers import factor
-from bench.progress.state import CaseState, State
+from bench.progress.state import CaseState, State, prepared_text
 from bench.units import duration
 
 STYLES = {
@@ -45,6 +45,8 @@ class LiveProgress:
         if event in ("burst", "prepare") and moment - self._drawn < LEAST_S:
             return
         self._drawn = moment
+        if event == "prepared":  # above the display, where it stays
+            self._live.console.print(prepared_text(facts))
         self._live.update(self._render(), refresh=True)
 
     def __enter__(self) -> LiveProgress:
@@ -65,8 +67,9 @@ class LiveProgress:
         )
         now = Table.grid(padding=(0, 2, 0, 0))
         now.add_row(ProgressBar(total=1.0, completed=state.done, width=30), Text(state.doing, style="cyan"))
+        making = [Text(f"  {name} · {duration(took)}") for name, took in state.making.items()]
         course = [Text(state.course, style="dim")] if state.course else []
-        return Group(head, now, *course, Text(""), self._table(), *self._refused())
+        return Group(head, now, *making, *course, Text(""), self._table(), *self._refused())
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from bench.numbers import duration as time_text
-from bench.progress.state import State
+from bench.progress.state import State, artefact_text, prepared_text
 from bench.units import duration
 
 
@@ -30,8 +30,10 @@ class PlainProgress:
             for state in self._state.cases.values():
                 if state.reason:
                     self._say(f"  {state.status}: {state.case.label}: {state.reason}")
-        elif event == "prepare" and facts["state"] in ("made", "failed"):
-            self._say(f"prepare: {facts['artefact']} {facts['state']} in {facts['seconds']:.1f} s")
+        elif event == "prepare" and facts["state"] not in ("making", "cached"):
+            self._say(f"prepare: {artefact_text(facts)}")
+        elif event == "prepared":
+            self._say(prepared_text(facts))
         elif event == "outlook":
             self._say(f"plan: {facts['text']}")
         elif event in ("wait", "note"):

@@ -13,6 +13,7 @@ from bench.block import MEASURED, Block
 from bench.case import Case
 from bench.pairs import steady
 from bench.store import RunRecord
+from bench.units import duration, size_text
 
 LOAD_SHARE = 0.6  # of a part's time that goes into starting, loading, warming up and verifying
 
@@ -31,6 +32,21 @@ class CaseState:
         return float(np.exp(np.mean(np.log(self.medians)))) if self.medians else None
 
 
+def artefact_text(facts: Mapping[str, Any]) -> str:
+    """`resnet50 onnx made in 20.3 s, 90.3 MB (3 of 12)`: one that is settled."""
+    took = f" in {facts['seconds']:.1f} s" if facts["seconds"] else ""
+    size = f", {size_text(facts['bytes'])}" if "bytes" in facts else ""
+    return f"{facts['artefact']} {facts['state']}{took}{size} ({facts['done']} of {facts['of']})"
+
+
+def prepared_text(facts: Mapping[str, Any]) -> str:
+    """`prepared in 61 s: 12 made, 3 cached; the cache holds 1.09 GB`."""
+    states = ("made", "cached", "failed", "unsupported")
+    counts = ", ".join(f"{facts[state]} {state}" for state in states if facts[state] or state in states[:2])
+    holds = size_text(facts["cache_bytes"])
+    return f"prepared in {duration(facts['seconds'])}: {counts}; the cache holds {holds}"
+
+
 @dataclass(slots=True)
 class State:
     """Everything that a renderer may want to show."""
@@ -40,6 +56,8 @@ class State:
     baselines: dict[str, str | None] = field(default_factory=dict)
     generations: int = 0
     doing: str = "planning"
+    making: dict[str, float] = field(default_factory=dict)  # artefact → seconds so far
+    settled: tuple[int, int] = (0, 0)  # artefacts of all that are needed
     current: str | None = None
     generation: int = 0
     course: str = ""  # where the repeats go
@@ -63,7 +81,11 @@ class State:
                 for case, status, reason in plan.refused:
                     self.cases[case.id] = CaseState(case, status, reason)
             case "prepare":
-                self.doing = f"prepare: {facts['artefact']} ({facts['state']})"
+                self._take_artefact(facts)
+            case "making":
+                self.making = dict(facts["artefacts"])
+            case "prepared":
+                self.making, self.doing = {}, prepared_text(facts)
             case "wait" | "note":
                 self.doing = facts["text"]
             case "outlook":
@@ -90,6 +112,14 @@ class State:
             case "done":
                 self.doing, self.current = "done", None
 
+    def _take_artefact(self, facts: Mapping[str, Any]) -> None:
+        self.settled = facts["done"], facts["of"]
+        self.making.pop(facts["artefact"], None)
+        if facts["state"] == "making":
+            self.making[facts["artefact"]] = facts["seconds"]
+        else:
+            self.doing = f"prepare: {artefact_text(facts)}"
+
     def _take_block(self, block: Block) -> None:
         found = self.cases[block.case_id]
         found.status, found.reason = block.status, block.reason
@@ -107,9 +137,10 @@ class State:
 
     @property
     def done(self) -> float:
-        """Share of measuring that is over, if every generation were to be measured whole."""
+        """Share of measuring that is over, if every generation were to be measured whole; before it begins,
+        of preparing."""
         if not self.parts or not self.generations:
-            return 0.0
+            return self.settled[0] / max(1, self.settled[1])
         return min(1.0, (self.generation + (self.part + self.share) / self.parts) / self.generations)
 
     def left_s(self) -> float | None:

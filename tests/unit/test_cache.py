@@ -116,6 +116,45 @@ def test_damage_is_noticed_and_made_anew(damage: Callable[[Path], None], notes: 
     assert cache.find("kind", KEY, notes.append) is not None
 
 
+def test_removed_at_once(root: Path, notes: list[str]) -> None:
+    folder = put().folder
+    cache.remove(folder)
+    assert list((root / "kind").iterdir()) == []
+    assert cache.find("kind", KEY, notes.append) is None
+    cache.remove(folder)  # somebody was quicker
+    assert notes == []
+
+
+def test_what_a_killed_removal_left_is_swept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put().folder
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.shutil, "rmtree", lambda path: None)
+        cache.remove(folder)
+    (aside,) = (root / "kind").iterdir()
+    os.utime(aside)
+    assert list(cache.dead_drafts(root / "kind")) == []  # it may be at work yet
+    os.utime(aside, (1e9, 1e9))
+    assert list(cache.dead_drafts(root / "kind")) == [aside]
+    put()
+    assert not aside.exists()
+
+
+def test_a_use_is_noted_in_a_cache_that_may_be_written() -> None:
+    manifest = put().folder / "manifest.json"
+    os.utime(manifest, (1e9, 1e9))
+    assert cache.find("kind", KEY, print) is not None
+    assert manifest.stat().st_mtime > 1e9
+
+
+def test_what_is_only_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    put()
+    monkeypatch.setattr(os, "utime", read_only)
+    assert cache.find("kind", KEY, print) is not None
+
+
 def test_a_copied_cache_is_whole(notes: list[str]) -> None:
     made = put()
     os.utime(made.path)  # other modification time, same content

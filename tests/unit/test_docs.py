@@ -29,6 +29,15 @@ def test_every_command_is_in_the_readme_and_has_help(capsys: pytest.CaptureFixtu
         assert ended.value.code == 0
 
 
+def test_every_flag_of_prune_is_on_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "cache.md").read_text()
+    with pytest.raises(SystemExit):
+        parse(["cache", "prune", "--help"])
+    flags = re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert {"--unused", "--all"} <= set(flags)
+    assert [flag for flag in flags if flag not in ("--debug", *re.findall(r"--[a-z-]+", page))] == []
+
+
 def test_every_axis_of_a_sweep_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["run", "--help"])

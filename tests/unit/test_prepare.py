@@ -19,6 +19,7 @@ from bench import prepare as preparing
 from bench import verify
 from bench.case import HARNESS, Case
 from bench.errors import ModelFileError
+from bench.holdings import holdings
 from bench.prepare import HARNESS_IO, Prepared, content_for, prepare, weights_sha256
 from workloads import registry
 
@@ -81,6 +82,34 @@ def test_everything_is_made(first: tuple[list[Case], dict[str, Prepared], Events
     assert "failed" not in states
 
 
+def test_what_is_made_is_what_would_be_used(
+    first: tuple[list[Case], dict[str, Prepared], Events],
+) -> None:
+    """`bakeoff cache list` judges artefacts by the key that preparing gives them."""
+    _, prepared, _ = first
+    found = [one for one in holdings() if one.workload == "tiny-cnn"]
+    assert len(found) >= 9
+    assert {(one.state, one.reason) for one in found} == {("current", "")}
+    assert all(one.about["seconds"] > 0 and one.about["peak_bytes"] > 10**7 for one in found)
+    assert {one.sha256 for one in found} >= {ready.model.sha256 for ready in prepared.values() if ready.model}
+
+
+def test_its_progress_is_told(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
+    _, _, events = first
+    made = [facts for kind, facts in events if kind == "prepare" and facts["state"] == "made"]
+    assert [facts["done"] for facts in made] == list(range(1, 10))
+    assert {facts["of"] for facts in made} == {9}
+    assert all(facts["seconds"] > 0 and facts["bytes"] > 100 for facts in made)
+    ticks = [facts["artefacts"] for kind, facts in events if kind == "making"]
+    assert ticks  # a converter imports torch, which takes over a second
+    assert all(0 < len(tick) <= 2 and min(tick.values()) > 0 for tick in ticks)
+    assert set().union(*ticks) <= {facts["artefact"] for facts in made}
+    (total,) = (facts for kind, facts in events if kind == "prepared")
+    assert (total["made"], total["cached"], total["unsupported"]) == (9, 0, 0)
+    assert total["seconds"] >= max(facts["seconds"] for facts in made)
+    assert total["cache_bytes"] > sum(facts["bytes"] for facts in made)  # manifests besides
+
+
 def test_the_timed_input_is_no_verification_sample(
     first: tuple[list[Case], dict[str, Prepared], Events],
 ) -> None:
@@ -125,7 +154,11 @@ def test_the_second_time_makes_nothing(first: tuple[list[Case], dict[str, Prepar
     start = time.perf_counter()
     again, events = recorded(*cases)
     assert time.perf_counter() - start < 5
-    assert {facts["state"] for _, facts in events} == {"cached"}
+    *settled, (last, total) = events
+    assert {(kind, facts["state"]) for kind, facts in settled} == {("prepare", "cached")}
+    assert [facts["done"] for _, facts in settled] == list(range(1, 10))
+    assert last == "prepared"
+    assert (total["made"], total["cached"], total["failed"]) == (0, 9, 0)
     for one in cases:
         assert again[one.id] == replace(prepared[one.id], seconds=0.0, made=())
 
@@ -279,6 +312,9 @@ def test_a_users_checkpoint_is_used(tmp_path: Path) -> None:
     origin = preparing.cache.cache_root() / "origin"
     made = [load_file(p)["fc.bias"] for p in origin.glob("*/weights.safetensors")]
     assert any(bool((bias == state["fc.bias"]).all()) for bias in made)
+    own = [held for held in holdings() if held.own and held.sha256 == ready.model.sha256]
+    assert [(held.workload, held.state) for held in own] == [("tiny-cnn", "current")]
+    assert str(tmp_path) not in (own[0].folder / "manifest.json").read_text()  # the checkpoint's path
 
 
 def test_a_missing_checkpoint(tmp_path: Path) -> None:
@@ -299,12 +335,90 @@ def test_a_converter_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, cache:
     assert not list(cache.glob("*/.*"))
 
 
+HUNGRY = """
+import os
+import numpy as np
+from workloads.base import TIMED_SEED
+from workloads.cnn import ResNet
+from bakeoff_tiny import ARCHITECTURE
+
+class Hungry(ResNet):
+    def inputs(self, batch, sequence, seed):
+        if batch == 1 and seed == TIMED_SEED:
+            os.kill(os.getpid(), 9)  # as the kernel's killer would
+        held = np.zeros(batch << 30, np.uint8) if seed == TIMED_SEED else None  # as many GiB, never touched
+        return super().inputs(batch, sequence, seed)
+
+HUNGRY = (Hungry("hungry-cnn", "takes too much", ARCHITECTURE),)
+"""
+
+
+@pytest.fixture
+def hungry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Case]]:
+    """A case whose timed input takes so many GiB to make, where 3.6 GB are a share and 7.2 GB are all."""
+    about = tmp_path / "bakeoff_hungry-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: bakeoff-hungry\nVersion: 0.1\n")
+    (about / "entry_points.txt").write_text("[bakeoff.workloads]\nhungry = bakeoff_hungry:HUNGRY\n")
+    (tmp_path / "bakeoff_hungry.py").write_text(HUNGRY)
+    monkeypatch.setenv("PYTHONPATH", f"{PLUGIN}{os.pathsep}{tmp_path}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(preparing, "_available_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    registry._found.cache_clear()
+
+    def asked(gib: int) -> Case:
+        return Case("hungry-cnn", content_for("hungry-cnn"), gib, None, "torch", Target())
+
+    yield asked
+    registry._found.cache_clear()
+
+
+def test_a_converter_over_its_bound_fails_and_the_others_go_on(hungry: Callable[[int], Case]) -> None:
+    bad, good = hungry(9), case(batch=14)
+    prepared, events = recorded(bad, good)
+    ready = prepared[bad.id]
+    assert ready.status == "failed"
+    assert "hungry-cnn inputs" in ready.error
+    assert "out of memory: it needs more than the 7.20 GB that it may take here" in ready.error
+    assert "Unable to allocate 9.00 GiB" in ready.error
+    assert "free memory (end other programs" in ready.error
+    assert prepared[good.id].error == ""
+    failed = [facts["artefact"] for kind, facts in events if facts.get("state") == "failed"]
+    assert failed == ["hungry-cnn inputs · batch 9"]
+
+
+def test_a_converter_that_the_kernel_kills_is_tried_alone_once(hungry: Callable[[int], Case]) -> None:
+    one = hungry(1)
+    prepared, events = recorded(one)
+    assert "was killed by signal 9, as the kernel does when memory runs out" in prepared[one.id].error
+    assert "its own bound is 7.20 GB" in prepared[one.id].error
+    begun = [facts for _, facts in events if facts.get("state") == "making" and "inputs" in facts["artefact"]]
+    assert len(begun) == 2
+
+
+def test_a_converter_that_its_share_is_too_small_for_runs_alone(hungry: Callable[[int], Case]) -> None:
+    one = hungry(5)
+    prepared, events = recorded(one)
+    assert prepared[one.id].error == ""
+    (text,) = (facts["text"] for kind, facts in events if kind == "note")
+    assert text.startswith("hungry-cnn inputs · batch 5 needs more memory than its share")
+    told = [facts for kind, facts in events if kind == "prepare"]
+    again = max(
+        i for i, facts in enumerate(told) if facts["state"] == "making" and "inputs" in facts["artefact"]
+    )
+    running = {facts["artefact"] for facts in told[:again] if facts["state"] == "making"}
+    settled = {facts["artefact"] for facts in told[:again] if facts["state"] in ("made", "failed")}
+    assert running - settled == {"hungry-cnn inputs · batch 5"}  # none but itself, begun before
+
+
 def test_a_converter_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So little that it does not get through its imports, which end it in many ways."""
     monkeypatch.setattr(preparing, "_available_memory", lambda: 200 * 2**20)
     one = case(batch=12)
     ready = recorded(one)[0][one.id]
     assert ready.status == "failed"
-    assert "memory" in ready.error
+    assert "out of memory: it needs more than the 189 MB" in ready.error
 
 
 INTERRUPTED = """
@@ -314,7 +428,7 @@ from tests.unit.test_prepare import case
 from bench.prepare import prepare
 from bench.processes import guard
 with guard():  # as `bench.run` does
-    prepare([case(batch=13)], lambda kind, facts: print(facts["state"], flush=True))
+    prepare([case(batch=13)], lambda kind, facts: print(facts.get("state"), flush=True))
 """
 
 
@@ -340,6 +454,33 @@ def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
     assert converting(cache) == []
     if number == signal.SIGINT:
         assert not list(cache.glob("*/.*"))
+
+
+def test_a_killed_prepare_goes_on(cache: Path, tmp_path: Path) -> None:
+    """What was made before the kill is whole and is taken; the rest is made."""
+    root = PLUGIN.parent.parent
+    variables = {**os.environ, "PYTHONPATH": f"{PLUGIN}{os.pathsep}{root}", "BAKEOFF_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", INTERRUPTED]
+    parent = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    states = []
+    while "made" not in states:
+        states.append(parent.stdout.readline().strip())
+        assert parent.poll() is None
+    parent.kill()
+    parent.communicate(timeout=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAKEOFF_CACHE", str(tmp_path))
+        whole = {folder.parent.name for folder in tmp_path.glob("*/[0-9a-f]*")}
+        assert whole
+        one = case(batch=13)
+        prepared, events = recorded(one)
+    assert prepared[one.id].error == ""
+    kinds = {"origin", "exported", "reference", "inputs"}
+    cached = {facts["artefact"].split()[1] for _, facts in events if facts.get("state") == "cached"}
+    made = {facts["artefact"].split()[1] for _, facts in events if facts.get("state") == "made"}
+    assert (cached, made) == (whole, kinds - whole)
+    assert made
 
 
 def converting(cache: Path) -> list[int]:

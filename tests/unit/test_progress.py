@@ -24,6 +24,7 @@ from bench.store import RunRecord
 
 TORCH, ORT = (Case("resnet50", "c", 1, None, name, Target(threads=2)) for name in ("torch", "onnxruntime"))
 HALF = Case("resnet50", "c", 1, None, "openvino", Target(precision="bf16"))
+FIRST_BLOCK = 12  # index of the first event of a block
 WHY = "openvino on cpu has no bf16 (a reason that is far too long for a column of a table in a terminal)"
 
 
@@ -31,6 +32,23 @@ def block(case: Case, milliseconds: float, status: str = "ok", reason: str = "")
     samples = np.full(4, int(milliseconds * 1e6), dtype=np.int64)
     bursts = [Burst(0, 0, 0, 4, 0, 4)] if status == "ok" else []
     return Block(case.id, 0, 0, status, reason, bursts=bursts, host_ns=samples, device_ns=samples)
+
+
+def preparing() -> list[tuple[str, dict[str, Any]]]:
+    whole = {"made": 1, "cached": 1, "failed": 1, "unsupported": 0, "seconds": 61.0, "cache_bytes": 1.09e9}
+
+    def settled(kind: str, state: str, done: int, **facts: Any) -> tuple[str, dict[str, Any]]:
+        common = {"artefact": f"resnet50 {kind}", "state": state, "seconds": 0.0, "done": done, "of": 3}
+        return "prepare", common | facts
+
+    return [
+        settled("origin", "cached", 1, bytes=102e6),
+        settled("onnx", "making", 1),
+        ("making", {"artefacts": {"resnet50 onnx": 12.3}, "done": 1, "of": 3}),
+        settled("onnx", "made", 2, seconds=20.0, bytes=90.3e6),
+        settled("onnx-qdq", "failed", 3, seconds=4.0),
+        ("prepared", whole),
+    ]
 
 
 def events() -> list[tuple[str, dict[str, Any]]]:
@@ -44,8 +62,7 @@ def events() -> list[tuple[str, dict[str, Any]]]:
     load = [("case", {"case": case, "phase": "load", "generation": 0}) for case in (TORCH, ORT)]
     return [
         ("run", {"run": run, "plan": plan, "store": Path("s.sqlite")}),
-        ("prepare", {"artefact": "resnet50 onnx", "state": "making", "seconds": 0.0}),
-        ("prepare", {"artefact": "resnet50 onnx", "state": "made", "seconds": 20.0}),
+        *preparing(),
         ("wait", {"text": "waiting for another measurement"}),
         ("part", {"part": 0, "parts": 2, "generation": 0}),
         *load,
@@ -59,15 +76,28 @@ def events() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def test_what_is_made_is_followed() -> None:
+    state = State()
+    for event, facts in preparing()[:3]:
+        state.take(event, facts)
+    assert state.making == {"resnet50 onnx": 12.3}
+    assert state.done == pytest.approx(1 / 3)
+    state.take(*preparing()[3])
+    assert state.making == {}
+    for event, facts in preparing()[4:]:
+        state.take(event, facts)
+    assert (state.making, state.done) == ({}, 1)
+
+
 def test_the_state_follows() -> None:
     state = State()
-    for event, facts in events()[:8]:
+    for event, facts in events()[:FIRST_BLOCK]:
         state.take(event, facts)
     assert state.current == ORT.id
     assert state.cases[HALF.id].reason == WHY
     assert state.left_s() is None
     before = state.share
-    for event, facts in events()[8:]:
+    for event, facts in events()[FIRST_BLOCK:]:
         state.take(event, facts)
     assert 0 < before < 1
     assert state.cases[TORCH.id].latency == pytest.approx(0.02)
@@ -88,7 +118,9 @@ def test_plain_lines() -> None:
     for said in (
         "run 20260101-000000: 2 cases, 1 that cannot run here",
         f"unsupported: {HALF.label}: {WHY}",
-        "resnet50 onnx made in 20.0 s",
+        "prepare: resnet50 onnx made in 20.0 s, 90.3 MB (2 of 3)",
+        "prepare: resnet50 onnx-qdq failed in 4.0 s (3 of 3)",
+        "prepared in 61 s: 1 made, 1 cached, 1 failed; the cache holds 1.09 GB",
         "waiting for another measurement",
         "part 2 of 2 (generation 2 of 3), at most",
         "generation 2: 1 of 2 cases go on, 24 rounds each",
@@ -97,6 +129,8 @@ def test_plain_lines() -> None:
     ):
         assert said in text
     assert "making" not in text
+    assert "origin" not in text
+    assert text.count("prepare") == 3
 
 
 def test_json_lines() -> None:
@@ -109,8 +143,11 @@ def test_json_lines() -> None:
     assert lines[0]["refused"] == [
         {"case": HALF.id, "label": HALF.label, "status": "unsupported", "reason": WHY}
     ]
-    assert lines[7] == {"event": "burst", "case": ORT.id, "round": 4, "rounds": 10}
-    assert lines[8]["block"]["samples"] == 4
+    burst, block = lines[FIRST_BLOCK - 1 : FIRST_BLOCK + 1]
+    assert burst == {"event": "burst", "case": ORT.id, "round": 4, "rounds": 10}
+    assert block["block"]["samples"] == 4
+    assert lines[3] == {"event": "making", "artefacts": {"resnet50 onnx": 12.3}, "done": 1, "of": 3}
+    assert lines[4]["bytes"] == 90.3e6
     assert lines[-1]["state"] == "running"
 
 
@@ -131,3 +168,19 @@ def test_the_live_table_fits_and_names_what_goes_on(width: int) -> None:
         assert "0.500×" in text
         assert "1 of 3" in text
         assert "crashed" in text
+
+
+def test_the_live_display_shows_what_is_made_and_keeps_the_sum() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, height=30, color_system=None)
+    with LiveProgress(console) as show:
+        for event, facts in [events()[0], *preparing()[:3]]:
+            show(event, facts)
+        during = out.getvalue()
+        for event, facts in preparing()[3:]:
+            show(event, facts)
+    assert "resnet50 onnx · 12 s" in during
+    assert "prepared in" not in during
+    left = re.split(r"\x1b\[2?K", out.getvalue())
+    (line,) = {one.strip() for part in left for one in part.splitlines() if one.startswith("prepared in")}
+    assert line == "prepared in 61 s: 1 made, 1 cached, 1 failed; the cache holds 1.09 GB"

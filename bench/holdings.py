@@ -1,0 +1,220 @@
+"""What the cache holds, and what of it would still be used.
+
+An artefact is `current` if this version of bakeoff, with the packages installed here, would make it under the
+very key that it has. It is `stale` if its key can no longer come about: its converter, the definition of its
+workload or a package has changed since, or what it was made from is gone or stale itself. Where that cannot
+be judged it is `unknown`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bench import cache
+from bench.converters import converters
+from workloads import registry
+from workloads.base import content_hash
+
+State = Literal["current", "stale", "unknown"]
+Verdict = tuple[State, str]
+
+BUILDS = "builds"  # what runtimes compiled for a case
+CASES = "[0-9a-f]" * 12
+KEY_FACTS = ("kind", "revision", "content", "facts", "versions", "parents")
+GONE = "what it was made from is gone"
+CHANGED = "its workload's definition has changed since"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A folder of the cache: an artefact, or what a runtime compiled for a case (kind `builds`).
+
+    Attributes:
+        workload: '' where that cannot be told.
+        size: bytes.
+        made, used: when, in seconds since the epoch. A use is a run that asked for it.
+        sha256: of its main file.
+        step: how it was made, as its lineage has it: what its key was made of, and more.
+        about: `workload`, `weights` (SHA-256 of the user's checkpoint or ''), `seconds` and `peak_bytes` that
+            making it took; empty for one made before these were noted.
+        reason: why it is not current.
+    """
+
+    folder: Path
+    kind: str
+    size: int
+    made: float
+    used: float
+    sha256: str = ""
+    step: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    seeded: bool = False
+    workload: str = ""
+    state: State = "unknown"
+    reason: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether it descends from a checkpoint of the user's own."""
+        return bool(self.about.get("weights"))
+
+    @property
+    def parents(self) -> set[tuple[str, str]]:
+        """Kind and SHA-256 of what it was made from."""
+        return set(self.step.get("parents", {}).items())
+
+
+def holdings() -> list[Holding]:
+    """All that is kept, judged."""
+    root = cache.cache_root()
+    artefacts = [found for folder in sorted(root.glob(f"*/{cache.ARTEFACTS}")) if (found := _read(folder))]
+    return judged(artefacts) + [_build(folder) for folder in sorted(root.glob(f"{BUILDS}/{CASES}"))]
+
+
+def drafts() -> list[Path]:
+    """Folders in which something is being made, or was when its maker was killed."""
+    kinds = (*converters(), BUILDS)
+    return [folder for kind in kinds for folder in (cache.cache_root() / kind).glob(cache.DRAFTS)]
+
+
+def total_bytes() -> int:
+    """Size of all that is kept."""
+    root = cache.cache_root()
+    patterns = (f"*/{cache.ARTEFACTS}", f"{BUILDS}/{CASES}")
+    folders = [folder for pattern in patterns for folder in root.glob(pattern)]
+    return sum(map(folder_bytes, (*folders, *drafts())))
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files in a folder and below."""
+    return sum(status.st_size for status in _statuses(folder))
+
+
+def judged(found: Sequence[Holding]) -> list[Holding]:
+    """The artefacts with their workload and state. Plain data but for what is installed and defined here."""
+    today = _Today()
+    made: dict[tuple[str, str], list[Holding]] = {}
+    for holding in found:
+        made.setdefault((holding.kind, holding.sha256), []).append(holding)
+    known: dict[Path, Verdict] = {}
+
+    def judge(one: Holding) -> Verdict:
+        if one.folder not in known:
+            known[one.folder] = "stale", "it descends from itself"
+            known[one.folder] = today.judge(one) or of_parents(one)
+        return known[one.folder]
+
+    def of_parents(one: Holding) -> Verdict:
+        for parent in sorted(one.parents):
+            verdicts = [judge(holding) for holding in made.get(parent, ())]
+            states = {state for state, _ in verdicts}
+            if not verdicts:
+                return "stale", GONE
+            if "current" not in states:
+                return ("unknown" if "unknown" in states else "stale"), verdicts[0][1]
+        return "current", ""
+
+    return [
+        replace(one, workload=today.workload(one), state=state, reason=reason)
+        for one in found
+        for state, reason in [judge(one)]
+    ]
+
+
+class _Today:
+    """What is defined and installed now, looked up once."""
+
+    def __init__(self) -> None:
+        self._contents = {content_hash(registry.get(name)): name for name in registry.names()}
+        self._versions: dict[str, str] = {}
+
+    def workload(self, one: Holding) -> str:
+        return str(one.about.get("workload", "")) or self._contents.get(one.step.get("content", ""), "")
+
+    def judge(self, one: Holding) -> Verdict | None:
+        """None where nothing but its parents can speak against it."""
+        converter, step = converters().get(one.kind), one.step
+        if not step:
+            return "stale", "its manifest cannot be read"
+        if converter is None:
+            return "stale", "no converter makes its kind any more"
+        names = (step["facts"], converter.axes), (step["parents"], converter.parents)
+        same = all(set(had) == set(has) for had, has in (*names, (step["versions"], converter.distributions)))
+        key = cache.key_of({name: step[name] for name in KEY_FACTS})
+        if step["revision"] != converter.revision or not same or key != one.folder.name:
+            return "stale", "its converter has changed since"
+        return self._definition(one) or self._packages(step["versions"])
+
+    def _definition(self, one: Holding) -> Verdict | None:
+        name, content = str(one.about.get("workload", "")), one.step["content"]
+        if not name:
+            if content in self._contents:
+                return None
+            return ("stale", CHANGED) if one.seeded else ("unknown", "it may be of a checkpoint of your own")
+        if name not in registry.names():
+            return "stale", f"no workload is named {name} here"
+        same = content_hash(registry.get(name), one.about["weights"]) == content
+        return None if same else ("stale", CHANGED)
+
+    def _packages(self, versions: Mapping[str, str]) -> Verdict | None:
+        now = {name: self._installed(name) for name in versions}
+        missing = [name for name, version in now.items() if not version]
+        if missing:
+            return "unknown", f"{', '.join(missing)} not installed here"
+        changed = [f"{name} {had}, now {now[name]}" for name, had in versions.items() if had != now[name]]
+        return ("stale", f"made with {'; '.join(changed)}") if changed else None
+
+    def _installed(self, name: str) -> str:
+        if name not in self._versions:
+            try:
+                self._versions[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                self._versions[name] = ""
+        return self._versions[name]
+
+
+def _read(folder: Path) -> Holding | None:
+    """None for a folder that only looks like an artefact."""
+    statuses = list(_statuses(folder))
+    size, newest = sum(s.st_size for s in statuses), max((s.st_mtime for s in statuses), default=0.0)
+    kind = folder.parent.name
+    try:
+        manifest = json.loads((folder / cache.MANIFEST).read_text())
+        step = {**dict.fromkeys(KEY_FACTS), **manifest["lineage"][0]}
+        return Holding(
+            folder,
+            kind,
+            size,
+            made=max(record["mtime_ns"] for record in manifest["files"].values()) * 1e-9,
+            used=(folder / cache.MANIFEST).stat().st_mtime,
+            sha256=manifest["files"][manifest["main"]]["sha256"],
+            step={**step, **{name: dict(step[name]) for name in ("facts", "versions", "parents")}},
+            about=dict(manifest.get("about", {})),
+            seeded=str(manifest["lineage"][-1].get("weights", "")).startswith("seed:"),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return Holding(folder, kind, size, newest, newest) if kind in converters() else None
+
+
+def _build(folder: Path) -> Holding:
+    """Of what a runtime compiled nothing is noted: the file system's last access stands for its use."""
+    statuses = list(_statuses(folder))
+    made = max((s.st_mtime for s in statuses), default=0.0)
+    used = max((s.st_atime for s in statuses), default=0.0)
+    size = sum(s.st_size for s in statuses)
+    return Holding(folder, BUILDS, size, made, max(made, used), reason="compiled by a runtime for a case")
+
+
+def _statuses(folder: Path) -> Iterator[Any]:
+    for path in folder.rglob("*"):
+        try:
+            status = path.lstat()
+        except OSError:  # just deleted
+            continue
+        if not path.is_dir():
+            yield status

@@ -25,7 +25,8 @@ bench: setup     ## the quick suite on this machine's CPU, and results/report.ht
 	$(BIN)/bakeoff run quick --report results/report.html
 
 test: setup      ## all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract
+	$(BIN)/python -m pytest -q tests/e2e
 
 lint: setup      ## ruff, import-linter
 	$(BIN)/ruff check .

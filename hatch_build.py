@@ -22,6 +22,7 @@ DEV = [
     "pytest>=8.3",
     "pytest-benchmark>=5",
     "pytest-cov>=6",
+    "pytest-xdist>=3.6",
     "ruff>=0.11",
     "ruptures>=1.1.9",
     "statsmodels>=0.14",

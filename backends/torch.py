@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -253,11 +254,18 @@ def _plain(model: ModelFile, device: str) -> GraphModule:
 
 
 def _cast(module: GraphModule, dtype: torch.dtype) -> None:
-    """Parameters, buffers, constants, and the dtypes written into the graph, from fp32 to another type."""
+    """Parameters, buffers, constants, and the dtypes written into the graph, from fp32 to another type.
+
+    Numbers in the graph that the type does not hold (a mask's least) become the nearest that it does.
+    """
     import torch
     from torch.fx.node import map_aggregate
 
+    most = torch.finfo(dtype).max
+
     def cast(value: Any) -> Any:
+        if isinstance(value, float) and not math.isinf(value):
+            return max(-most, min(value, most))
         return dtype if value is torch.float32 else value
 
     module.to(dtype)

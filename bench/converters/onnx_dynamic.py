@@ -32,7 +32,9 @@ def make(job: Job) -> Mapping[str, Any]:
         model = onnx.load(quantised)
     shares = require_quantised("onnxruntime's quantize_dynamic", "int8", onnx_graph.weights(model))
     onnx_graph.save(model, job.output)
-    quantiser = "onnxruntime quantize_dynamic, per channel, QInt8 weights"
+    # It knows no scale a channel for convolutions, whatever it is told.
+    scales = "per tensor" if job.definition().family == "cnn" else "per channel"
+    quantiser = f"onnxruntime quantize_dynamic, {scales}, QInt8 weights"
     quantiser += ", reduced range" if job.facts["narrow"] else ""
     return {"shares": shares, "lineage": {"quantiser": quantiser}}
 

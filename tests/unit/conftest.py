@@ -11,3 +11,9 @@ from tests.unit.kitchen import Kitchen
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
     """Small workloads with their model files and bands, each made once a session when a test first asks."""
     return Kitchen(tmp_path_factory.mktemp("kitchen"))
+
+
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as in a pipe, whatever the width of the terminal that the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)

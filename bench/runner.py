@@ -23,6 +23,7 @@ from bench.turns import Limits, Listener, Seat, measure_part
 from bench.units import duration
 
 Rerun = Literal["never", "onfail", "always"]
+PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker
 PART_SIZE = 6  # workers alive at once, baseline and anchor included
 
 
@@ -83,7 +84,8 @@ def measure(
     """Measures what the run lacks, generation by generation, storing each part as it ends.
 
     A case that fails is not tried again in the same call. What failed in an earlier one is tried again in
-    the generations it lacks (`onfail`), or left (`never`); for `always` the caller has dropped the blocks.
+    the generations it lacks (`onfail`), or left (`never`), and what a worker found unsupported is left; for
+    `always` the caller has dropped the blocks.
     No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
 
     Returns:
@@ -94,6 +96,7 @@ def measure(
     order = random.Random(f"{setting.run_id}:{len(blocks)}")
     unprepared = {case.id for case in course.cases if prepared[case.id].error}
     failed = {b.case_id for b in blocks if b.status in FAILURES} if rerun == "never" else set()
+    failed |= {b.case_id for b in blocks if b.status == "unsupported" and not b.reason.startswith(PREPARE)}
     again = {b.case_id for b in blocks if b.status not in MEASURED} - unprepared - failed
     begun, longest = time.monotonic(), 0.0
     while True:
@@ -144,7 +147,7 @@ def _refuse_unprepared(
     """A case whose model file could not be made is a row with the reason."""
     part = store.next_part(run_id)
     refused = [
-        Block(case.id, 0, part, ready.status, reason=f"prepare: {ready.error}", started=now())
+        Block(case.id, 0, part, ready.status, reason=f"{PREPARE}{ready.error}", started=now())
         for case in cases
         if (ready := prepared[case.id]).error
     ]

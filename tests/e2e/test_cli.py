@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from backends.precision import runs_as
+
 TINY = ("--workload", "tiny-cnn", "--threads", "1")
 
 
@@ -29,21 +31,24 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
     shown = bakeoff("show")
     assert shown.returncode == 0
     assert "onnxruntime" in shown.stdout
-    cases = {row["backend"]: row for row in rows(bakeoff)}
-    for backend in ("torch", "onnxruntime", "openvino"):
-        row = cases[backend]
+    cases = {(row["backend"], row["precision"]): row for row in rows(bakeoff)}
+    dynamic = cases.pop(("torch", "int8-dynamic"))
+    assert dynamic["status"] == "unsupported"
+    assert "linear layers" in dynamic["reason"]
+    assert len(cases) == 5
+    for (_, precision), row in cases.items():
         assert row["status"] == "ok"
         assert row["ranked"]
         assert 3 <= row["generations"] <= 6  # one that others disturbed is repeated
-        assert 0 < row["error"] <= row["band_high"]
-        assert row["precision_ran"] == "fp32"
+        assert row["band_low"] <= row["error"] <= row["band_high"]
+        assert row["precision_ran"] == runs_as(precision)
         assert row["precision_evidence"] == "executed"
         assert row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"]
         assert row["device_latency_ms"] > 0
         assert row["model_mb"] < row["peak_mb"]
-    assert cases["torch"]["ratio"] is None
-    assert cases["openvino"]["ratio"] > 0
-    for kind in ("csv", "parquet", "json"):
+    assert cases["torch", "fp32"]["ratio"] is None
+    assert cases["openvino", "int8:qdq"]["ratio"] > 0
+    for kind in ("csv", "parquet", "json", "markdown"):
         assert bakeoff("export", "--format", kind, "-o", f"x.{kind}").returncode == 0
         assert (tmp_path / f"x.{kind}").stat().st_size > 500
     again = bakeoff("run", "--resume")
@@ -54,7 +59,7 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
-    precisions = "fp32,fp16,bf16,int8"
+    precisions = "fp32,fp16,bf16,int4-weight"
     done = bakeoff("run", *TINY, "--backend", "openvino,onnxruntime", "--precision", precisions)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {(row["backend"], row["precision"]): row for row in rows(bakeoff)}
@@ -63,7 +68,7 @@ def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
     assert half["status"] == "unsupported"
     assert "f32" in half["reason"] or "fp16" in half["reason"]
     assert found["onnxruntime", "fp16"]["status"] == "unsupported"
-    assert "int8" in found["openvino", "int8"]["reason"]
+    assert "of this model's weights in int4" in found["openvino", "int4-weight"]["reason"]
     assert found["openvino", "fp32"]["ranked"]
     assert not half["ranked"]
 
@@ -172,7 +177,7 @@ def test_lists(bakeoff) -> None:
     assert "openvino" in bakeoff("list", "backends").stdout
     assert "quick" in bakeoff("list", "suites").stdout
     cases = json.loads(bakeoff("list", "cases", "--json").stdout)
-    assert sum("resnet50" in case["what"] for case in cases) == 3
+    assert sum("resnet50" in case["what"] for case in cases) == 5
     assert bakeoff("list", "runs", "--store", "none.sqlite").returncode == 1
 
 

@@ -24,7 +24,7 @@ from bench.units import duration
 
 Rerun = Literal["never", "onfail", "always"]
 PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker
-PART_SIZE = 6  # workers alive at once, baseline and anchor included
+PART_SIZE = 6  # cases that live together, the baseline included; anchor and null backend come beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def parts(
     wanted: Collection[str],
     order: random.Random,
 ) -> list[tuple[Case, ...]]:
-    """Who lives with whom in a generation: parts of at most six workers, the group's baseline and the anchor
-    in each, groups in random order. The null backend, which is compared with nothing, rides in one part.
+    """Who lives with whom in a generation: parts of at most six cases, the group's baseline in each and the
+    anchor beside it, groups in random order. The null backend, compared with nothing, rides in one part.
     """
     anchor = [case for case in cases if case.role == "anchor"]
     riding = [case for case in cases if case.role == "overhead" and case.id in wanted]
@@ -60,12 +60,12 @@ def parts(
         if not todo:
             continue
         base = [case for case in groups[key] if case.id == baselines.get(key)]
-        others = [case for case in todo if case not in base] + riding
-        riding = []
-        room = max(1, PART_SIZE - len(base) - len(anchor))
+        others = [case for case in todo if case not in base]
+        room = max(1, PART_SIZE - len(base))
         shuffled = order.sample(others, len(others))
         chunks = [shuffled[i : i + room] for i in range(0, len(shuffled), room)] or [[]]
-        found += [(*base, *chunk, *anchor) for chunk in chunks]
+        found += [(*base, *chunk, *(riding if i == 0 else ()), *anchor) for i, chunk in enumerate(chunks)]
+        riding = []
     if riding or (not found and any(case.id in wanted for case in anchor)):
         found.append((*riding, *anchor))
     return found

@@ -3,16 +3,16 @@ does to modules."""
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from backends.precision import ENOUGH
 from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
-
-ENOUGH = 0.5  # of the weights of products and convolutions
 
 
 def quantise_dynamically(module: GraphModule) -> None:
@@ -51,12 +51,7 @@ def quantise_dynamically(module: GraphModule) -> None:
 
 def _constant(module: GraphModule, node: Any) -> Any:
     """The tensor that a node reads from the module; None for one that is computed."""
-    if getattr(node, "op", "") != "get_attr":
-        return None
-    value: Any = module
-    for part in node.target.split("."):
-        value = getattr(value, part)
-    return value
+    return operator.attrgetter(node.target)(module) if getattr(node, "op", "") == "get_attr" else None
 
 
 def _packed(weight: Any, bias: torch.Tensor | None) -> Any:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 GROUP = 32
+ENOUGH = 0.5  # of the weights of products: a quantiser that takes less makes rows of another precision
 FLOAT_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-
 
 Activations = Literal["static", "dynamic", "none"]
 EIGHT_BITS: dict[str, Activations] = {

@@ -37,18 +37,18 @@ NOT_EAGER = {
 OPTIONS = ("channels_last", "cudnn_benchmark", "flush_denormal")
 # Operations that multiply matrices; others are arithmetic as well, and have no say where these are.
 PRODUCTS = (
-    *(
-        "addmm",
-        "bmm",
-        "mm",
-        "matmul",
-        "linear",
-        "convolution",
-        "conv2d",
-        "_convolution",
-        "mkldnn_convolution",
-    ),
-    *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu", "_int_mm"),
+    "addmm",
+    "bmm",
+    "mm",
+    "matmul",
+    "linear",
+    "convolution",
+    "conv2d",
+    "_convolution",
+    "mkldnn_convolution",
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_int_mm",
 )
 Tensors = tuple["torch.Tensor", ...]
 
@@ -197,6 +197,8 @@ class TorchBackend(BaseBackend):
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", False))
         torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
+        if target.arithmetic == "int8:native":
+            import torch.ao.quantization.fx._decomposed  # registers the operations that its programs hold
         module = _plain(model, target.device)
         if target.arithmetic == "int8-dynamic":
             _torch_int8.quantise_dynamically(module)
@@ -234,7 +236,6 @@ def _plain(model: ModelFile, device: str) -> GraphModule:
     The shapes are the case's own, so guards on them would only cost time (230 µs a call).
     """
     import torch
-    import torch.ao.quantization.fx._decomposed  # its operations, which quantised programs hold
     from torch.export.passes import move_to_device_pass
     from torch.fx.graph import CodeGen
 

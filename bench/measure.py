@@ -19,6 +19,7 @@ from backends.base import Array
 from bench.kept import Calls
 
 SLOW_NS = 1_000_000_000  # from here on one inference a turn
+LEAST = 3  # inferences of a burst up to there
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def host_looped(
         stop = clock()
         samples[i] = (stop - start) // inner
         i += 1
-        if (stop >= end and i >= 3) or i == capacity:
+        if (stop >= end and i >= LEAST) or i == capacity:
             return i
 
 
@@ -108,7 +109,7 @@ def device_looped(session: Calls, staged: Any, samples: array[int], burst_ns: in
         stop = clock()
         samples[i] = (stop - start) // inner
         i += 1
-        if (stop >= end and i >= 3) or i == capacity:
+        if (stop >= end and i >= LEAST) or i == capacity:
             return i
 
 

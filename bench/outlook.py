@@ -19,7 +19,7 @@ from bench.block import Block
 from bench.case import HARNESS, Case
 from bench.course import Course, comparisons, noisiest
 from bench.decide import ALPHA
-from bench.measure import SLOW_NS
+from bench.measure import LEAST, SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
 from bench.numbers import count, percent
 from bench.pairs import measured
@@ -34,7 +34,6 @@ LOAD_GUESS_BYTES = 1e9  # of weights, read and packed in a second
 FLOPS_GUESS = 4e10  # of a thread in a second
 MOVED_GUESS = 1e10  # bytes in a second
 VERIFIED = 2 * LEAST_SAMPLES + 4  # inferences besides the timed: both verifications, the first, the proof
-BURST_LEAST = 3  # inferences
 TURN_GUESS = 1.4  # a turn over the length of its burst: the device boundary, stop, continue
 LOOK_BACK = 5  # runs
 
@@ -146,7 +145,7 @@ def _guess(course: Course, known: Mapping[str, Mapping[str, Any]]) -> Costs:
 def _guess_one(case: Case, course: Course, cost: Mapping[str, Any]) -> Costs:
     flops, moved = float(cost.get("flops") or 0), float(cost.get("bytes") or 0)
     inference = max(flops / (FLOPS_GUESS * case.target.threads), moved / MOVED_GUESS)
-    least = 1 if inference > SLOW_NS * 1e-9 else BURST_LEAST
+    least = 1 if inference > SLOW_NS * 1e-9 else LEAST
     burst = max(course.profile.burst_s, least * inference)
     return Costs(LOAD_GUESS_S + moved / LOAD_GUESS_BYTES + VERIFIED * inference, burst * TURN_GUESS)
 

@@ -250,12 +250,13 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
         while pending or running:
             before = len(outcomes) + len(running)
             for node in list(pending):
-                parents = {kind: outcomes.get(parent) for kind, parent in node.parents.items()}
-                if not all(parents.values()) or len(running) >= slots or rations.waits(node):
+                needed = node.parents
+                parents = {kind: outcomes[one] for kind, one in needed.items() if one in outcomes}
+                if len(parents) < len(needed) or len(running) >= slots or rations.waits(node):
                     continue
                 room = partial(rations.ask, node)
                 try:
-                    found, making = _find_or_start(node, parents, room, note)  # type: ignore[arg-type]
+                    found, making = _find_or_start(node, parents, room, note)
                 except BakeoffError as error:
                     pending.remove(node)
                     rations.give_back(node)

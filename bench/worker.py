@@ -28,6 +28,7 @@ from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.job import Job
 from bench.kept import Kept
 from bench.measure import (
+    LEAST,
     SLOW_NS,
     buffer,
     device_loop,
@@ -139,7 +140,7 @@ class Worker:
         device_ns, devices = job.burst_ns // 3, 0
         with no_gc():
             if self.inner == 1:
-                least = 1 if self.median_ns > SLOW_NS else 3
+                least = 1 if self.median_ns > SLOW_NS else LEAST
                 hosts = host_loop(session, inputs, self.host, job.burst_ns, least)
                 if job.device:
                     devices = device_loop(session, session.stage(inputs), self.device, device_ns, 1)

@@ -94,7 +94,7 @@ def opened(runtime: str, context: int, threads: int) -> Session:
 
 
 def sampled(logits: Array, step: int) -> int:
-    """Gumbel-max sampling."""
+    """A token at temperature 1, by Gumbel noise seeded by the step."""
     noise = np.random.default_rng(step).gumbel(size=logits.size)
     return int((logits.ravel() / logits.std() + noise).argmax())
 

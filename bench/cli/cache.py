@@ -14,6 +14,7 @@ from bench import cache_lock
 from bench.cache import cache_root
 from bench.errors import EXIT_OK, UsageError, did_you_mean
 from bench.holdings import BUILDS, Holding, drafts, folder_bytes, holdings
+from bench.numbers import count
 from bench.pruning import Choice, choose, dead_drafts, delete
 from bench.units import ago, size_text
 
@@ -164,7 +165,7 @@ def _title(one: Holding) -> str:
 
 
 def _count(found: Sequence[Holding]) -> str:
-    return f"{len(found)} artefact" + ("" if len(found) == 1 else "s")
+    return count(len(found), "artefact")
 
 
 def _size(found: Iterable[Holding]) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backends.base import Array
 from bench.converters import Converter, Job
 from workloads.base import TIMED_SEED
 
@@ -14,9 +16,14 @@ from workloads.base import TIMED_SEED
 def make(job: Job) -> Mapping[str, Any]:
     workload = job.definition()
     arrays = workload.inputs(int(job.facts["batch"]), job.facts["length"], TIMED_SEED)
-    with job.output.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for its own flags
+    save(arrays, job.output)
     return {}
+
+
+def save(arrays: Mapping[str, Array], path: Path) -> None:
+    """Name → array as npz."""
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the names for its own flags
 
 
 CONVERTER = Converter(

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from backends.base import Array
+from backends.precision import ENOUGH
 from bench.errors import UnsupportedCase
-
-ENOUGH = 0.5  # of the weights of matrix products and convolutions
 
 
 def samples(path: Path) -> Iterator[dict[str, Array]]:

@@ -13,6 +13,7 @@ import pytest
 from backends import registry
 from backends.base import Array, IOSpec, ModelFile, Session, Stepping, Target
 from bench import verify
+from benchmarks.decoding import sampled
 from tests.unit.families import Made, make
 from workloads.base import content_hash
 from workloads.llama import WORKLOADS, Llama, LlamaConfig, LlamaDecode, LlamaPrefill
@@ -138,13 +139,6 @@ def test_a_step_is_within_the_band(
     with opened(made, runtime, io) as session:
         found = verify.check(made.reference, lambda x: session.fetch(session.run(session.stage(x))), batch)
     assert verify.judge(found, made.band) == ""
-
-
-def sampled(logits: Array, step: int) -> int:
-    """A token at temperature 1, by Gumbel noise seeded by the step: the likeliest ones soon go round in
-    circles."""
-    noise = np.random.default_rng(step).gumbel(size=logits.size)
-    return int((logits.ravel() / logits.std() + noise).argmax())
 
 
 def generated(module: Any, ids: Array, cache: tuple[Any, ...], steps: int) -> list[int]:

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,38 +19,15 @@ from bench import verify
 from bench.case import HARNESS, Case
 from bench.errors import ModelFileError
 from bench.holdings import holdings
-from bench.prepare import HARNESS_IO, Prepared, content_for, prepare, weights_sha256
+from bench.prepare import HARNESS_IO, Prepared, content_for, weights_sha256
+from tests.unit.tiny_cases import PLUGIN, Events, case, own_cache, recorded
 from workloads import registry
-
-PLUGIN = Path(__file__).parent.parent / "plugin"
-Events = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this module's own, and the workload `tiny-cnn` of another distribution."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BAKEOFF_CACHE", str(folder))
-        patch.setenv("PYTHONPATH", str(PLUGIN))
-        patch.syspath_prepend(PLUGIN)
-        registry._found.cache_clear()
+    with own_cache(tmp_path_factory.mktemp("cache")) as folder:
         yield folder
-    registry._found.cache_clear()
-
-
-def case(backend: str = "torch", precision: str = "fp32", batch: int = 1, weights: str = "") -> Case:
-    content = content_for("tiny-cnn", weights)
-    return Case("tiny-cnn", content, batch, None, backend, Target(precision=precision), weights=weights)
-
-
-def recorded(*cases: Case) -> tuple[dict[str, Prepared], Events]:
-    events: Events = []
-
-    def listen(kind: str, facts: Mapping[str, Any]) -> None:
-        events.append((kind, dict(facts)))
-
-    return prepare(cases, listen), events
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +152,7 @@ def test_a_damaged_file_is_made_anew(first: tuple[list[Case], dict[str, Prepared
 
 def test_the_parent_imports_no_runtime(cache: Path) -> None:
     code = (
-        "import sys; from tests.unit.test_prepare import case; from bench.prepare import prepare\n"
+        "import sys; from tests.unit.tiny_cases import case; from bench.prepare import prepare\n"
         "one = case('onnxruntime'); ready = prepare([one], lambda *_: None)[one.id]\n"
         "print(ready.error, sorted({'torch', 'onnxruntime', 'pandas', 'onnx'} & set(sys.modules)))"
     )
@@ -324,174 +300,3 @@ def test_a_missing_checkpoint(tmp_path: Path) -> None:
     before = weights_sha256(tmp_path / "w")
     (tmp_path / "w").write_bytes(b"22")
     assert weights_sha256(tmp_path / "w") != before
-
-
-def test_a_converter_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    monkeypatch.setattr(preparing, "LIMIT_S", 0.2)
-    one = case(batch=11)
-    ready = recorded(one)[0][one.id]
-    assert ready.status == "failed"
-    assert "was ended" in ready.error
-    assert not list(cache.glob("*/.*"))
-
-
-HUNGRY = """
-import os
-import numpy as np
-from workloads.base import TIMED_SEED
-from workloads.cnn import ResNet
-from bakeoff_tiny import ARCHITECTURE
-
-class Hungry(ResNet):
-    def inputs(self, batch, sequence, seed):
-        if batch == 1 and seed == TIMED_SEED:
-            os.kill(os.getpid(), 9)  # as the kernel's killer would
-        held = np.zeros(batch << 30, np.uint8) if seed == TIMED_SEED else None  # as many GiB, never touched
-        return super().inputs(batch, sequence, seed)
-
-HUNGRY = (Hungry("hungry-cnn", "takes too much", ARCHITECTURE),)
-"""
-
-
-@pytest.fixture
-def hungry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Case]]:
-    """A case whose timed input takes so many GiB to make, where 3.6 GB are a share and 7.2 GB are all."""
-    about = tmp_path / "bakeoff_hungry-0.1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: bakeoff-hungry\nVersion: 0.1\n")
-    (about / "entry_points.txt").write_text("[bakeoff.workloads]\nhungry = bakeoff_hungry:HUNGRY\n")
-    (tmp_path / "bakeoff_hungry.py").write_text(HUNGRY)
-    monkeypatch.setenv("PYTHONPATH", f"{PLUGIN}{os.pathsep}{tmp_path}")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(preparing, "_available_memory", lambda: 8 * 10**9)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    registry._found.cache_clear()
-
-    def asked(gib: int) -> Case:
-        return Case("hungry-cnn", content_for("hungry-cnn"), gib, None, "torch", Target())
-
-    yield asked
-    registry._found.cache_clear()
-
-
-def test_a_converter_over_its_bound_fails_and_the_others_go_on(hungry: Callable[[int], Case]) -> None:
-    bad, good = hungry(9), case(batch=14)
-    prepared, events = recorded(bad, good)
-    ready = prepared[bad.id]
-    assert ready.status == "failed"
-    assert "hungry-cnn inputs" in ready.error
-    assert "out of memory: it needs more than the 7.20 GB that it may take here" in ready.error
-    assert "Unable to allocate 9.00 GiB" in ready.error
-    assert "free memory (end other programs" in ready.error
-    assert prepared[good.id].error == ""
-    failed = [facts["artefact"] for kind, facts in events if facts.get("state") == "failed"]
-    assert failed == ["hungry-cnn inputs · batch 9"]
-
-
-def test_a_converter_that_the_kernel_kills_is_tried_alone_once(hungry: Callable[[int], Case]) -> None:
-    one = hungry(1)
-    prepared, events = recorded(one)
-    assert "was killed by signal 9, as the kernel does when memory runs out" in prepared[one.id].error
-    assert "its own bound is 7.20 GB" in prepared[one.id].error
-    begun = [facts for _, facts in events if facts.get("state") == "making" and "inputs" in facts["artefact"]]
-    assert len(begun) == 2
-
-
-def test_a_converter_that_its_share_is_too_small_for_runs_alone(hungry: Callable[[int], Case]) -> None:
-    one = hungry(5)
-    prepared, events = recorded(one)
-    assert prepared[one.id].error == ""
-    (text,) = (facts["text"] for kind, facts in events if kind == "note")
-    assert text.startswith("hungry-cnn inputs · batch 5 needs more memory than its share")
-    told = [facts for kind, facts in events if kind == "prepare"]
-    again = max(
-        i for i, facts in enumerate(told) if facts["state"] == "making" and "inputs" in facts["artefact"]
-    )
-    running = {facts["artefact"] for facts in told[:again] if facts["state"] == "making"}
-    settled = {facts["artefact"] for facts in told[:again] if facts["state"] in ("made", "failed")}
-    assert running - settled == {"hungry-cnn inputs · batch 5"}  # none but itself, begun before
-
-
-def test_a_converter_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So little that it does not get through its imports, which end it in many ways."""
-    monkeypatch.setattr(preparing, "_available_memory", lambda: 200 * 2**20)
-    one = case(batch=12)
-    ready = recorded(one)[0][one.id]
-    assert ready.status == "failed"
-    assert "out of memory: it needs more than the 189 MB" in ready.error
-
-
-INTERRUPTED = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
-from tests.unit.test_prepare import case
-from bench.prepare import prepare
-from bench.processes import guard
-with guard():  # as `bench.run` does
-    prepare([case(batch=13)], lambda kind, facts: print(facts.get("state"), flush=True))
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
-    root = PLUGIN.parent.parent
-    variables = {**os.environ, "PYTHONPATH": f"{PLUGIN}{os.pathsep}{root}"}
-    command = [sys.executable, "-c", INTERRUPTED]
-    pipe = subprocess.PIPE
-    parent = subprocess.Popen(command, env=variables, stdout=pipe, stderr=pipe, text=True)
-    assert parent.stdout is not None
-    while parent.stdout.readline().strip() != "making":
-        assert parent.poll() is None
-    deadline = time.monotonic() + 10
-    while not converting(cache) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert converting(cache)
-    parent.send_signal(number)
-    parent.communicate(timeout=10)
-    deadline = time.monotonic() + 2
-    while converting(cache) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert converting(cache) == []
-    if number == signal.SIGINT:
-        assert not list(cache.glob("*/.*"))
-
-
-def test_a_killed_prepare_goes_on(cache: Path, tmp_path: Path) -> None:
-    """What was made before the kill is whole and is taken; the rest is made."""
-    root = PLUGIN.parent.parent
-    variables = {**os.environ, "PYTHONPATH": f"{PLUGIN}{os.pathsep}{root}", "BAKEOFF_CACHE": str(tmp_path)}
-    command = [sys.executable, "-c", INTERRUPTED]
-    parent = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    states = []
-    while "made" not in states:
-        states.append(parent.stdout.readline().strip())
-        assert parent.poll() is None
-    parent.kill()
-    parent.communicate(timeout=10)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BAKEOFF_CACHE", str(tmp_path))
-        whole = {folder.parent.name for folder in tmp_path.glob("*/[0-9a-f]*")}
-        assert whole
-        one = case(batch=13)
-        prepared, events = recorded(one)
-    assert prepared[one.id].error == ""
-    kinds = {"origin", "exported", "reference", "inputs"}
-    cached = {facts["artefact"].split()[1] for _, facts in events if facts.get("state") == "cached"}
-    made = {facts["artefact"].split()[1] for _, facts in events if facts.get("state") == "made"}
-    assert (cached, made) == (whole, kinds - whole)
-    assert made
-
-
-def converting(cache: Path) -> list[int]:
-    """Converter processes of this module's cache."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"bench.converters" in line and str(cache).encode() in line:
-                found.append(int(entry.name))
-    return found

@@ -151,10 +151,16 @@ def test_json_lines() -> None:
     assert lines[-1]["state"] == "running"
 
 
+def terminal(out: io.StringIO, width: int) -> Console:
+    """One that can be redrawn, wherever the tests run: TERM=dumb says that it can't."""
+    environ = {"TERM": "xterm"}
+    return Console(file=out, force_terminal=True, width=width, height=30, color_system=None, _environ=environ)
+
+
 @pytest.mark.parametrize("width", [60, 100])
 def test_the_live_table_fits_and_names_what_goes_on(width: int) -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=width, height=30, color_system=None)
+    console = terminal(out, width)
     with LiveProgress(console) as show:
         for event, facts in events():
             show(event, facts)
@@ -172,7 +178,7 @@ def test_the_live_table_fits_and_names_what_goes_on(width: int) -> None:
 
 def test_the_live_display_shows_what_is_made_and_keeps_the_sum() -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=100, height=30, color_system=None)
+    console = terminal(out, 100)
     with LiveProgress(console) as show:
         for event, facts in [events()[0], *preparing()[:3]]:
             show(event, facts)

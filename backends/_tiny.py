@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backends import _torch_graph
 from backends.base import Array, IOSpec, ModelFile, TensorSpec
 from bench.errors import PrepareError
 
@@ -190,6 +191,7 @@ def _make_one(
     sample = tuple(torch.from_numpy(array[:2]) for array in inputs.values())
     program = torch.export.export(module, sample, dynamic_shapes=tuple({0: batch} for _ in sample))
     torch.export.save(program, folder / f"{name}.pt2")
+    _torch_graph.save(program, folder / f"{name}.pt")
     onnx = torch.onnx.export(
         program,
         dynamo=True,
@@ -212,7 +214,7 @@ def _make_one(
     named |= {f"out:{key}": array for key, array in zip(outputs, exact, strict=True)}
     np.savez(folder / f"{name}.npz", **named)  # type: ignore[arg-type]
     return {
-        "files": {"exported": f"{name}.pt2", "onnx": f"{name}.onnx"},
+        "files": {"exported": f"{name}.pt2", "torch-graph": f"{name}.pt", "onnx": f"{name}.onnx"},
         "bands": bands,
         "inputs": {key: str(array.dtype) for key, array in inputs.items()},
     }

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends import _torch_int8, support
+from backends import _torch_graph, _torch_int8, support
 from backends.base import (
     Actual,
     Array,
@@ -70,7 +70,7 @@ class TorchSession(BaseSession):
         self._fetch = tuple((t.name, places[t.name], getattr(torch, t.dtype)) for t in io.fetched)
         self._carried = {into: places[out] for out, into in io.state}
         self._module = module
-        # `forward` itself: the hooks of an exported module check its inputs again, 150 µs a call.
+        # `forward` itself, without what `__call__` does for hooks.
         self._forward = module.forward
         self._mode = torch.inference_mode()
 
@@ -152,15 +152,15 @@ class CudaSession(TorchSession):
 class TorchBackend(BaseBackend):
     name = "torch"
     summary = "PyTorch eager, on a CPU or a CUDA GPU."
-    formats: tuple[str, ...] = ("exported",)
+    formats: tuple[str, ...] = ("torch-graph",)
     quantised: Mapping[str, tuple[str, ...]] = {
         "int8:native": ("torch-int8",),
-        "int8-dynamic": ("exported",),  # quantised while loading
+        "int8-dynamic": ("torch-graph",),  # quantised while loading
     }
     install = "pip install 'bakeoff[torch]'"
     runtime: tuple[str, ...] = ("torch",)
     presets: Mapping[str, Preset] = {
-        "stock": Preset({}, "PyTorch docs, 'Inference mode' and torch.export.load: defaults"),
+        "stock": Preset({}, "PyTorch docs, 'Inference mode': defaults"),
         "expert": Preset(
             {"channels_last": True, "cudnn_benchmark": True},
             "PyTorch 'Performance Tuning Guide': channels_last memory format for vision models, and 'Enable "
@@ -187,7 +187,7 @@ class TorchBackend(BaseBackend):
         how = support.require(self, target, _devices())
         settings = support.settings(self, target, OPTIONS)
         if model is None:
-            raise ModelFileError("torch: no model file was given", hint="prepare an exported program")
+            raise ModelFileError("torch: no model file was given", hint="prepare a torch-graph")
         torch.set_num_threads(target.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
@@ -199,7 +199,7 @@ class TorchBackend(BaseBackend):
         torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
         if target.arithmetic == "int8:native":
             import torch.ao.quantization.fx._decomposed  # registers the operations that its programs hold
-        module = _plain(model, target.device)
+        module = _graph(model, target.device)
         if target.arithmetic == "int8-dynamic":
             _torch_int8.quantise_dynamically(module)
         elif target.arithmetic in ("bf16", "fp16"):
@@ -230,28 +230,13 @@ def _devices() -> dict[str, dict[str, Support]]:
     return devices
 
 
-def _plain(model: ModelFile, device: str) -> GraphModule:
-    """The exported graph on a device, as a module of flat tensors without the exporter's checks.
-
-    The shapes are the case's own, so guards on them would only cost time (230 µs a call).
-    """
-    import torch
-    from torch.export.passes import move_to_device_pass
-    from torch.fx.graph import CodeGen
-
+def _graph(model: ModelFile, device: str) -> GraphModule:
     try:
-        program = torch.export.load(model.path)
+        return _torch_graph.load(model.path, device)
+    except ModelFileError:
+        raise
     except Exception as error:
         raise support.broken(model, error) from error
-    if device != "cpu":  # constants and the devices written into the graph go along
-        program = move_to_device_pass(program, device)
-    module = program.module(check_guards=False)
-    for node in list(module.graph.nodes):
-        if node.target is torch.ops.aten._assert_tensor_metadata.default:
-            module.graph.erase_node(node)
-    module.graph.set_codegen(CodeGen())
-    module.recompile()
-    return module.requires_grad_(False)
 
 
 def _cast(module: GraphModule, dtype: torch.dtype) -> None:

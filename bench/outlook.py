@@ -33,7 +33,7 @@ LOAD_GUESS_S = 4.0  # start, import, load, verify, warm up, verify again: a mode
 LOAD_GUESS_BYTES = 1e9  # of weights, read and packed in a second
 FLOPS_GUESS = 4e10  # of a thread in a second
 MOVED_GUESS = 1e10  # bytes in a second
-VERIFIED = 2 * LEAST_SAMPLES + 4  # inferences besides the timed: both verifications, the first, the proof
+VERIFIED = 2 * LEAST_SAMPLES + 2  # inferences besides the timed: both verifications, the first, a proof
 TURN_GUESS = 1.4  # a turn over the length of its burst: the device boundary, stop, continue
 LOOK_BACK = 5  # runs
 

@@ -10,13 +10,13 @@ from bench.case import Case
 from bench.results import RowStatus
 
 
-def mismatch(case: Case, proofs: Sequence[Mapping[str, Any] | None]) -> str:
-    """Why what ran is not what was asked for, or '' if every block proves that it is."""
+def mismatch(case: Case, proofs: Sequence[Mapping[str, Any]]) -> str:
+    """Why what ran is not what was asked for, or '' if there is a proof and each says that it is."""
     if case.role != "runtime":
         return ""
+    if not proofs:
+        return "unproven: the worker did not say what ran"
     for proof in proofs:
-        if proof is None:
-            return "unproven: the worker did not say what ran"
         asked = {"precision": runs_as(case.target.arithmetic), "device": case.target.device}
         for name, want in asked.items():
             fact = proof[name]

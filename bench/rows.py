@@ -74,8 +74,9 @@ def row(
     inner = max((int(_figure(block, "inner") or 1) for block in done), default=1)
     told = tails(pooled, looped=inner > 1)
     late = [unsteady[key] for b in done if (key := (b.case_id, b.part)) in unsteady]
-    proof = done[-1].actual if done and done[-1].actual else None
-    differs = mismatch(record.case, [block.actual for block in done])
+    proofs = [block.actual for block in done if block.actual]
+    proof = proofs[-1] if proofs else None
+    differs = mismatch(record.case, proofs) if done else ""
     emulated = bool(proof and proof["emulated"])
     because = unranked_because(record.case, status, differs, emulated)
     bursts = list(chain.from_iterable(block.bursts for block in done))

@@ -83,7 +83,9 @@ def measure(
 ) -> str:
     """Measures what the run lacks, generation by generation, storing each part as it ends.
 
-    A case that fails is not tried again in the same call. What failed in an earlier one is tried again in
+    What really ran is read back once in a call, in a case's first block: profiled sessions load anew, and a
+    part of a decoder would take a quarter longer for it. A case that fails is not tried again in the same
+    call. What failed in an earlier one is tried again in
     the generations it lacks (`onfail`), or left (`never`), and what a worker found unsupported is left; for
     `always` the caller has dropped the blocks.
     No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
@@ -98,6 +100,7 @@ def measure(
     failed = {b.case_id for b in blocks if b.status in FAILURES} if rerun == "never" else set()
     failed |= {b.case_id for b in blocks if b.status == "unsupported" and not b.reason.startswith(PREPARE)}
     again = {b.case_id for b in blocks if b.status not in MEASURED} - unprepared - failed
+    proven: set[str] = set()  # here: who resumes a run may have changed what it runs on
     begun, longest = time.monotonic(), 0.0
     while True:
         left_s = None if budget_s is None else budget_s - (time.monotonic() - begun)
@@ -116,7 +119,7 @@ def measure(
                 continue
             listener("part", {"part": index, "parts": len(planned), "generation": step.generation})
             found = measure_part(
-                [seat(case, prepared[case.id], setting) for case in seated],
+                [seat(case, prepared[case.id], setting, case.id not in proven) for case in seated],
                 generation=step.generation,
                 part=store.next_part(setting.run_id),
                 rounds=step.rounds,
@@ -129,6 +132,7 @@ def measure(
             blocks = [b for b in blocks if b.case_id not in ids & again or b.status in MEASURED] + found
             again -= ids
             failed |= {block.case_id for block in found if block.status not in MEASURED}
+            proven |= {block.case_id for block in found if block.actual}
             for block in found:
                 listener("block", {"block": block})
             longest = max(longest, time.monotonic() - start)
@@ -164,7 +168,7 @@ def refuse(refused: Sequence[tuple[Case, str, str]], store: Store, run_id: str) 
     store.add_blocks(run_id, blocks, replaces=[block.case_id for block in blocks])
 
 
-def seat(case: Case, ready: Prepared, setting: Setting) -> Seat:
+def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True) -> Seat:
     """What a worker of this case is told. All get the same CPUs; fewer threads get the first of them."""
     backend = registry.get(case.backend)
     cpus = setting.budget.cpus[: max(case.target.threads, 1)]
@@ -183,4 +187,4 @@ def seat(case: Case, ready: Prepared, setting: Setting) -> Seat:
         warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_most_s},
     )
     where = interpreter(case.backend, case.version)
-    return Seat(job, dict(backend.environment(case.target)), where)
+    return Seat(job, dict(backend.environment(case.target)), where, prove=prove)

@@ -1,4 +1,4 @@
-"""`int8:native` of PyTorch: a static exported program with quantise and dequantise operations, by torchao.
+"""`int8:native` of PyTorch: a static graph with quantise and dequantise operations, by torchao.
 
 A compiler fuses them with the products between them (torchao's x86 recipe is made for TorchInductor); eager
 PyTorch dequantises, multiplies in fp32 and quantises again.
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from backends import _torch_graph
 from bench.converters import Converter, Job
 from bench.converters.exported import export
 from bench.converters.origin import restore
@@ -35,7 +36,7 @@ def make(job: Job) -> Mapping[str, Any]:
             observed(*(torch.from_numpy(arrays[name]) for name in inputs))
     quantised = convert_pt2e(observed)
     shares = require_quantised("torchao's PT2E", "int8", _weights(quantised))
-    torch.export.save(export(job, quantised), job.output)
+    _torch_graph.save(export(job, quantised), job.output)
     quantiser = f"torchao PT2E, X86InductorQuantizer{', reduced range' if narrow else ''}"
     return {"shares": shares, "lineage": {"exporter": "torch.export", "quantiser": quantiser}}
 
@@ -58,8 +59,8 @@ def _weights(module: torch.fx.GraphModule) -> Counter[str]:
 
 CONVERTER = Converter(
     kind="torch-int8",
-    file="model.pt2",
-    revision=1,
+    file="graph.pt",
+    revision=2,
     parents=("origin", "calibration"),
     axes=("narrow",),
     distributions=("torch", "torchao"),

@@ -98,7 +98,7 @@ def test_openvino_always_names_the_precision(encoder: Tiny) -> None:
 def test_torch_graph_holds_no_checks_and_no_fp32_once_cast(encoder: Tiny) -> None:
     import torch as pytorch
 
-    module = torch._plain(encoder.files["exported"], "cpu")
+    module = torch._graph(encoder.files["torch-graph"], "cpu")
     assert "_assert_tensor_metadata" not in module.code
     assert "pytree" not in module.code
     assert "torch.float32" in module.code, "the tiny encoder casts its mask: else this test shows nothing"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.precision import runs_as
+from bench.store import Store
 
 TINY = ("--workload", "tiny-cnn", "--threads", "1")
 
@@ -51,6 +52,9 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
     for kind in ("csv", "parquet", "json", "markdown"):
         assert bakeoff("export", "--format", kind, "-o", f"x.{kind}").returncode == 0
         assert (tmp_path / f"x.{kind}").stat().st_size > 500
+    with Store.open(tmp_path / "results" / "bakeoff.sqlite") as store:
+        proofs = [block.generation for block in store.blocks(store.run().id) if block.actual]
+    assert proofs == [0] * 7  # once a case, anchor and null backend too
     again = bakeoff("run", "--resume")
     assert again.returncode == 0
     assert "made in" not in again.stdout

@@ -72,7 +72,7 @@ class Kitchen:
         if name not in self.plain:
             folder = self.root / name
             folder.mkdir()
-            kinds = ("origin", "reference", "calibration", "exported", "onnx")
+            kinds = ("origin", "reference", "calibration", "exported", "torch-graph", "onnx")
             self.plain[name] = make(WORKLOADS[name], folder, *kinds)
         return self.plain[name]
 

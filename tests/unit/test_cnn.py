@@ -16,7 +16,7 @@ RESNET50 = WORKLOADS[0]
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("tiny")
-    return make(TINY, folder, "origin", "reference", "exported", "onnx", "band", "inputs")
+    return make(TINY, folder, "origin", "reference", "exported", "torch-graph", "onnx", "band", "inputs")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_exported_is_the_module(tiny: Made) -> None:
 
 def test_files_hold_no_path_of_this_machine(tiny: Made) -> None:
     here = str(Path(__file__).parent.parent.parent).encode()
-    for kind in ("onnx", "exported"):
+    for kind in ("onnx", "exported", "torch-graph"):
         assert here not in tiny.files[kind].read_bytes()
 
 

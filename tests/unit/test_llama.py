@@ -22,18 +22,18 @@ CONFIG = LlamaConfig(layers=3, hidden=64, heads=4, kv_heads=2, ffn=96, vocabular
 PREFILL, DECODE = LlamaPrefill("tiny", "three layers", CONFIG), LlamaDecode("tiny", "three layers", CONFIG)
 STEPS = 64
 RUNTIMES = ("torch", "onnxruntime", "openvino")
-FORMATS = {"torch": "exported", "onnxruntime": "onnx", "openvino": "onnx"}
+FORMATS = {"torch": "torch-graph", "onnxruntime": "onnx", "openvino": "onnx"}
 
 
 @pytest.fixture(scope="module")
 def prefill(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    kinds = ("origin", "reference", "exported", "onnx", "band")
+    kinds = ("origin", "reference", "exported", "torch-graph", "onnx", "band")
     return make(PREFILL, tmp_path_factory.mktemp("prefill"), *kinds)
 
 
 @pytest.fixture(scope="module")
 def decode(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    kinds = ("origin", "reference", "exported", "onnx", "band")
+    kinds = ("origin", "reference", "exported", "torch-graph", "onnx", "band")
     return make(DECODE, tmp_path_factory.mktemp("decode"), *kinds)
 
 

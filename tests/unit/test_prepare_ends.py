@@ -176,7 +176,7 @@ def test_a_killed_prepare_goes_on(cache: Path, tmp_path: Path) -> None:
         one = case(batch=13)
         prepared, events = recorded(one)
     assert prepared[one.id].error == ""
-    kinds = {"origin", "exported", "reference", "inputs"}
+    kinds = {"origin", "exported", "torch-graph", "reference", "inputs"}
     cached = {facts["artefact"].split()[1] for _, facts in events if facts.get("state") == "cached"}
     made = {facts["artefact"].split()[1] for _, facts in events if facts.get("state") == "made"}
     assert (cached, made) == (whole, kinds - whole)

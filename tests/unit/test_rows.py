@@ -150,16 +150,18 @@ def test_the_worst_block_names_the_row(worse: int) -> None:
     assert (made([good]).status, made([good]).log, made([good]).ranked) == ("ok", "", True)
 
 
-def test_what_really_ran_is_the_last_blocks() -> None:
+def test_what_really_ran_is_the_last_proof() -> None:
     blocks = [ran(CASE, g, [10.0]) for g in range(2)]
     blocks[1].actual = proof(provider=fact("Other"), threads=fact("1"))
     found = made(blocks)
     assert (found.precision_ran, found.precision_evidence, found.device_ran) == ("fp32", "executed", "cpu")
     assert (found.provider, found.threads_ran, found.emulated) == ("Other", "1", False)
+    once = made([ran(CASE, 0, [10.0]), ran(CASE, 1, [10.0], actual=None)])
+    assert (once.precision_ran, once.precision_evidence, once.unranked_because) == ("fp32", "executed", "")
     unproven = made([ran(CASE, 0, [10.0], actual=None)])
     assert (unproven.precision_ran, unproven.precision_evidence, unproven.provider) == ("", "none", "")
     assert unproven.mismatch == unproven.unranked_because == "unproven: the worker did not say what ran"
-    strayed = made([ran(CASE, 0, [10.0], actual=proof("bf16")), ran(CASE, 1, [10.0])])
+    strayed = made([ran(CASE, 0, [10.0], actual=proof("bf16")), ran(CASE, 1, [10.0], actual=None)])
     assert strayed.unranked_because == "asked for precision fp32, ran bf16 (executed)"
     emulated = made([ran(CASE, 0, [10.0], actual=proof(emulated=True))])
     assert emulated.emulated
@@ -180,7 +182,6 @@ def case(precision: str = "fp32", device: str = "cpu", role: Any = "runtime") ->
     ("asked", "found", "why"),
     [
         (case(), [proof()], ""),
-        (case(), [], ""),
         (case("int8:qdq"), [proof("int8")], ""),
         (case("int8-dynamic"), [proof("int8")], ""),
         (case("int4-weight:64"), [proof("int4-weight")], ""),
@@ -193,14 +194,14 @@ def case(precision: str = "fp32", device: str = "cpu", role: Any = "runtime") ->
             [proof(device=fact("cuda:0"))],
             "asked for device cuda:1, ran cuda:0 (executed)",
         ),
-        (case(), [proof(), None], "unproven: the worker did not say what ran"),
+        (case(), [], "unproven: the worker did not say what ran"),
         (
             case(),
             [{**proof(), "precision": fact("fp32", "none")}],
             "unproven precision: the runtime does not tell",
         ),
         (case(), [proof(device=fact("cpu", "none", "it hung"))], "unproven device: it hung"),
-        (case(role="anchor"), [None], ""),
+        (case(role="anchor"), [], ""),
     ],
 )
 def test_what_ran_must_be_what_was_asked_for(asked: Case, found: list[Any], why: str) -> None:

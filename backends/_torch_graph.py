@@ -1,0 +1,119 @@
+"""A traced module in a file that takes no longer to read than its weights: its operations and its tensors.
+
+torch.export.load rebuilds symbolic shapes and a fake tensor for each value: ten seconds for a decoder of
+1,500 operations whose weights take one. What runs is the same graph.
+"""
+
+from __future__ import annotations
+
+import importlib
+import operator
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+    from torch.fx import GraphModule, Node
+
+MODULES = ("_operator", "math")  # whose functions a graph may call, besides torch's operations
+NODE = "node"  # {NODE: name}: an argument that is another node
+
+
+def save(program: ExportedProgram, path: Path) -> None:
+    """Writes a program whose inputs and outputs are tensors, without the exporter's checks: a case's shapes
+    are its own, and guards on them would cost each inference time (230 µs).
+
+    Raises ModelFileError where it calls what `load` would not find again.
+    """
+    import torch
+    from torch.fx.graph import CodeGen
+
+    module = program.module(check_guards=False)
+    module.graph.set_codegen(CodeGen())  # inputs and outputs one by one, in no containers
+    for node in list(module.graph.nodes):
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            module.graph.erase_node(node)
+    write(module, path)
+
+
+def write(module: GraphModule, path: Path) -> None:
+    """A graph and the tensors that it reads, as `load` reads them."""
+    import torch
+
+    nodes = [(n.op, n.name, _name(n), _encoded(n.args), _encoded(n.kwargs)) for n in module.graph.nodes]
+    named = sorted({node.target for node in module.graph.nodes if node.op == "get_attr"})
+    tensors = {name: operator.attrgetter(name)(module).detach() for name in named}
+    torch.save({"nodes": nodes, "tensors": tensors}, path)
+
+
+def load(path: Path, device: str) -> GraphModule:
+    """The module on a device: its constants and the devices written into the graph go along."""
+    import torch
+    from torch.fx import Graph, GraphModule
+    from torch.fx.node import map_aggregate
+
+    content = torch.load(path, map_location=device, weights_only=True)
+    graph = Graph()
+    found: dict[str, Node] = {}
+
+    def placed(value: Any) -> Any:
+        return torch.device(device) if isinstance(value, torch.device) else value
+
+    for op, name, target, args, kwargs in content["nodes"]:
+        given = map_aggregate(_decoded(args, found), placed), map_aggregate(_decoded(kwargs, found), placed)
+        found[name] = graph.create_node(op, _target(op, target), *given, name)
+    return GraphModule(content["tensors"], graph).requires_grad_(False)
+
+
+def _name(node: Node) -> str:
+    """A function's name as `_target` finds it; what others call theirs stays."""
+    import torch
+
+    if node.op in ("placeholder", "get_attr", "output") or isinstance(node.target, torch._ops.OpOverload):
+        return str(node.target)
+    module = getattr(node.target, "__module__", "")
+    if node.op != "call_function" or module not in MODULES:
+        raise ModelFileError(
+            f"torch: the exported graph calls {node.target} ({node.op}), which a plain graph cannot hold",
+            hint="export it without control flow",
+        )
+    return f"{module}:{getattr(node.target, '__name__', '')}"
+
+
+def _target(op: str, name: str) -> str | Callable[..., Any]:
+    import torch
+
+    if op != "call_function":
+        return name
+    module, _, function = name.rpartition(":")
+    if not module:
+        return reduce(getattr, name.split("."), torch.ops)  # type: ignore[return-value]
+    if module not in MODULES:
+        raise ModelFileError(f"torch: a graph may not call {name}", hint="bakeoff cache prune")
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+
+
+def _encoded(value: Any) -> Any:
+    from torch.fx import Node
+
+    if isinstance(value, Node):
+        return {NODE: value.name}
+    if isinstance(value, dict):
+        return {key: _encoded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(one) for one in value] if isinstance(value, list) else tuple(map(_encoded, value))
+    return value
+
+
+def _decoded(value: Any, found: dict[str, Node]) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {NODE}:
+            return found[value[NODE]]
+        return {key: _decoded(one, found) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_decoded(one, found) for one in value)
+    return value

@@ -1,0 +1,28 @@
+"""The exported program as PyTorch eager runs it: operations and tensors, quick to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends import _torch_graph
+from bench.converters import Converter, Job
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import torch
+
+    _torch_graph.save(torch.export.load(job.parents["exported"].path), job.output)
+    return {}
+
+
+CONVERTER = Converter(
+    kind="torch-graph",
+    file="graph.pt",
+    revision=1,
+    parents=("exported",),
+    axes=(),
+    distributions=("torch",),
+    make=make,
+    model=True,
+)

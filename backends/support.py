@@ -9,7 +9,7 @@ import functools
 import importlib
 import platform
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,15 @@ class Operation:
     precision: str
     ns: float
     product: bool = False
+
+
+PROFILED = 3  # untimed runs
+
+
+def quickest(runs: Iterable[Sequence[Operation]]) -> list[Operation]:
+    """Each operation with the least time that it took in any of several runs of the same operations: what
+    others stole in one of them has no say."""
+    return [min(same, key=lambda operation: operation.ns) for same in zip(*runs, strict=True)]
 
 
 def weigh(operations: Iterable[Operation], source: str) -> tuple[Fact, dict[str, Any]]:

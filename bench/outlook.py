@@ -29,7 +29,7 @@ from bench.store import RunRecord, Store
 from bench.units import duration
 from bench.verify import LEAST_SAMPLES
 
-LOAD_GUESS_S = 4.0  # start, import, load, verify, warm up, verify again: a model of no size
+LOAD_GUESS_S = 3.0  # start, import, load, verify, warm up, verify again: a model of no size
 LOAD_GUESS_BYTES = 1e9  # of weights, read and packed in a second
 FLOPS_GUESS = 4e10  # of a thread in a second
 MOVED_GUESS = 1e10  # bytes in a second

@@ -121,6 +121,20 @@ def test_precision_is_weighed_by_time() -> None:
     assert support.weigh([], "profile")[0].evidence == "none"
 
 
+def test_what_others_stole_in_one_run_has_no_say() -> None:
+    def run(integers: float, floats: float) -> list[support.Operation]:
+        return [
+            support.Operation("MatMulInteger", "int8", integers, True),
+            support.Operation("MatMul", "fp32", floats, True),
+        ]
+
+    fact, _ = support.weigh(support.quickest([run(900, 9000), run(5000, 300), run(800, 310)]), "profile")
+    assert (fact.value, fact.detail) == (
+        "int8",
+        "profile: int8 72.7% of the products' time, fp32 27.3% of the products' time",
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "flag"), [("flags\t\t: fpu avx512_bf16", "avx512_bf16"), ("Features\t: fp asimdhp", "asimdhp")]
 )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bench.stats import Estimate
 
 UNTOLD = "–"
+SHARP = 0.03  # a ratio whose half width is over this is marked
 WIDE = 0.25  # a half width over this is shown as its two ends: the interval is no longer symmetric
 
 
@@ -112,6 +113,17 @@ def difference(fraction: float) -> str:
 def factor(ratio: float | None) -> str:
     """`0.563×`."""
     return f"{significant(ratio)}×" if told(ratio) else UNTOLD
+
+
+def rough(ratio: Estimate) -> bool:
+    """Whether it is not known to within `SHARP`."""
+    half = ratio.half_width
+    return told(ratio.value) and (half is None or not half <= SHARP)
+
+
+def ratio(estimate: Estimate) -> str:
+    """`0.563×`; `~0.563×` where it is rough."""
+    return ("~" if rough(estimate) else "") + factor(estimate.value)
 
 
 def spread(estimate: Estimate, unit: Unit | None = None) -> str:

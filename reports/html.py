@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.numbers import difference
+from bench.numbers import SHARP, difference
 from bench.results import Results
 from reports import method, sure, views
 from reports.figures import Shown, figures, sweeps
@@ -64,6 +64,7 @@ def render(results: Results) -> str:
         data=Markup(_data([*shown, *swept.values()], private)),
         run=results.run,
         relevant=difference(results.run.relevant),
+        sharp=f"±{difference(SHARP)}",
         started=views.when(results.run.started),
         groups=groups,
         chapters=_chapters(groups, swept),

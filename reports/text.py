@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.answers import name, some
-from bench.numbers import UNTOLD, duration, factor, quantity, significant, spread, time_unit
+from bench.numbers import UNTOLD, duration, quantity, ratio, significant, spread, time_unit
 from bench.results import Group as Cases
 from bench.results import Results
 from reports.quiet import Quiet
 from reports.tables import in_order
-from reports.verdicts import findings, settle, why, word
+from reports.verdicts import findings, roughly, settle, why, word
 from reports.views import error
 
 WIDTH = 100
@@ -52,6 +52,8 @@ def render(results: Results) -> RenderableType:
         if remarks := [*_remarks(group), *_ended(group), *quiet.remarks(group)]:
             parts += [*(_indented(Text(_one_line(text), style="dim")) for text in remarks), Text("")]
     parts += _findings(results)
+    if said := roughly(results):
+        parts.append(Text(said, style="dim"))
     if command := settle(results):
         parts.append(Text(f"What may settle the inconclusive: {command}", style="dim"))
     if results.overhead is not None:
@@ -104,13 +106,13 @@ def _table(group: Cases, without: Sequence[str] = ()) -> Table:
         [_scaled(row.latency.value, unit.per_base) for row in rows],
         [spread(row.latency, unit) for row in rows],
     )
-    ratio = _aligned(
-        ["1×" if row.baseline else factor(row.ratio.value) for row in rows],
+    ratios = _aligned(
+        ["1×" if row.baseline else ratio(row.ratio) for row in rows],
         ["" if row.baseline else spread(row.ratio) for row in rows],
     )
     first = {
         f"latency, {unit.name}": latency,
-        "ratio": ratio,
+        "ratio": ratios,
     }
     further = {
         "per s": [significant(row.rate) for row in rows],

@@ -7,10 +7,12 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from bench.decide import ALPHA, Verdict
-from bench.numbers import UNTOLD, percent, told
+from bench.numbers import SHARP, UNTOLD, difference, percent, rough, told
 from bench.profiles import PROFILES, profile_of
 from bench.results import Results, Row
 from bench.settle import ab_command
+
+SWEEPS = [PROFILES[name] for name in ("quick", "standard", "publish")]
 
 
 def word(row: Row) -> str:
@@ -68,6 +70,18 @@ def findings(results: Results) -> list[Found]:
     for one in lint.findings(results):
         texts[_KINDS[one.kind], one.rule, one.look].append(one.text)
     return [Found(kind, rule, tuple(said), look) for (kind, rule, look), said in texts.items()]
+
+
+def roughly(results: Results) -> str:
+    """What `~` before a ratio says, how many have it, and what narrows them; '' where none has it."""
+    ratios = [row.ratio for row in results.rows if told(row.ratio.value) and not row.baseline]
+    marked = sum(map(rough, ratios))
+    if not marked:
+        return ""
+    longer = [p.name for p in SWEEPS if p.generations > profile_of(results.run.suite).generations]
+    more = f"; --profile {longer[0]} takes more generations" if longer else ""
+    known = f"known to within ±{difference(SHARP)}"
+    return f"~ marks ratios that are not {known}: {marked} of {len(ratios)}{more}."
 
 
 def settle(results: Results) -> str:

@@ -13,11 +13,11 @@ from bench.numbers import (
     Unit,
     count,
     duration,
-    factor,
     interval,
     megabytes,
     percent,
     quantity,
+    ratio,
     significant,
     spread,
     time_unit,
@@ -138,7 +138,7 @@ def details(row: Row) -> str:
 
 
 def _cells(row: Row, unit: Unit) -> dict[str, Cell]:
-    baseline = Cell("1×", "baseline") if row.baseline else Cell(factor(row.ratio.value), spread(row.ratio))
+    baseline = Cell("1×", "baseline") if row.baseline else Cell(ratio(row.ratio), spread(row.ratio))
     ran = (row.precision_ran or UNTOLD) + (" emulated" if row.emulated else "")
     return {
         "latency": Cell(quantity(row.latency.value, unit), spread(row.latency, unit)),

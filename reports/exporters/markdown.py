@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.numbers import UNTOLD, factor, percent, quantity, significant, time_unit, told
+from bench.numbers import SHARP, UNTOLD, difference, percent, quantity, ratio, significant, time_unit, told
 from bench.results import Group, Results, Row
 from reports.files import write_whole
 from reports.scrub import names_in, scrub
@@ -33,7 +33,8 @@ def text(results: Results) -> str:
         "",
         f"{scrub(machine, private)}; {versions}; {run.started[:10]}.".translate(SPECIAL),
         "",
-        "Latency of one inference, with the ratio to the baseline in brackets (under 1 is faster). A cell in "
+        "Latency of one inference, with the ratio to the baseline in brackets: under 1 is faster, and ~ "
+        f"marks one that is not known to within ±{difference(SHARP)}. A cell in "
         "*italics* is not ranked; the number after it, or in its place, is that of the reason below.",
     ]
     for group in results.groups:
@@ -100,8 +101,8 @@ def _latency(row: Row, group: Group) -> str:
     if not told(row.latency.value):
         return ""
     unit = time_unit(one.latency.value for one in group.rows)
-    ratio = f" ({factor(row.ratio.value)})" if told(row.ratio.value) else ""
-    return quantity(row.latency.value, unit) + ratio
+    beside = f" ({ratio(row.ratio)})" if told(row.ratio.value) else ""
+    return quantity(row.latency.value, unit) + beside
 
 
 def _error(row: Row, group: Group) -> str:

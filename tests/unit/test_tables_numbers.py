@@ -47,6 +47,20 @@ def test_intervals() -> None:
     assert numbers.spread(Estimate(1.0, 0.0, math.inf, 2)) == "–"
 
 
+@pytest.mark.parametrize(
+    ("estimate", "shown"),
+    [
+        (Estimate(0.5, 0.486, 0.514, 3), "0.500×"),
+        (Estimate(0.5, 0.484, 0.516, 3), "~0.500×"),
+        (Estimate(0.5, None, None, 1), "~0.500×"),
+        (Estimate(0.5, 0.0, math.inf, 2), "~0.500×"),
+        (Estimate(None, None, None, 0), "–"),
+    ],
+)
+def test_a_ratio_that_is_not_sharp_is_marked(estimate: Estimate, shown: str) -> None:
+    assert numbers.ratio(estimate) == shown
+
+
 def test_durations_and_sizes() -> None:
     assert numbers.duration(164) == "2 min 44 s"
     assert numbers.duration(0.0893) == "89.3 ms"

@@ -14,7 +14,7 @@ from bench.results import Results, Row
 from bench.stats import Estimate
 from reports.quiet import Quiet
 from reports.sure import comparisons, possible
-from reports.verdicts import chip, findings, settle, why, word
+from reports.verdicts import chip, findings, roughly, settle, why, word
 from tests.unit import fake_results as fake
 
 
@@ -130,6 +130,22 @@ def test_the_command_that_settles() -> None:
     assert settle(fake.judged(made)) == "bakeoff run quick --profile publish"
     assert settle(fake.judged(made, command=["run", "--resume", "x"])) == ""
     assert settle(fake.judged(made, suite={"profile": "publish"})) == ""
+
+
+def test_rough_ratios_are_counted() -> None:
+    asks = [fake.Ask("torch", 0.02), fake.Ask("jax", 0.03), fake.Ask("mnn", 0.02)]
+    made = fake.make("resnet50", asks, seed=8)
+    for change, said in (({}, "standard"), ({"suite": {"profile": "standard"}}, "publish")):
+        results = fake.judged(made, **change)
+        ratios = [row.ratio for row in results.rows if row.ratio.value and not row.baseline]
+        marked = sum(one.half_width is None or one.half_width > 0.03 for one in ratios)
+        assert marked
+        assert f"±3 %: {marked} of {len(ratios)}; --profile {said} takes" in " ".join(
+            roughly(results).split()
+        )
+    assert roughly(fake.judged(made, suite={"profile": "publish"})).endswith(f"{marked} of {len(ratios)}.")
+    alone = fake.judged(fake.make("resnet50", [fake.Ask("torch", 0.02)], seed=8))
+    assert roughly(alone) == "", "nothing is compared"
 
 
 def test_findings_of_one_rule_stand_together() -> None:

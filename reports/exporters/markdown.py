@@ -26,7 +26,8 @@ def text(results: Results) -> str:
     """The document."""
     run, private = results.run, names_in(results.run.machine)
     reasons: dict[str, int] = {}
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
+    named = {"bakeoff", "python", *(row.case.backend for row in results.rows)}
+    versions = ", ".join(f"{name} {run.versions[name]}" for name in sorted(named & run.versions.keys()))
     machine = f"{run.machine.get('cpu', 'unknown CPU')}, {run.machine.get('cores', '?')} cores"
     lines = [
         f"# {run.name.translate(SPECIAL)}",

@@ -6,20 +6,23 @@ torch.export.load rebuilds symbolic shapes and a fake tensor for each value: ten
 
 from __future__ import annotations
 
-import importlib
+import math
 import operator
 from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import ModelFileError
 
 if TYPE_CHECKING:
+    import torch
     from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
 
-MODULES = ("_operator", "math")  # whose functions a graph may call, besides torch's operations
+MODULES = {
+    "_operator": operator,
+    "math": math,
+}  # whose functions a graph may call, besides torch's operations
 NODE = "node"  # {NODE: name}: an argument that is another node
 
 
@@ -54,18 +57,13 @@ def load(path: Path, device: str) -> GraphModule:
     """The module on a device: its constants and the devices written into the graph go along."""
     import torch
     from torch.fx import Graph, GraphModule
-    from torch.fx.node import map_aggregate
 
     content = torch.load(path, map_location=device, weights_only=True)
     graph = Graph()
     found: dict[str, Node] = {}
-
-    def placed(value: Any) -> Any:
-        return torch.device(device) if isinstance(value, torch.device) else value
-
     for op, name, target, args, kwargs in content["nodes"]:
-        given = map_aggregate(_decoded(args, found), placed), map_aggregate(_decoded(kwargs, found), placed)
-        found[name] = graph.create_node(op, _target(op, target), *given, name)
+        args, kwargs = (_decoded(part, found, torch.device(device)) for part in (args, kwargs))
+        found[name] = graph.create_node(op, _target(op, target), args, kwargs, name)
     return GraphModule(content["tensors"], graph).requires_grad_(False)
 
 
@@ -91,29 +89,33 @@ def _target(op: str, name: str) -> str | Callable[..., Any]:
         return name
     module, _, function = name.rpartition(":")
     if not module:
-        return reduce(getattr, name.split("."), torch.ops)  # type: ignore[return-value]
+        return operator.attrgetter(name)(torch.ops)  # type: ignore[no-any-return]
     if module not in MODULES:
         raise ModelFileError(f"torch: a graph may not call {name}", hint="bakeoff cache prune")
-    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+    return getattr(MODULES[module], function)  # type: ignore[no-any-return]
 
 
 def _encoded(value: Any) -> Any:
+    """An argument in plain containers, nodes by name."""
     from torch.fx import Node
 
     if isinstance(value, Node):
         return {NODE: value.name}
     if isinstance(value, dict):
         return {key: _encoded(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encoded(one) for one in value] if isinstance(value, list) else tuple(map(_encoded, value))
-    return value
+    if isinstance(value, tuple):
+        return tuple(map(_encoded, value))
+    return list(map(_encoded, value)) if isinstance(value, list) else value
 
 
-def _decoded(value: Any, found: dict[str, Node]) -> Any:
+def _decoded(value: Any, found: dict[str, Node], device: torch.device) -> Any:
+    """The argument again, with the nodes that are there by now, and on the device."""
+    import torch
+
     if isinstance(value, dict):
         if value.keys() == {NODE}:
             return found[value[NODE]]
-        return {key: _decoded(one, found) for key, one in value.items()}
+        return {key: _decoded(one, found, device) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_decoded(one, found) for one in value)
-    return value
+        return type(value)(_decoded(one, found, device) for one in value)
+    return device if isinstance(value, torch.device) else value

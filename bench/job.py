@@ -25,7 +25,7 @@ class Job:
         build_folder: where `Backend.build` keeps what it makes.
         spawned_ns: the parent's `time.monotonic_ns()` just before the process was started.
         burst_ns: length of a burst, at least.
-        device: whether a burst is followed by a third as long at the device boundary.
+        device_every: after every so many bursts a third as long follows at the device boundary; 0 for never.
         capacity: most samples a burst may hold.
         loop_under_ns: an inference shorter than this is looped within a sample; 0 never loops.
     """
@@ -41,7 +41,7 @@ class Job:
     build_folder: Path | None = None
     spawned_ns: int = 0
     burst_ns: int = 150_000_000
-    device: bool = True
+    device_every: int = 1
     capacity: int = 10_000
     loop_under_ns: int = 20_000
     warmup: Mapping[str, float] = field(default_factory=dict)

@@ -34,7 +34,8 @@ LOAD_GUESS_BYTES = 1e9  # of weights, read and packed in a second
 FLOPS_GUESS = 4e10  # of a thread in a second
 MOVED_GUESS = 1e10  # bytes in a second
 VERIFIED = 2 * LEAST_SAMPLES + 2  # inferences besides the timed: both verifications, the first, a proof
-TURN_GUESS = 1.4  # a turn over the length of its burst: the device boundary, stop, continue
+TURN_GUESS = 1.1  # a turn over the length of its burst: stop, continue
+DEVICE_SHARE = 1 / 3  # of a burst, where the device boundary is measured after it
 LOOK_BACK = 5  # runs
 
 
@@ -147,7 +148,9 @@ def _guess_one(case: Case, course: Course, cost: Mapping[str, Any]) -> Costs:
     inference = max(flops / (FLOPS_GUESS * case.target.threads), moved / MOVED_GUESS)
     least = 1 if inference > SLOW_NS * 1e-9 else LEAST
     burst = max(course.profile.burst_s, least * inference)
-    return Costs(LOAD_GUESS_S + moved / LOAD_GUESS_BYTES + VERIFIED * inference, burst * TURN_GUESS)
+    every = course.profile.device_every
+    turn = burst * (TURN_GUESS + (DEVICE_SHARE / every if every else 0.0))
+    return Costs(LOAD_GUESS_S + moved / LOAD_GUESS_BYTES + VERIFIED * inference, turn)
 
 
 def _groups(course: Course) -> Counter[str]:

@@ -21,7 +21,8 @@ class Profile:
         warmup_most_s: warm-up ends here at the latest, and is marked.
         warmup_least_s: warm-up takes at least this.
         burst_s: length of a burst, at least.
-        device: whether the `device` boundary is measured too, for a third as long after each burst.
+        device_every: after every so many bursts the `device` boundary is measured too, for a third as long; 0
+            for never.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Profile:
     narrow_from: int | None = None
     warmup_least_s: float = 0.3
     burst_s: float = 0.15
-    device: bool = True
+    device_every: int = 1
 
 
 ROUNDS = (10, 40)  # the pilot's choice stays within
@@ -41,7 +42,7 @@ LOOKS = (6, 12, 24)
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", generations=3, looks=(3,), rounds=10, warmup_most_s=3.0),
+        Profile("quick", generations=3, looks=(3,), rounds=10, warmup_most_s=3.0, device_every=3),
         Profile(
             "standard",
             generations=6,
@@ -52,8 +53,8 @@ PROFILES = {
             narrow_from=4,
         ),
         Profile("publish", generations=24, looks=LOOKS, rounds=20, warmup_most_s=30.0, pilot=3),
-        Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3, device=False),
-        Profile("aa", generations=200, looks=(200,), rounds=20, warmup_most_s=10.0, device=False),
+        Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3, device_every=0),
+        Profile("aa", generations=200, looks=(200,), rounds=20, warmup_most_s=10.0, device_every=0),
     )
 }
 

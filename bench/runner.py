@@ -183,7 +183,7 @@ def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True) -> S
         memory_bytes=setting.memory_bytes,
         build_folder=setting.build_folder / case.id,
         burst_ns=int(setting.profile.burst_s * 1e9),
-        device=setting.profile.device,
+        device_every=setting.profile.device_every,
         warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_most_s},
     )
     where = interpreter(case.backend, case.version)

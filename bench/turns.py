@@ -143,22 +143,24 @@ def _make_ready(one: _Live, limits: Limits, listener: Listener) -> None:
 def _turn(one: _Live, number: int, place: int, limits: Limits) -> None:
     """Wakes a worker for one burst and stops it again."""
     one.link.resume()
-    reply = one.link.ask("burst", limits.burst)
+    every = one.link.job.device_every
+    device = bool(every) and number % every == 0
+    reply = one.link.ask("burst", limits.burst, device=device)
     one.link.stop()
-    host, device = (np.frombuffer(blob, dtype=np.int64) for blob in reply["blobs"])
+    hosts, devices = (np.frombuffer(blob, dtype=np.int64) for blob in reply["blobs"])
     burst = Burst(
         round=number,
         order=place,
         start=sum(samples.size for samples in one.host),
-        count=host.size,
+        count=hosts.size,
         device_start=sum(samples.size for samples in one.device),
-        device_count=device.size,
+        device_count=devices.size,
         disturbance=reply["disturbance"],
         disturbed=bool(reply["disturbed"]),
     )
     one.block.bursts.append(burst)
-    one.host.append(host)
-    one.device.append(device)
+    one.host.append(hosts)
+    one.device.append(devices)
 
 
 def _close(one: _Live, limits: Limits) -> None:

@@ -133,20 +133,21 @@ class Worker:
         return {"warmup": facts}
 
     def burst(self, message: dict[str, Any]) -> dict[str, Any]:
-        """One burst: samples at the host boundary, then a third as long at the device boundary if that is
-        asked for; and what others took meanwhile."""
+        """One burst: samples at the host boundary, then a third as long at the device boundary if the message
+        asks for it; and what others took meanwhile."""
         job, session, inputs = self.job, self.timed, self.timed.inputs
         before, cpu_before = self.meter.read(), time.process_time_ns()
         device_ns, devices = job.burst_ns // 3, 0
+        both = message.get("device", job.device_every > 0)
         with no_gc():
             if self.inner == 1:
                 least = 1 if self.median_ns > SLOW_NS else LEAST
                 hosts = host_loop(session, inputs, self.host, job.burst_ns, least)
-                if job.device:
+                if both:
                     devices = device_loop(session, session.stage(inputs), self.device, device_ns, 1)
             else:
                 hosts = host_looped(session, inputs, self.host, job.burst_ns, self.inner)
-                if job.device:
+                if both:
                     staged = session.stage(inputs)
                     devices = device_looped(session, staged, self.device, device_ns, self.inner)
         self.cpu_ns += time.process_time_ns() - cpu_before

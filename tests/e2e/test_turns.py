@@ -44,6 +44,15 @@ def test_workers_take_turns_in_every_round() -> None:
     assert places == [{0, 1}] * 4
 
 
+@pytest.mark.parametrize(("every", "rounds"), [(1, [0, 1, 2, 3]), (3, [0, 3]), (0, [])])
+def test_the_device_boundary_is_measured_as_often_as_the_profile_says(every: int, rounds: list[int]) -> None:
+    place = seat(delay_us=300)
+    place = replace(place, job=replace(place.job, device_every=every))
+    [block] = measured(place, rounds=4)
+    assert block.status == "ok"
+    assert [burst.round for burst in block.bursts if burst.device_count] == rounds
+
+
 def test_the_idle_are_stopped_while_one_is_timed() -> None:
     states: list[list[str]] = []
 

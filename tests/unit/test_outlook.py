@@ -12,7 +12,7 @@ from backends.base import Target
 from bench.case import HARNESS, Case
 from bench.course import Course
 from bench.noise import ASSUMED, half_width
-from bench.outlook import FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
+from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
 from bench.profiles import PROFILES
 from bench.store import CaseRecord, RunRecord, Store
 from tests.unit.blocks import turns
@@ -47,7 +47,8 @@ def remember(store: Store, run: RunRecord, scatter: float = 0.05) -> None:
 def test_without_a_memory_it_assumes_and_says_so(store: Store) -> None:
     quick = PROFILES["quick"]
     found = outlook(course("quick"), store, record("1"), None)
-    each = 3 * (LOAD_GUESS_S + quick.rounds * quick.burst_s * TURN_GUESS)
+    turn = TURN_GUESS + DEVICE_SHARE / quick.device_every
+    each = 3 * (LOAD_GUESS_S + quick.rounds * quick.burst_s * turn)
     assert found.seconds == pytest.approx(3 * each)
     assert found.width == pytest.approx(half_width(ASSUMED, quick.rounds, 3))
     assert "assumed" in found.sentence

@@ -89,10 +89,13 @@ def _target(op: str, name: str) -> str | Callable[..., Any]:
         return name
     module, _, function = name.rpartition(":")
     if not module:
-        return operator.attrgetter(name)(torch.ops)  # type: ignore[no-any-return]
-    if module not in MODULES:
-        raise ModelFileError(f"torch: a graph may not call {name}", hint="bakeoff cache prune")
-    return getattr(MODULES[module], function)  # type: ignore[no-any-return]
+        found = operator.attrgetter(name)(torch.ops)
+        if isinstance(found, torch._ops.OpOverload):  # `torch.ops` also has a function that loads libraries
+            return found
+    elif module in MODULES:
+        call: Callable[..., Any] = getattr(MODULES[module], function)
+        return call
+    raise ModelFileError(f"torch: a graph may not call {name}", hint="bakeoff cache prune")
 
 
 def _encoded(value: Any) -> Any:

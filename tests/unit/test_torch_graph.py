@@ -103,6 +103,10 @@ class Evil:
     ("content", "says"),
     [
         ({"nodes": [("call_function", "a", "os:system", ("true",), {})], "tensors": {}}, "may not call"),
+        (
+            {"nodes": [("call_function", "a", "load_library", ("evil.so",), {})], "tensors": {}},
+            "may not call",
+        ),
         ({"nodes": [], "tensors": Evil()}, "graph.pt"),
         ({"nodes": [("call_function", "a", "aten.no_such.default", (), {})], "tensors": {}}, "graph.pt"),
     ],

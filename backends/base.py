@@ -17,6 +17,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.precision import scheme, word
+
 Array = NDArray[Any]
 Evidence = Literal["executed", "reported", "inferred", "none"]
 Role = Literal["runtime", "overhead", "anchor", "test"]
@@ -155,21 +157,34 @@ class Support:
     why: str = ""
 
 
+Devices = Mapping[str, Mapping[str, Support]]  # device → precision → support
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a probe found: the runtime's version, and device → precision → support."""
+    """What a probe found: the runtime's version, and device → precision → support; `variants` has those for
+    which another table holds."""
 
     version: str
-    devices: Mapping[str, Mapping[str, Support]]
+    devices: Devices
     detail: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, Devices] = field(default_factory=dict)
+
+    def of(self, variant: str) -> Devices:
+        """The table of a variant."""
+        return self.variants.get(variant, self.devices)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Capabilities:
-        devices = {
-            device: {precision: Support(**support) for precision, support in table.items()}
-            for device, table in data["devices"].items()
-        }
-        return cls(data["version"], devices, data["detail"])
+        variants = {name: _devices(table) for name, table in data["variants"].items()}
+        return cls(data["version"], _devices(data["devices"]), data["detail"], variants)
+
+
+def _devices(data: Mapping[str, Any]) -> Devices:
+    return {
+        device: {precision: Support(**support) for precision, support in table.items()}
+        for device, table in data.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +274,8 @@ class Backend(Protocol):
     variants: Mapping[str, str]
     """Variant → one sentence; the first is meant where none is named, and is written ''."""
     presets: Mapping[str, Preset]
+    revision: int
+    """Raised whenever `build` would make other files of the same model."""
     role: Role
     """`runtime` is compared and ranked; the others serve the harness."""
 
@@ -268,8 +285,16 @@ class Backend(Protocol):
     def probe(self) -> Capabilities:
         """What is here. Only called in a worker. Raises BackendUnavailable with the mend."""
 
+    def takes(self, target: Target) -> tuple[str, ...]:
+        """Model files that it takes for a target, best first; () where there is none for its precision."""
+
+    def builds(self, target: Target) -> bool:
+        """Whether `build` has slow work to do for a target."""
+
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
-        """Slow one-time work kept as a file (engine, compiled library); the model file itself if none."""
+        """Slow one-time work kept as files in `folder` (engine, compiled library), done in a process of its
+        own and cached; `load` then gets what it returns. Raises UnsupportedCase where the runtime cannot hold
+        the model, in its own words."""
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> Session:
         """Ready to run. Raises UnsupportedCase rather than fall back to another precision or device."""
@@ -311,6 +336,7 @@ class BaseBackend:
     quantised: Mapping[str, tuple[str, ...]] = {}
     variants: Mapping[str, str] = {"": "as it comes"}
     presets: Mapping[str, Preset] = {"stock": Preset({}, "the runtime's own README")}
+    revision: int = 1
     role: Role = "runtime"
     runtime: tuple[str, ...] = ()
     no_telemetry: Mapping[str, str] = {}
@@ -319,6 +345,13 @@ class BaseBackend:
 
     def environment(self, target: Target) -> Mapping[str, str]:
         return {"OMP_NUM_THREADS": str(target.threads), **self.no_telemetry}
+
+    def takes(self, target: Target) -> tuple[str, ...]:
+        whole = scheme(target.arithmetic) is not None
+        return self.quantised.get(word(target.arithmetic), ()) if whole else self.formats
+
+    def builds(self, target: Target) -> bool:
+        return type(self).build is not BaseBackend.build
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         return model

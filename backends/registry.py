@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "bakeoff.backends"
-NOT_BACKENDS = {"base", "precision", "contract", "registry", "support"}  # and what begins with an underscore
+# And what begins with an underscore.
+NOT_BACKENDS = {"base", "contract", "formats", "precision", "registry", "support"}
 SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w.+!-]+))?")
 
 

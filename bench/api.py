@@ -15,15 +15,14 @@ from backends import registry
 from backends.base import Capabilities
 from bench import cache_lock, machine
 from bench.block import FAILURES
-from bench.cache import cache_root
 from bench.compare import results
 from bench.course import Course
-from bench.environments import probe_all
 from bench.errors import BakeoffError, UsageError
 from bench.lock import measurement_lock
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
+from bench.probes import probe_all
 from bench.processes import guard
 from bench.results import Results
 from bench.runner import Rerun, Setting, measure, refuse
@@ -159,7 +158,6 @@ def _go(
         limits=Limits(suite.limits.load, suite.limits.warmup, suite.limits.burst),
         budget=budget,
         memory_bytes=suite.limits.memory or int(budget.memory_bytes * 0.8),
-        build_folder=cache_root() / "builds",
     )
     course = Course(planned.cases, planned.baselines, planned.profile, suite.relevant / 100)
     ahead = outlook(course, store, record, suite.budget, {one.case.id: one.cost for one in known})

@@ -149,6 +149,10 @@ class Draft:
             self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
+    def files(self) -> set[str]:
+        """What is in it, at any depth, relative to it."""
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if not path.is_dir()}
+
     def commit(
         self,
         main: str,
@@ -162,9 +166,8 @@ class Draft:
         `about` stands in the manifest beside what the key was made of (see `bench.holdings.Holding`).
         """
         with writing():
-            for path in self.folder.iterdir():
-                if path.name not in {*keep, LOCK}:
-                    path.unlink()
+            for name in self.files() - {*keep, LOCK}:
+                (self.folder / name).unlink()
             manifest = {
                 "kind": self.kind,
                 "key": self.key,
@@ -175,7 +178,7 @@ class Draft:
                 "about": dict(about),
             }
             (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-            for path in (*self.folder.iterdir(), self.folder):
+            for path in (*self.folder.rglob("*"), self.folder):
                 _sync(path)
             target = self.folder.parent / self.key
             try:

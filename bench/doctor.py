@@ -12,9 +12,9 @@ from typing import Any
 from backends import registry
 from backends.base import Capabilities, Role, Support
 from bench import fitness, machine
-from bench.environments import probe_all
 from bench.errors import BackendUnavailable
 from bench.fitness import Check
+from bench.probes import probe_all
 from bench.processes import ROOT
 
 DISTRIBUTION = "bakeoff"

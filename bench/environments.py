@@ -1,7 +1,11 @@
-"""Where a backend runs: its interpreter, what that environment holds, and what the runtime can do there.
+"""Environments: where a backend's processes, and the tools that write model files, find their packages.
 
-Today every backend shares bakeoff's own environment. Whoever needs an interpreter asks `interpreter` and
-whoever needs capabilities asks `probe`, so that environments of their own come in here alone.
+A backend runs in the environment of its name where there is one, else in bakeoff's own. One of a version
+(`onnxruntime==1.30.0`) serves the cases that name it. They lie in the cache's folder, one each:
+
+    ROOT/environments/NAME[==VERSION]/environment.json      written last: without it, it is not used
+
+`bench.installing` makes them; `bench.probes` asks what a runtime can do there.
 """
 
 from __future__ import annotations
@@ -10,23 +14,23 @@ import functools
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backends.base import Capabilities, Target, as_dict
 from bench import cpuinfo
 from bench.cache import cache_root
 from bench.errors import BackendUnavailable
-from bench.processes import Process
+from bench.requirements import Needs, distribution, needs, unmet
 from bench.topology import read_text
 
-PROBE_S = 90.0
+FOLDER = "environments"
+MARKER = "environment.json"
 LIST_S = 60.0
-PROBES_AT_ONCE = 2
 # Where devices other than the CPU show themselves, and what hides them from a runtime.
 DEVICE_PATTERNS = ("nvidia[0-9]*", "dri/render*", "kfd", "accel/accel*")
 DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
@@ -36,33 +40,123 @@ LIST_DISTRIBUTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One that is whole.
+
+    Attributes:
+        spec: `NAME` or `NAME==VERSION`.
+        folder: a virtual environment.
+        facts: its marker: `requirements`, `distributions` (`name==version` each), `python`, `installer`,
+            `made` (ISO 8601), `seconds` and `bytes` that it took.
+    """
+
+    spec: str
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return python_in(self.folder)
+
+    @property
+    def stale(self) -> bool:
+        """Whether bakeoff would install something else today."""
+        return bool(list(needs(self.spec).lines) != self.facts["requirements"])
+
+
+def python_in(folder: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return folder / "bin" / "python"
+
+
+def root() -> Path:
+    """Where environments lie."""
+    return cache_root() / FOLDER
+
+
+def find(spec: str) -> Environment | None:
+    """The environment of that name, None where there is none or it was never finished."""
+    folder = root() / spec
+    try:
+        facts = json.loads((folder / MARKER).read_text())
+        whole = {"requirements", "distributions", "python"} <= facts.keys()
+    except (OSError, ValueError, AttributeError):
+        return None
+    return Environment(spec, folder, facts) if whole and python_in(folder).exists() else None
+
+
+def environments() -> list[Environment]:
+    """All that are whole, by name."""
+    return [one for path in sorted(root().glob(f"*/{MARKER}")) if (one := find(path.parent.name))]
+
+
+def home() -> Path:
+    """The interpreter of bakeoff's own environment."""
+    return Path(sys.executable)
+
+
 def interpreter(backend: str, version: str | None = None) -> Path:
     """The Python that runs `backend` at `version` (any, if None).
 
     Raises:
-        BackendUnavailable: another version is installed.
+        BackendUnavailable: no environment holds that version.
     """
-    path = Path(sys.executable)
+    own = find(backend)
     if version is None:
-        return path
-    installed = installed_versions(backend)
-    if any(version in (have, have.partition("+")[0]) for have in installed.values()):
-        return path
+        return own.python if own else home()
+    if exact := find(f"{backend}=={version}"):
+        return exact.python
+    found: list[str] = []
+    for path in [*([own.python] if own else []), home()]:
+        installed = installed_versions(backend, path)
+        if any(version in (have, have.partition("+")[0]) for have in installed.values()):
+            return path
+        found += [f"{name} {have}" for name, have in installed.items()]
+    raise BackendUnavailable(
+        f"{backend}=={version} is not installed; installed: {', '.join(dict.fromkeys(found)) or 'nothing'}",
+        hint=f"bakeoff env create {backend}=={version}",
+    )
+
+
+def tools(name: str) -> Path:
+    """The Python that writes model files with the tools of that name; bakeoff's own for ''.
+
+    Raises:
+        BackendUnavailable: they are installed nowhere.
+    """
+    if not name:
+        return home()
+    if own := find(name):
+        return own.python
+    if unmet(needs(name).lines, distributions(home())):
+        raise BackendUnavailable(f"the tools {name} are not installed", hint=f"bakeoff env create {name}")
+    return home()
+
+
+def place(wanted: Needs) -> Path | None:
+    """The Python of the environment that holds what is needed, None if none does."""
+    if own := find(wanted.spec):
+        return own.python
+    return None if unmet(wanted.lines, distributions(home())) else home()
+
+
+def installed_versions(backend: str, python: Path | None = None) -> dict[str, str]:
+    """Distribution → version of the one that brings the backend's runtime, in that environment or our own."""
     from backends.registry import get
 
-    have = ", ".join(f"{name} {number}" for name, number in installed.items()) or "nothing"
-    replace = f"pip install {next(iter(installed))}=={version}" if installed else get(backend).install
-    raise BackendUnavailable(f"{backend}=={version} is not installed; installed: {have}", hint=replace)
+    if python is None or python == home():
+        return _owners({module.partition(".")[0] for module in get(backend).runtime})
+    runtime = distribution(needs(backend).lines[0])
+    pairs = (one.partition("==") for one in distributions(python))
+    return {name: version for name, _, version in pairs if name == runtime}
 
 
-def installed_versions(backend: str) -> dict[str, str]:
-    """Distribution → version of those that bring the backend's runtime in this environment."""
+def _owners(modules: set[str]) -> dict[str, str]:
     from importlib.metadata import packages_distributions, version
 
-    from backends.registry import get
-
     owners = packages_distributions()
-    modules = {module.partition(".")[0] for module in get(backend).runtime}
     return {name: version(name) for module in modules for name in sorted(set(owners.get(module, ())))}
 
 
@@ -85,122 +179,48 @@ def distributions(interpreter: Path) -> tuple[str, ...]:
     return _distributions(str(interpreter))
 
 
+def versions_of(names: Iterable[str], python: Path) -> dict[str, str]:
+    """Distribution → version in that environment. Raises BackendUnavailable for one that is not there."""
+    if python == home():
+        return {name: _own_version(name) for name in names}
+    have = {_canonical(n): v for n, _, v in (one.partition("==") for one in distributions(python))}
+    lacking = [name for name in names if _canonical(name) not in have]
+    if lacking:
+        raise BackendUnavailable(f"{', '.join(lacking)} not installed in {python.parent.parent}")
+    return {name: have[_canonical(name)] for name in names}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _own_version(name: str) -> str:
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise BackendUnavailable(f"{name} is not installed") from error
+
+
+def forget() -> None:
+    """What environments hold is looked up again: one has been made or removed."""
+    _distributions.cache_clear()
+
+
 @functools.cache
 def _distributions(interpreter: str) -> tuple[str, ...]:
     command = [interpreter, "-P", "-c", LIST_DISTRIBUTIONS]
+    variables = dict(os.environ)
+    if interpreter != str(home()):
+        variables.pop("PYTHONPATH", None)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIST_S, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LIST_S, check=True, env=variables
+        )
         return tuple(json.loads(done.stdout))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise BackendUnavailable(
             f"{interpreter} does not list what it has installed: {error}",
             hint=f"{interpreter} -m pip list",
         ) from error
-
-
-def probe(name: str) -> Capabilities:
-    """What `NAME[==VERSION]` can do here, from the cache or from a process of its own environment.
-
-    Raises:
-        BackendUnavailable: not installed, does not start, crashes or hangs; never cached.
-    """
-    backend, _, version = name.partition("==")
-    python = interpreter(backend, version or None)
-    path = _cache_path(backend, python)
-    if (known := _cached(path)) is not None:
-        return known
-    capabilities = _ask(backend, python)
-    _keep(path, capabilities)
-    return capabilities
-
-
-def probe_all(names: Iterable[str]) -> dict[str, Capabilities | BackendUnavailable]:
-    """Name → capabilities, or the error that says why not; two processes at a time."""
-    names = list(dict.fromkeys(names))
-    with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
-        return dict(zip(names, pool.map(_probe_or_error, names), strict=True))
-
-
-def _probe_or_error(name: str) -> Capabilities | BackendUnavailable:
-    try:
-        return probe(name)
-    except BackendUnavailable as error:
-        return error
-
-
-def _ask(backend: str, python: Path) -> Capabilities:
-    from backends.registry import get
-
-    variables = dict(get(backend).environment(Target()))
-    process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
-    again = f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
-    code: int | None = None
-    try:
-        code = process.popen.wait(PROBE_S)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        log = process.end()
-    answer = _last_answer(log) if code is not None else None
-    if answer is None:
-        raise BackendUnavailable(_with_log(f"{backend}: its probe {_how_it_ended(code)}", log), hint=again)
-    if not answer["ok"]:
-        message, hint = str(answer.get("message", "")), str(answer.get("hint", ""))
-        if answer.get("kind") == "missing":
-            raise BackendUnavailable(message, hint=hint)
-        raise BackendUnavailable(f"{backend}: its probe failed: {message}", hint=hint or again)
-    return Capabilities.from_dict(answer["capabilities"])
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code is None:
-        return f"did not answer in {PROBE_S:g} s"
-    return f"died of signal {-code}" if code < 0 else f"ended with exit code {code} and no answer"
-
-
-def _last_answer(log: str) -> Mapping[str, Any] | None:
-    """The probe's JSON, from a log that a runtime may have printed into before and after."""
-    start = log.rfind('{"ok":')
-    if start < 0:
-        return None
-    try:
-        answer, _ = json.JSONDecoder().raw_decode(log, start)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _with_log(message: str, log: str, lines: int = 8) -> str:
-    end = [line[:300] for line in log.strip().splitlines()[-lines:]]
-    return "\n    ".join([f"{message}; the end of its output:", *end]) if end else message
-
-
-def _cache_path(backend: str, python: Path) -> Path:
-    """The answer also rests on the code that asks: the backend's file and what backends share."""
-    import backends
-    from backends.registry import get
-
-    shared = Path(backends.__path__[0])
-    own = getattr(sys.modules.get(type(get(backend)).__module__), "__file__", None)
-    code = hashlib.sha256()
-    for file in (shared / "base.py", shared / "support.py", *([Path(own)] if own else [])):
-        code.update(file.read_bytes())
-    name = f"{backend}-{environment_fingerprint(python)}-{code.hexdigest()[:8]}.json"
-    return cache_root() / "probes" / name
-
-
-def _cached(path: Path) -> Capabilities | None:
-    try:
-        return Capabilities.from_dict(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # not there, or not what was written: asked again
-
-
-def _keep(path: Path, capabilities: Capabilities) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(as_dict(capabilities), indent=1))
-        temporary.replace(path)
-    except OSError:
-        return  # a cache that cannot be written costs time, not an answer

@@ -8,7 +8,6 @@ be judged it is `unknown`.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,15 +15,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import cache
-from bench.converters import converters
+from bench.converters import Converter, converters
+from bench.environments import interpreter, tools, versions_of
+from bench.errors import BakeoffError
 from workloads import registry
 from workloads.base import content_hash
 
 State = Literal["current", "stale", "unknown"]
 Verdict = tuple[State, str]
 
-BUILDS = "builds"  # what runtimes compiled for a case
-CASES = "[0-9a-f]" * 12
 KEY_FACTS = ("kind", "revision", "content", "facts", "versions", "parents")
 GONE = "what it was made from is gone"
 CHANGED = "its workload's definition has changed since"
@@ -32,7 +31,7 @@ CHANGED = "its workload's definition has changed since"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A folder of the cache: an artefact, or what a runtime compiled for a case (kind `builds`).
+    """A folder of the cache: an artefact.
 
     Attributes:
         workload: '' where that cannot be told.
@@ -73,21 +72,17 @@ def holdings() -> list[Holding]:
     """All that is kept, judged."""
     root = cache.cache_root()
     artefacts = [found for folder in sorted(root.glob(f"*/{cache.ARTEFACTS}")) if (found := _read(folder))]
-    return judged(artefacts) + [_build(folder) for folder in sorted(root.glob(f"{BUILDS}/{CASES}"))]
+    return judged(artefacts)
 
 
 def drafts() -> list[Path]:
     """Folders in which something is being made, or was when its maker was killed."""
-    kinds = (*converters(), BUILDS)
-    return [folder for kind in kinds for folder in (cache.cache_root() / kind).glob(cache.DRAFTS)]
+    return [folder for kind in converters() for folder in (cache.cache_root() / kind).glob(cache.DRAFTS)]
 
 
 def total_bytes() -> int:
     """Size of all that is kept."""
-    root = cache.cache_root()
-    patterns = (f"*/{cache.ARTEFACTS}", f"{BUILDS}/{CASES}")
-    folders = [folder for pattern in patterns for folder in root.glob(pattern)]
-    return sum(map(folder_bytes, (*folders, *drafts())))
+    return sum(map(folder_bytes, (*cache.cache_root().glob(f"*/{cache.ARTEFACTS}"), *drafts())))
 
 
 def folder_bytes(folder: Path) -> int:
@@ -131,7 +126,7 @@ class _Today:
 
     def __init__(self) -> None:
         self._contents = {content_hash(registry.get(name)): name for name in registry.names()}
-        self._versions: dict[str, str] = {}
+        self._versions: dict[tuple[str, Path | None], str] = {}
 
     def workload(self, one: Holding) -> str:
         return str(one.about.get("workload", "")) or self._contents.get(one.step.get("content", ""), "")
@@ -143,12 +138,26 @@ class _Today:
             return "stale", "its manifest cannot be read"
         if converter is None:
             return "stale", "no converter makes its kind any more"
-        names = (step["facts"], converter.axes), (step["parents"], converter.parents)
-        same = all(set(had) == set(has) for had, has in (*names, (step["versions"], converter.distributions)))
+        names = [(step["facts"], converter.axes)]
+        if not converter.open:
+            names += [(step["parents"], converter.parents), (step["versions"], converter.distributions)]
+        same = all(set(had) == set(has) for had, has in names)
         key = cache.key_of({name: step[name] for name in KEY_FACTS})
         if step["revision"] != converter.revision or not same or key != one.folder.name:
             return "stale", "its converter has changed since"
-        return self._definition(one) or self._packages(step["versions"])
+        if converter.open and _revision(step["facts"]["backend"]) != step["facts"]["revision"]:
+            return "stale", "its backend has changed since"
+        python = self._python(converter, step["facts"])
+        return self._definition(one) or self._packages(step["versions"], python)
+
+    def _python(self, converter: Converter, facts: Mapping[str, Any]) -> Path | None:
+        """Of the environment where it would be made; None where there is none."""
+        try:
+            if not converter.open:
+                return tools(converter.tools)
+            return interpreter(facts["backend"], facts["version"] or None)
+        except BakeoffError:
+            return None
 
     def _definition(self, one: Holding) -> Verdict | None:
         name, content = str(one.about.get("workload", "")), one.step["content"]
@@ -161,21 +170,29 @@ class _Today:
         same = content_hash(registry.get(name), one.about["weights"]) == content
         return None if same else ("stale", CHANGED)
 
-    def _packages(self, versions: Mapping[str, str]) -> Verdict | None:
-        now = {name: self._installed(name) for name in versions}
+    def _packages(self, versions: Mapping[str, str], python: Path | None) -> Verdict | None:
+        now = {name: self._installed(name, python) for name in versions}
         missing = [name for name, version in now.items() if not version]
         if missing:
             return "unknown", f"{', '.join(missing)} not installed here"
         changed = [f"{name} {had}, now {now[name]}" for name, had in versions.items() if had != now[name]]
         return ("stale", f"made with {'; '.join(changed)}") if changed else None
 
-    def _installed(self, name: str) -> str:
-        if name not in self._versions:
+    def _installed(self, name: str, python: Path | None) -> str:
+        key = name, python
+        if key not in self._versions:
             try:
-                self._versions[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                self._versions[name] = ""
-        return self._versions[name]
+                self._versions[key] = versions_of([name], python)[name] if python else ""
+            except BakeoffError:
+                self._versions[key] = ""
+        return self._versions[key]
+
+
+def _revision(backend: str) -> int | None:
+    """Of what the backend builds today; None where there is no such backend."""
+    from backends import registry
+
+    return registry.get(backend).revision if backend in registry.names() else None
 
 
 def _read(folder: Path) -> Holding | None:
@@ -199,15 +216,6 @@ def _read(folder: Path) -> Holding | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return Holding(folder, kind, size, newest, newest) if kind in converters() else None
-
-
-def _build(folder: Path) -> Holding:
-    """Of what a runtime compiled nothing is noted: the file system's last access stands for its use."""
-    statuses = list(_statuses(folder))
-    made = max((s.st_mtime for s in statuses), default=0.0)
-    used = max((s.st_atime for s in statuses), default=0.0)
-    size = sum(s.st_size for s in statuses)
-    return Holding(folder, BUILDS, size, made, max(made, used), reason="compiled by a runtime for a case")
 
 
 def _statuses(folder: Path) -> Iterator[Any]:

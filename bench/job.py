@@ -22,7 +22,7 @@ class Job:
         band: (low, high) of the relative error; None where nothing is verified.
         cpus: logical CPUs to pin to; empty for none (macOS).
         memory_bytes: bound on the worker's private memory; None for none.
-        build_folder: where `Backend.build` keeps what it makes.
+        build_ns: what the backend took to compile the model; None where it compiles nothing.
         spawned_ns: the parent's `time.monotonic_ns()` just before the process was started.
         burst_ns: length of a burst, at least.
         device_every: after every so many bursts a third as long follows at the device boundary; 0 for never.
@@ -38,7 +38,7 @@ class Job:
     band: tuple[float, float] | None = None
     cpus: tuple[int, ...] = ()
     memory_bytes: int | None = None
-    build_folder: Path | None = None
+    build_ns: int | None = None
     spawned_ns: int = 0
     burst_ns: int = 150_000_000
     device_every: int = 1
@@ -57,7 +57,6 @@ class Job:
                 "io": IOSpec.from_dict(data["io"]),
                 "inputs": _path(data["inputs"]),
                 "reference": _path(data["reference"]),
-                "build_folder": _path(data["build_folder"]),
                 "band": data["band"] and tuple(data["band"]),
                 "cpus": tuple(data["cpus"]),
             }

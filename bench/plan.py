@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from backends.base import EMULATED, Capabilities, Support, Target
+from backends.base import EMULATED, Capabilities, Devices, Support, Target
 from backends.precision import word
 from bench.case import HARNESS, Case
 from bench.errors import BackendUnavailable
@@ -88,7 +88,7 @@ def probe_name(spec: str) -> str:
 
 def _asked(suite: Suite, budget: Budget) -> Iterator[tuple[BackendEntry | None, Case]]:
     """Every combination, workload and shape outermost, so that the cases of a group follow each other."""
-    from bench.prepare import content_for
+    from bench.nodes import content_for
     from workloads.registry import get
 
     for entry in suite.workloads:
@@ -171,22 +171,21 @@ def _judge(
     if not isinstance(found, Capabilities):
         why = f"{found.message} ({found.hint})" if found else f"{case.backend} was not probed"
         return case, ("missing", why)
-    device = _device(case.target.device, found)
+    devices = found.of(case.target.variant)
+    device = _device(case.target.device, devices)
     if device is None:
-        why = (
-            f"{case.backend} has no device {case.target.device}; it has {', '.join(found.devices) or 'none'}"
-        )
+        why = f"{case.backend} has no device {case.target.device}; it has {', '.join(devices) or 'none'}"
         return case, ("unsupported", why)
     case = replace(case, target=replace(case.target, device=device))
-    why = _unshaped(case) or _threads(case, budget) or _precision(case, found.devices[device])
+    why = _unshaped(case) or _threads(case, budget) or _precision(case, devices[device])
     return case, ("unsupported", why) if why else None
 
 
-def _device(asked: str, found: Capabilities) -> str | None:
+def _device(asked: str, devices: Devices) -> str | None:
     """`cuda` means the first of its kind where none bears that very name."""
-    if asked in found.devices:
+    if asked in devices:
         return asked
-    return next((device for device in found.devices if device.partition(":")[0] == asked), None)
+    return next((device for device in devices if device.partition(":")[0] == asked), None)
 
 
 def _unshaped(case: Case) -> str:
@@ -209,7 +208,7 @@ def _threads(case: Case, budget: Budget) -> str:
 def _precision(case: Case, table: Mapping[str, Support]) -> str:
     target = case.target
     support = table.get(word(target.arithmetic))
-    where = f"{case.backend} on {target.device}"
+    where = f"{case.backend_spec} on {target.device}"
     if support is None or support.level == "none":
         have = ", ".join(
             name + (EMULATED if s.level == "emulated" else "")

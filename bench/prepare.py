@@ -6,37 +6,33 @@ process of its own. Neither torch nor any runtime is imported here.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from backends import precision
-from backends.base import IOSpec, ModelFile, TensorSpec
-from backends.support import products_saturate
-from bench import cache
-from bench.case import HARNESS, Case
-from bench.converters import Converter, converters
+from backends.base import IOSpec, ModelFile
+from bench import cache, nodes
+from bench.case import Case
 from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
-from bench.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.environments import installed_versions, versions_of
+from bench.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.nodes import HARNESS_IO, Needs, Node, closure, weights_sha256
 from bench.telling import Listener, Telling
-from bench.verify import LEAST_SAMPLES
-from workloads.base import Band, Cost, content_hash
+from workloads.base import Band, Cost
 
 LIMIT_S = 1800.0
 POLL_S = 0.02
 MEMORY_SHARE = 0.9  # of what is available, for all converters together
-HARNESS_IO = IOSpec(
-    inputs=(TensorSpec("x", "float32", (16,)),),
-    outputs=(TensorSpec("y", "float32", (16,)),),
-)
+ERRORS = {"failed": PrepareError, "unsupported": UnsupportedCase, "missing": BackendUnavailable}
+Refused = Literal["failed", "unsupported", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,9 @@ class Prepared:
         reference: npz for `bench.verify.load_reference`.
         inputs: npz of the timed input, keys are tensor names.
         error: '' or why the case cannot be measured.
-        status: `failed` where something could not be made, `unsupported` where nothing makes it.
+        status: `failed` where something could not be made, `unsupported` where nothing makes it, `missing`
+            where what would make it is not installed.
+        build_ns: what the backend took to compile the model, whenever that was; None if it compiles nothing.
         seconds: time that making took now, over all artefacts that the case needs.
         made: labels of the artefacts made now; empty if all were cached.
     """
@@ -61,34 +59,10 @@ class Prepared:
     cost: Cost | None = None
     inputs: Path | None = None
     error: str = ""
-    status: Literal["ok", "failed", "unsupported"] = "ok"
+    status: Literal["ok", "failed", "unsupported", "missing"] = "ok"
+    build_ns: int | None = None
     seconds: float = 0.0
     made: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One artefact that is needed; `facts` are the converter's axes with their values."""
-
-    kind: str
-    workload: str
-    content: str
-    weights: str
-    facts: tuple[tuple[str, Any], ...]
-
-    @property
-    def label(self) -> str:
-        """`minilm-l6 reference · samples 8 · length 128`."""
-        facts = [name if value is True else f"{name} {value}" for name, value in self.facts if value]
-        return " · ".join([f"{self.workload} {self.kind}", *facts])
-
-    @property
-    def converter(self) -> Converter:
-        return converters()[self.kind]
-
-    @property
-    def parents(self) -> dict[str, Node]:
-        return {kind: _node(kind, self, dict(self.facts)) for kind in self.converter.parents}
 
 
 @dataclass(slots=True)
@@ -97,17 +71,9 @@ class _Outcome:
 
     artefact: cache.Artefact | None = None
     error: str = ""
-    unsupported: bool = False
+    status: Refused = "failed"
     seconds: float = 0.0
     made: bool = False
-
-
-@dataclass(slots=True)
-class _Needs:
-    """What a case needs: role (`model`, `inputs`, `reference`, `band`) → node."""
-
-    io: IOSpec
-    nodes: dict[str, Node] = field(default_factory=dict)
 
 
 def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
@@ -117,118 +83,18 @@ def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
     of all (`prepared`), and of a damaged one that is made anew (`note`); see `bench.progress`.
     """
     prepared: dict[str, Prepared] = {}
-    needs: dict[str, _Needs] = {}
+    needs: dict[str, Needs] = {}
     for case in cases:
         try:
-            needs[case.id] = _needs(case)
+            needs[case.id] = nodes.needs(case)
         except BakeoffError as error:
-            status: Literal["failed", "unsupported"]
-            status = "unsupported" if isinstance(error, UnsupportedCase) else "failed"
-            prepared[case.id] = Prepared(None, HARNESS_IO, error=str(error), status=status)
-    wanted = {node: None for need in needs.values() for node in _closure(need.nodes.values())}
+            prepared[case.id] = Prepared(None, HARNESS_IO, error=str(error), status=_kind(error))
+    wanted = {node: None for need in needs.values() for node in closure(need.nodes.values())}
     outcomes = _make(list(wanted), listener)
     for case in cases:
         if case.id in needs:
             prepared[case.id] = _prepared(case, needs[case.id], outcomes)
     return prepared
-
-
-def content_for(workload: str, weights: str = "") -> str:
-    """The content hash of a workload with a checkpoint, or with seeded weights.
-
-    Raises UsageError for an unknown workload, ModelFileError for a file that cannot be read.
-    """
-    from workloads.registry import get
-
-    return content_hash(get(workload), weights_sha256(weights) if weights else "")
-
-
-def weights_sha256(path: str | Path) -> str:
-    """SHA-256 of a checkpoint; remembered in this process while size and modification time stay."""
-    try:
-        return cache.file_sha256(Path(path))
-    except OSError as error:
-        raise ModelFileError(
-            f"{path}: {error.strerror}", hint="name a safetensors file or a state_dict after --weights"
-        ) from error
-
-
-def _needs(case: Case) -> _Needs:
-    """Raises BakeoffError where the case cannot be prepared whatever is made."""
-    from backends.registry import get as backend_of
-    from workloads.registry import get as workload_of
-
-    if case.workload == HARNESS:
-        return _Needs(HARNESS_IO)
-    if content_for(case.workload, case.weights) != case.content:
-        raise ModelFileError(
-            f"{case.weights or case.workload} has changed since this was planned", hint="bakeoff run"
-        )
-    try:
-        need = _Needs(workload_of(case.workload).io(case.batch, case.length))
-    except ValueError as error:
-        raise UnsupportedCase(f"{case.workload}: {error}", hint="bakeoff list workloads") from error
-    facts = {
-        "batch": case.batch,
-        "samples": max(LEAST_SAMPLES, case.batch),
-        "length": case.length,
-        "precision": case.target.arithmetic,
-        "narrow": products_saturate(),
-    }
-    kinds = {"inputs": "inputs", "reference": "reference"}
-    if case.target.arithmetic != "fp32":
-        _require_known(case.target.arithmetic)
-        kinds["band"] = "band"
-    if backend_of(case.backend).formats:
-        kinds["model"] = _format(case)
-    need.nodes = {role: _node(kind, case, facts) for role, kind in kinds.items()}
-    return need
-
-
-def _require_known(arithmetic: str) -> None:
-    """Raises UnsupportedCase for a precision that has no band."""
-    try:
-        known = precision.scheme(arithmetic) is not None or arithmetic in precision.FLOAT_BYTES
-    except ValueError:
-        known = False
-    if not known:
-        have = ", ".join([*precision.FLOAT_BYTES, *precision.EIGHT_BITS, "int4-weight"])
-        raise UnsupportedCase(f"no error band is known for {arithmetic} (known: {have})")
-
-
-def _format(case: Case) -> str:
-    """The kind of model file, by the precision where it is one of integers."""
-    from backends.registry import get
-
-    backend, arithmetic = get(case.backend), case.target.arithmetic
-    formats: Sequence[str] = backend.formats
-    if precision.scheme(arithmetic):
-        formats = backend.quantised.get(precision.word(arithmetic), ())
-        if not formats:
-            have = ", ".join(["fp32", *backend.quantised])
-            raise UnsupportedCase(f"{case.backend} has no model file in {arithmetic}; it has {have}")
-    made = [kind for kind, converter in converters().items() if converter.model]
-    for kind in formats:
-        if kind in made:
-            return kind
-    raise UnsupportedCase(f"{case.backend} takes {', '.join(formats)}; converters make {', '.join(made)}")
-
-
-def _node(kind: str, of: Case | Node, facts: Mapping[str, Any]) -> Node:
-    from workloads.registry import get
-
-    converter = converters()[kind]
-    axes = tuple((axis, facts[axis]) for axis in converter.axes)
-    if converter.shared and (owner := get(of.workload).weights_of or of.workload) != of.workload:
-        return Node(kind, owner, content_for(owner, of.weights), of.weights, axes)
-    return Node(kind, of.workload, of.content, of.weights, axes)
-
-
-def _closure(nodes: Iterator[Node] | Sequence[Node] | Any) -> Iterator[Node]:
-    """Nodes with all they descend from, parents first."""
-    for node in nodes:
-        yield from _closure(node.parents.values())
-        yield node
 
 
 def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
@@ -260,7 +126,8 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
                 except BakeoffError as error:
                     pending.remove(node)
                     rations.give_back(node)
-                    settle(node, "failed", _failed(error, str(error)))
+                    outcome = _failed(error, str(error))
+                    settle(node, outcome.status, outcome)
                     continue
                 if rations.waits(node):
                     continue
@@ -284,7 +151,7 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
                         note(f"{node.label} needs more memory than its share: once more, alone")
                         continue
                     outcome = _failed(error, f"{node.label}: {error}", making.seconds)
-                    settle(node, "unsupported" if outcome.unsupported else "failed", outcome)
+                    settle(node, outcome.status, outcome)
             if len(outcomes) + len(running) == before:
                 tell.tick({node.label: making.seconds for node, making in running.items()})
                 time.sleep(POLL_S)
@@ -296,7 +163,13 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
 
 
 def _failed(error: BakeoffError, why: str, seconds: float = 0.0) -> _Outcome:
-    return _Outcome(error=why, unsupported=isinstance(error, UnsupportedCase), seconds=seconds)
+    return _Outcome(error=why, status=_kind(error), seconds=seconds)
+
+
+def _kind(error: BakeoffError) -> Refused:
+    if isinstance(error, UnsupportedCase):
+        return "unsupported"
+    return "missing" if isinstance(error, BackendUnavailable) else "failed"
 
 
 def _find_or_start(
@@ -310,15 +183,15 @@ def _find_or_start(
     made: dict[str, cache.Artefact] = {}
     for kind, outcome in parents.items():
         if outcome.artefact is None:
-            raise (UnsupportedCase if outcome.unsupported else PrepareError)(outcome.error)
+            raise ERRORS[outcome.status](outcome.error)
         made[kind] = outcome.artefact
-    converter = node.converter
+    converter, python = node.converter, node.python
     facts = {
         "kind": converter.kind,
         "revision": converter.revision,
         "content": node.content,
         "facts": dict(node.facts),
-        "versions": _versions(converter),
+        "versions": _versions(node, python),
         "parents": {kind: artefact.sha256 for kind, artefact in made.items()},
     }
     key = cache.key_of(facts)
@@ -340,17 +213,31 @@ def _find_or_start(
         return None, None
     weights = weights_sha256(node.weights) if node.weights else ""
     about = {"workload": node.workload, "weights": weights}
-    return None, Making(converter, key, (facts, *chain), job, about, memory_bytes=memory, limit_s=LIMIT_S)
+    making = Making(
+        converter,
+        key,
+        (facts, *chain),
+        job,
+        about,
+        memory_bytes=memory,
+        limit_s=LIMIT_S,
+        python=python,
+        variables=node.variables,
+    )
+    return None, making
 
 
-def _versions(converter: Converter) -> dict[str, str]:
+def _versions(node: Node, python: Path) -> dict[str, str]:
+    """Of what makes it: of a build the runtime, else the distributions that its converter names."""
+    if node.case is not None:
+        return installed_versions(node.case.backend, python)
+    converter = node.converter
     try:
-        return {name: importlib.metadata.version(name) for name in converter.distributions}
-    except importlib.metadata.PackageNotFoundError as error:
-        raise PrepareError(
-            f"{error.name} is not installed, and {converter.kind} is made with it",
-            hint="pip install 'bakeoff[prepare]'",
-        ) from error
+        return versions_of(converter.distributions, python)
+    except BackendUnavailable as error:
+        own = "pip install 'bakeoff[prepare]'"
+        hint = f"bakeoff env create {converter.tools}" if converter.tools else own
+        raise BackendUnavailable(f"{converter.kind} cannot be made: {error.message}", hint=hint) from error
 
 
 def _available_memory() -> int:
@@ -362,8 +249,8 @@ def _available_memory() -> int:
     return min(psutil.virtual_memory().available, memory_limit() or 1 << 60)
 
 
-def _prepared(case: Case, need: _Needs, outcomes: Mapping[Node, _Outcome]) -> Prepared:
-    everything = {node: outcomes[node] for node in _closure(need.nodes.values())}
+def _prepared(case: Case, need: Needs, outcomes: Mapping[Node, _Outcome]) -> Prepared:
+    everything = {node: outcomes[node] for node in closure(need.nodes.values())}
     result = Prepared(
         None,
         need.io,
@@ -374,16 +261,16 @@ def _prepared(case: Case, need: _Needs, outcomes: Mapping[Node, _Outcome]) -> Pr
     for role, node in need.nodes.items():
         artefact = outcomes[node].artefact
         if artefact is None:
-            status: Literal["failed", "unsupported"]
-            status = "unsupported" if outcomes[node].unsupported else "failed"
-            return replace(result, error=outcomes[node].error, status=status)
+            return replace(result, error=outcomes[node].error, status=outcomes[node].status)
         found[role] = artefact
     if not found:
         return result
     band = found.get("band", found["reference"]).facts["band"]
+    build = found.get("build")
     return replace(
         result,
-        model=_model(need.nodes["model"].kind, found["model"]) if "model" in found else None,
+        model=_model(need, found),
+        build_ns=build.facts["build_ns"] if build else None,
         reference=found["reference"].path,
         band=Band(**band),
         cost=_cost(found["reference"].facts["cost"], case, need.io),
@@ -391,8 +278,14 @@ def _prepared(case: Case, need: _Needs, outcomes: Mapping[Node, _Outcome]) -> Pr
     )
 
 
-def _model(kind: str, artefact: cache.Artefact) -> ModelFile:
-    return ModelFile(kind, artefact.path, artefact.sha256, artefact.lineage)
+def _model(need: Needs, found: Mapping[str, cache.Artefact]) -> ModelFile | None:
+    """What the worker loads: what was built of the model file, where something is."""
+    if build := found.get("build"):
+        main = build.folder / build.facts["path"]
+        return ModelFile(build.facts["format"], main, build.sha256, build.lineage)
+    if model := found.get("model"):
+        return ModelFile(need.nodes["model"].kind, model.path, model.sha256, model.lineage)
+    return None
 
 
 def _cost(sample: Mapping[str, int], case: Case, io: IOSpec) -> Cost:

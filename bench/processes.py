@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import signal
@@ -14,10 +15,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench import keeper
+from bench.cache import cache_root
 from bench.keeper import RUN_MARK, WORKER_MARK, kill_marked
 
 LOG_BYTES = 64 * 1024
+CHILD_PACKAGES = ("bench", "backends", "workloads")  # what workers and converters import of us
 ROOT = Path(__file__).resolve().parent.parent  # where the four packages lie
+
+
+def python_path(interpreter: Path | None) -> str:
+    """$PYTHONPATH of a child: bakeoff's code; of another environment's interpreter that and nothing else of
+    the parent's, so that no package of ours stands in for one of theirs."""
+    if interpreter is None or interpreter == Path(sys.executable):
+        return os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    return str(code_folder())
+
+
+def code_folder() -> Path:
+    """A folder with our packages alone: where bakeoff is installed, others lie beside them."""
+    folder = cache_root() / "code" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+    folder.mkdir(parents=True, exist_ok=True)
+    for package in CHILD_PACKAGES:
+        link = folder / package
+        if not link.is_symlink() or link.readlink() != ROOT / package:
+            aside = folder / f".{package}.{secrets.token_hex(4)}"
+            aside.symlink_to(ROOT / package)
+            aside.replace(link)
+    return folder
 
 
 @contextmanager
@@ -91,8 +115,8 @@ class Process:
     ) -> None:
         Process._count += 1
         self._mark = f"{os.getpid()}.{Process._count}.{secrets.token_hex(4)}"
-        python_path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
-        variables = {**os.environ, "PYTHONPATH": python_path, **(environment or {}), WORKER_MARK: self._mark}
+        path = python_path(interpreter)
+        variables = {**os.environ, "PYTHONPATH": path, **(environment or {}), WORKER_MARK: self._mark}
         reader, writer = os.pipe()
         try:
             self.popen = subprocess.Popen(

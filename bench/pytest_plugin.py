@@ -164,10 +164,9 @@ def _installed() -> list[str]:
 def _asked(config: pytest.Config) -> dict[str, Asked]:
     """Test id → case. Backends are probed once a session, each in a process of its own."""
     from bench import machine
-    from bench.cache import cache_root
-    from bench.environments import probe_all
     from bench.errors import BakeoffError
     from bench.plan import plan, probe_name
+    from bench.probes import probe_all
     from bench.runner import Setting
     from bench.turns import Limits
 
@@ -180,7 +179,7 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
             planned = plan(suite, budget, found)
         except BakeoffError as error:
             raise pytest.Collector.CollectError(_spelt(error)) from error
-        setting = Setting("pytest", planned.profile, Limits(), budget, None, cache_root() / "builds")
+        setting = Setting("pytest", planned.profile, Limits(), budget, None)
         asked = [Asked(case, "", setting) for case in planned.cases]
         asked += [Asked(case, _spelt(why), setting) for case, _, why in planned.refused]
         config.stash[ASKED] = _named(asked)

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from backends import registry
@@ -36,7 +35,6 @@ class Setting:
     limits: Limits
     budget: Budget
     memory_bytes: int | None
-    build_folder: Path
 
 
 def parts(
@@ -181,7 +179,7 @@ def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True) -> S
         band=(ready.band.low, ready.band.high) if ready.band else None,
         cpus=cpus,
         memory_bytes=setting.memory_bytes,
-        build_folder=setting.build_folder / case.id,
+        build_ns=ready.build_ns,
         burst_ns=int(setting.profile.burst_s * 1e9),
         device_every=setting.profile.device_every,
         warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_most_s},

@@ -11,6 +11,7 @@ from bench import cache, holdings
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 TICK_S = 1.0
+STATES = ("made", "cached", "failed", "unsupported", "missing")
 
 
 class Telling:
@@ -27,7 +28,7 @@ class Telling:
         self._tell(label, "making", 0.0)
 
     def settled(self, label: str, state: str, seconds: float, artefact: cache.Artefact | None) -> None:
-        """It is `cached`, `made`, `failed` or `unsupported`."""
+        """It is `cached`, `made`, `failed`, `unsupported` or `missing` (what would make it is)."""
         self._settled[state] += 1
         self._tell(label, state, seconds, **({"bytes": artefact.size} if artefact else {}))
 
@@ -40,7 +41,7 @@ class Telling:
     def ended(self) -> None:
         """Says how many were made, how long it took, and how large the cache is now."""
         if self._total:
-            counts = {state: self._settled[state] for state in ("made", "cached", "failed", "unsupported")}
+            counts = {state: self._settled[state] for state in STATES}
             seconds = time.monotonic() - self._begun
             self._listener("prepared", {**counts, "seconds": seconds, "cache_bytes": holdings.total_bytes()})
 

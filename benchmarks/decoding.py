@@ -19,7 +19,8 @@ import numpy as np
 from backends import registry
 from backends.base import Array, Session, Stepping, Target
 from bench.case import Case
-from bench.prepare import content_for, prepare
+from bench.nodes import content_for
+from bench.prepare import prepare
 from workloads.registry import get
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from backends import registry
 from backends.base import Target
 from bench.measure import buffer, device_loop, host_loop, no_gc
-from bench.prepare import HARNESS_IO
+from bench.nodes import HARNESS_IO
 
 SAMPLES = 20_000
 REPEATS = 15

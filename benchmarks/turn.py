@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 from backends.base import Target
@@ -12,7 +11,7 @@ from bench.case import HARNESS, Case
 from bench.job import Job
 from bench.link import Link
 from bench.machine import core_budget
-from bench.prepare import HARNESS_IO
+from bench.nodes import HARNESS_IO
 
 TURNS = 200
 
@@ -20,7 +19,7 @@ TURNS = 200
 def main() -> None:
     case = Case(HARNESS, HARNESS, 1, None, "null", Target(), role="overhead")
     job = Job(case, None, HARNESS_IO, cpus=core_budget().cpus[:1], warmup={"least_s": 0.1, "most_s": 0.5})
-    link = Link(replace(job, burst_ns=0, capacity=3, build_folder=Path("/nonexistent")))
+    link = Link(replace(job, burst_ns=0, capacity=3))
     try:
         link.ask("start", 60, job=link.job)
         for command in ("load", "warm"):

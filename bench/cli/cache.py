@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench import cache_lock
 from bench.cache import cache_root
 from bench.errors import EXIT_OK, UsageError, did_you_mean
-from bench.holdings import BUILDS, Holding, drafts, folder_bytes, holdings
+from bench.holdings import Holding, drafts, folder_bytes, holdings
 from bench.numbers import count
 from bench.pruning import Choice, choose, dead_drafts, delete
 from bench.units import ago, size_text
@@ -159,8 +159,6 @@ def _grouped(found: Sequence[Holding], key: Callable[[Holding], object]) -> list
 
 
 def _title(one: Holding) -> str:
-    if one.kind == BUILDS:
-        return "compiled by runtimes"
     return (one.workload or "no known workload") + (" (own)" if one.own else "")
 
 

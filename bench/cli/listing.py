@@ -30,7 +30,7 @@ def _workloads(options: argparse.Namespace) -> Rows:
 
 def _backends(options: argparse.Namespace) -> Rows:
     from backends import registry
-    from bench.environments import probe_all
+    from bench.probes import probe_all
 
     names = registry.names("runtime")
     answers = probe_all(names)

@@ -169,6 +169,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     cache.set_defaults(command=_command("cache"))
     _cache_flags(cache, debug)
 
+    setup = commands.add_parser("setup", parents=[debug], help="install what backends need")
+    setup.set_defaults(command=_command("setup"))
+    _setup_flags(setup)
+
+    env = commands.add_parser("env", help="environments that runtimes live in, one each")
+    env.set_defaults(command=_command("env"))
+    _env_flags(env, debug)
+
     options = parser.parse_args(list(arguments))
     options.typed = list(arguments)
     return options
@@ -235,6 +243,30 @@ def _cache_flags(parser: argparse.ArgumentParser, debug: Parser) -> None:
     prune.add_argument("--all", action="store_true", help="everything")
     prune.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
     prune.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _setup_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="BACKEND", help="NAME[==VERSION] (bakeoff list backends)")
+    parser.add_argument("--all-cpu", action="store_true", help="every runtime that has a CPU")
+    parser.add_argument("--suite", metavar="SUITE", help="the backends of a suite")
+    parser.add_argument("--dry-run", action="store_true", help="say what it takes, and install nothing")
+
+
+def _env_flags(parser: argparse.ArgumentParser, debug: Parser) -> None:
+    actions = parser.add_subparsers(
+        title="actions", metavar="ACTION", dest="action", required=True, parser_class=Parser
+    )
+    create = actions.add_parser(
+        "create", parents=[debug], help="make one, unless it is there, whole and as it was made"
+    )
+    named = "NAME[==VERSION]"
+    create.add_argument("names", nargs="+", metavar=named, help="a backend, or tools that it names")
+    create.add_argument("--with", dest="extra", action=Comma, metavar="LIST", help="requirements besides")
+    create.add_argument("--again", action="store_true", help="make it anew")
+    listing = actions.add_parser("list", parents=[debug], help="what is there, and what is amiss")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    remove = actions.add_parser("remove", parents=[debug], help="delete")
+    remove.add_argument("names", nargs="+", metavar=named)
 
 
 def _percent(text: str) -> float:

@@ -1,7 +1,8 @@
 """Converters make the files that cases need, each in a process: `python -P -m bench.converters JOB`.
 
-One file a converter, with a module attribute `CONVERTER`; putting the file here is all it takes to add one.
-The modules are imported by the parent too, so torch and its like are imported inside functions only.
+One file a converter, with a module attribute `CONVERTER`; putting the file here, or in `backends/formats` if
+it makes model files for a runtime, is all it takes to add one. The modules are imported by the parent too,
+and in environments that hold other packages: all but NumPy is imported inside functions only.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Converter:
         distributions: whose versions are part of the key and stand in the lineage.
         model: whether it is a model file, which backends load.
         shared: whether workloads that share weights share it.
+        open: whether each artefact has parents and packages of its own kind (what backends build has).
+        tools: the environment whose Python makes it (see `bench.requirements`); '' for bakeoff's own.
         make: writes `Job.output`; returns JSON-able facts. Those under `lineage` go there.
     """
 
@@ -88,15 +91,21 @@ class Converter:
     make: Callable[[Job], Mapping[str, Any]]
     model: bool = False
     shared: bool = False
+    tools: str = ""
+    open: bool = False
+
+
+PACKAGES = (__name__, "backends.formats")
 
 
 @functools.cache
 def converters() -> Mapping[str, Converter]:
-    """Kind → converter, of every file in this folder."""
+    """Kind → converter, of every file in these folders."""
     found: dict[str, Converter] = {}
-    for info in pkgutil.iter_modules(__path__):
-        if info.name != "__main__":
-            module = importlib.import_module(f"{__name__}.{info.name}")
-            if converter := getattr(module, "CONVERTER", None):
-                found[converter.kind] = converter
+    for package in PACKAGES:
+        for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if info.name != "__main__":
+                module = importlib.import_module(f"{package}.{info.name}")
+                if converter := getattr(module, "CONVERTER", None):
+                    found[converter.kind] = converter
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import residence
 from bench.converters import RESULT, Job, converters
-from bench.errors import BakeoffError, UnsupportedCase
+from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 
 
 def main(path: Path) -> int:
@@ -23,8 +23,12 @@ def main(path: Path) -> int:
     try:
         result: dict[str, Any] = {"facts": dict(converters()[job.kind].make(job))}
     except BakeoffError as error:
-        refused = isinstance(error, UnsupportedCase)
-        result = {"error": error.message, "hint": error.hint, "unsupported": refused}
+        result = {
+            "error": error.message,
+            "hint": error.hint,
+            "unsupported": isinstance(error, UnsupportedCase),
+            "missing": isinstance(error, BackendUnavailable),
+        }
     except Exception as error:
         traceback.print_exc()
         result = explain(error)

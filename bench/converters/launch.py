@@ -13,7 +13,7 @@ from typing import Any
 from backends.base import as_dict
 from bench import cache, residence
 from bench.converters import RESULT, Converter, Job
-from bench.errors import PrepareError, UnsupportedCase
+from bench.errors import BackendUnavailable, PrepareError, UnsupportedCase
 from bench.processes import Process
 from bench.units import size_text
 
@@ -35,6 +35,8 @@ class Making:
         about: stands in its manifest, with the time and the memory that it took.
         memory_bytes: what its process may take.
         limit_s: after which it is ended.
+        python: the interpreter of the environment that it is made in.
+        variables: set for its process besides the parent's.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Making:
         *,
         memory_bytes: int,
         limit_s: float,
+        python: Path,
+        variables: Mapping[str, str],
     ) -> None:
         self.converter = converter
         self.started = time.monotonic()
@@ -61,7 +65,7 @@ class Making:
             with cache.writing():
                 (folder / JOB).write_text(json.dumps(message))
             arguments = ["-m", "bench.converters", str(folder / JOB)]
-            self._process = Process(arguments, environment=ENVIRONMENT)
+            self._process = Process(arguments, interpreter=python, environment={**variables, **ENVIRONMENT})
         except BaseException:
             self._draft.discard()
             raise
@@ -85,7 +89,7 @@ class Making:
             facts = dict(result["facts"])
             about = {**self._about, "seconds": round(seconds, 3), "peak_bytes": result["peak_bytes"]}
             step = {**dict(self._lineage[0]), **facts.pop("lineage", {})}
-            made = [p.name for p in self._draft.folder.iterdir() if p.name not in (JOB, RESULT, cache.LOCK)]
+            made = self._draft.files() - {JOB, RESULT, cache.LOCK}
             if self.converter.file not in made:
                 raise PrepareError(f"its converter ended well but wrote no {self.converter.file}")
             lineage = (step, *self._lineage[1:])
@@ -117,6 +121,8 @@ class Making:
             raise PrepareError(f"its process {how} without a result{end}")
         if result.get("unsupported"):
             raise UnsupportedCase(result["error"], hint=result["hint"])
+        if result.get("missing"):
+            raise BackendUnavailable(result["error"], hint=result["hint"])
         if result.get("out_of_memory"):
             raise OutOfMemory(f"{self._over()} ({result['error']}){end}", hint=FREE_MEMORY)
         if "error" in result:

@@ -41,7 +41,7 @@ def artefact_text(facts: Mapping[str, Any]) -> str:
 
 def prepared_text(facts: Mapping[str, Any]) -> str:
     """`prepared in 61 s: 12 made, 3 cached; the cache holds 1.09 GB`."""
-    states = ("made", "cached", "failed", "unsupported")
+    states = ("made", "cached", "failed", "unsupported", "missing")
     counts = ", ".join(f"{facts[state]} {state}" for state in states if facts[state] or state in states[:2])
     holds = size_text(facts["cache_bytes"])
     return f"prepared in {duration(facts['seconds'])}: {counts}; the cache holds {holds}"

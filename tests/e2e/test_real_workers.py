@@ -16,7 +16,8 @@ from bench.api import silent
 from bench.case import Case
 from bench.job import Job
 from bench.link import Failure, Link
-from bench.prepare import Prepared, content_for, prepare
+from bench.nodes import content_for
+from bench.prepare import Prepared, prepare
 from bench.processes import guard
 from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN

@@ -21,8 +21,9 @@ from bench.case import Case
 from bench.compare import results
 from bench.job import Job
 from bench.lint import Finding, findings
+from bench.nodes import content_for
 from bench.numbers import percent
-from bench.prepare import content_for, prepare
+from bench.prepare import prepare
 from bench.processes import guard
 from bench.results import Results, Row
 from bench.store import CaseRecord, RunRecord, Store
@@ -67,7 +68,6 @@ def seats(backend: str, targets: Sequence[Target], cpus: Sequence[int], folder: 
             found.reference,
             band=(found.band.low, found.band.high),
             cpus=tuple(cpus[: target.threads]),
-            build_folder=folder / case.id,
             burst_ns=10_000_000,
             warmup={"least_s": 0.02, "most_s": 0.2},
         )

@@ -14,9 +14,10 @@ import pytest
 
 from backends import registry
 from backends.base import Capabilities, Support
-from bench import environments
-from bench.environments import environment_fingerprint, installed_versions, interpreter, probe, probe_all
+from bench import environments, probes
+from bench.environments import environment_fingerprint, installed_versions, interpreter
 from bench.errors import BackendUnavailable
+from bench.probes import probe, probe_all
 
 BACKENDS = """
 import os, signal, subprocess, sys, time
@@ -159,7 +160,7 @@ def test_the_end_of_the_output_is_shown(odd: Path) -> None:
 
 
 def test_a_hanging_probe_is_ended_with_its_children(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environments, "PROBE_S", 3.0)
+    monkeypatch.setattr(probes, "PROBE_S", 3.0)
     start = time.monotonic()
     with pytest.raises(BackendUnavailable, match=r"did not answer in 3 s(.|\n)*licence server"):
         probe("odd-hanging")
@@ -181,7 +182,7 @@ def test_many_at_once_with_errors_as_values(odd: Path) -> None:
     missing = found["onnxruntime==0.0.1"]
     assert isinstance(missing, BackendUnavailable)
     assert "installed: onnxruntime" in missing.message
-    assert missing.hint == "pip install onnxruntime==0.0.1"
+    assert missing.hint == "bakeoff env create onnxruntime==0.0.1"
 
 
 def test_interpreters() -> None:

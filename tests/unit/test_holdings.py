@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -170,16 +169,32 @@ def test_what_bakeoff_did_not_make_is_no_part_of_it(root: Path) -> None:
     assert drafts() == []
 
 
-def test_what_runtimes_compiled_is_kept_by_case(root: Path) -> None:
-    folder = root / "builds" / ("ab" * 6)
-    folder.mkdir(parents=True)
-    (folder / "engine").write_bytes(b"12345")
-    os.utime(folder / "engine", (1.9e9, 1.5e9))  # read after it was written
-    (one,) = holdings()
-    assert (one.kind, one.size, one.made, one.used, one.state) == ("builds", 5, 1.5e9, 1.9e9, "unknown")
-    assert total_bytes() == 5
-    os.utime(folder / "engine", (1.4e9, 1.5e9))  # where accesses are not noted
-    assert holdings()[0].used == 1.5e9
+BUILD = {
+    "backend": "onnxruntime",
+    "batch": 1,
+    "cpu": "some",
+    "format": "onnx",
+    "length": None,
+    "revision": 1,
+    "target": "{}",
+    "version": "",
+}
+
+
+def test_what_a_runtime_compiled_is_judged_by_the_runtime_that_is_here() -> None:
+    onnx = family()["onnx"]
+    here = {"onnxruntime": importlib.metadata.version("onnxruntime")}
+    put("builds", onnx, facts=BUILD, versions=here)
+    put("builds", onnx, facts={**BUILD, "batch": 2}, versions={"onnxruntime": "1.0"})
+    put("builds", onnx, facts={**BUILD, "version": "0.1"}, versions={"onnxruntime": "0.1"})
+    put("builds", onnx, facts={**BUILD, "revision": 0}, versions=here)
+    states = {
+        (one.step["facts"]["batch"], one.step["facts"]["version"], one.step["facts"]["revision"]): one.state
+        for one in holdings()
+        if one.kind == "builds"
+    }
+    expected = {(1, "", 1): "current", (2, "", 1): "stale", (1, "0.1", 1): "unknown", (1, "", 0): "stale"}
+    assert states == expected
 
 
 def test_what_is_half_made_counts() -> None:

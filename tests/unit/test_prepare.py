@@ -19,7 +19,8 @@ from bench import verify
 from bench.case import HARNESS, Case
 from bench.errors import ModelFileError
 from bench.holdings import holdings
-from bench.prepare import HARNESS_IO, Prepared, content_for, weights_sha256
+from bench.nodes import HARNESS_IO, content_for, weights_sha256
+from bench.prepare import Prepared
 from tests.unit.tiny_cases import PLUGIN, Events, case, own_cache, recorded
 from workloads import registry
 

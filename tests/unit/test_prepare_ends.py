@@ -15,7 +15,7 @@ import pytest
 from backends.base import Target
 from bench import prepare as preparing
 from bench.case import Case
-from bench.prepare import content_for
+from bench.nodes import content_for
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
 from workloads import registry
 

@@ -11,7 +11,8 @@ import pytest
 
 from backends.base import Target
 from bench.case import Case
-from bench.prepare import Prepared, content_for, prepare
+from bench.nodes import content_for
+from bench.prepare import Prepared, prepare
 from workloads import registry
 
 PLUGIN = Path(__file__).parent.parent / "plugin"

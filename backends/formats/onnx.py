@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.base import IOSpec
+from backends.formats.exported import AXES
 from bench.converters import Converter, Job
-from bench.converters.exported import AXES
 from bench.errors import PrepareError
 
 if TYPE_CHECKING:

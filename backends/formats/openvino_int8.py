@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.converters import Converter, Job, openvino_graph
+from backends.formats import openvino_graph
+from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised, samples
 
 

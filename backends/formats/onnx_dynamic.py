@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.converters import Converter, Job, onnx_graph
+from backends.formats import onnx_graph
+from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised
 
 # Not lookups, which its default takes as well: they multiply nothing.

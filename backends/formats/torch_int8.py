@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends import _torch_graph
+from backends.formats.exported import export
 from bench.converters import Converter, Job
-from bench.converters.exported import export
 from bench.converters.origin import restore
 from bench.converters.quantising import require_quantised, samples
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backends.formats import onnx_graph
 from backends.precision import GROUP, scheme
-from bench.converters import Converter, Job, onnx_graph
+from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised
 
 # As onnxruntime-genai's builder sets it for CPUs: the kernels quantise blocks of activations on the fly.

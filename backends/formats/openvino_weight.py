@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backends.formats import openvino_graph
 from backends.precision import scheme
-from bench.converters import Converter, Job, openvino_graph
+from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised
 
 

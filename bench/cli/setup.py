@@ -1,0 +1,78 @@
+"""`bakeoff setup NAME…|--all-cpu|--suite SUITE`: gets what backends need, and says before what it takes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bench.cli.output import console
+from bench.errors import EXIT_FAILED, EXIT_OK, BackendUnavailable, UsageError
+from bench.installing import create
+from bench.setups import Part, parts, runtimes
+from bench.units import duration, size_text
+
+
+def command(options: argparse.Namespace) -> int:
+    found = parts(_specs(options))
+    missing = [part for part in found if not part.here]
+    _tell(found)
+    if not missing:
+        print("nothing to install")
+        return EXIT_OK
+    known = [part.needs.bytes for part in missing if part.needs.bytes]
+    print(f"to install: {len(missing)}, about {size_text(sum(known))} in all", flush=True)
+    if options.dry_run:
+        return EXIT_OK
+    return _install(missing, options.debug)
+
+
+def _install(missing: list[Part], debug: bool) -> int:
+    failed, seconds = [], 0.0
+    for number, part in enumerate(missing, 1):
+        spec = part.needs.spec
+        try:
+            made = create(spec, progress=lambda line: print(line, flush=True))
+        except BackendUnavailable as error:  # the others are worth having
+            if debug:
+                raise
+            print(f"bakeoff: {error}", file=sys.stderr)
+            failed.append(spec)
+            continue
+        seconds += float(made.facts["seconds"])
+        print(f"{spec}: ready ({number} of {len(missing)})", flush=True)
+    done = len(missing) - len(failed)
+    print(f"{done} of {len(missing)} installed in {duration(seconds)}")
+    if failed:
+        print(f"  not installed: {', '.join(failed)}; their rows will be `missing`, with the reason")
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _specs(options: argparse.Namespace) -> list[str]:
+    from bench.suite import load_suite
+
+    specs = list(options.names)
+    if options.all_cpu:
+        specs += runtimes()
+    if options.suite:
+        specs += [entry.spec for entry in load_suite(options.suite).backends]
+    if not specs:
+        raise UsageError("nothing was named", hint="bakeoff setup NAME…, --suite SUITE, or --all-cpu")
+    return specs
+
+
+def _tell(found: list[Part]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from bench.environments import home
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("environment", "state", "size", "requirements"):
+        table.add_column(column, justify="right" if column == "size" else "left")
+    for part in found:
+        state = "to install"
+        if part.python is not None:
+            state = "here" if part.python != home() else "here, beside bakeoff"
+        size = f"about {size_text(part.needs.bytes)}" if part.needs.bytes and not part.here else ""
+        table.add_row(part.needs.spec, state, size, ", ".join(part.needs.lines))
+    console().print(table)

@@ -1,0 +1,260 @@
+"""Makes environments and removes them: virtual ones, filled by uv where that is installed, else by pip.
+
+A folder without its marker is one whose making was cut off: it is never used, and deleted by the next try.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.cache import writing
+from bench.environments import (
+    MARKER,
+    Environment,
+    distributions,
+    find,
+    forget,
+    home,
+    python_in,
+    root,
+)
+from bench.errors import BackendUnavailable, UsageError, did_you_mean
+from bench.holdings import folder_bytes
+from bench.requirements import NUMPY, Needs, needs
+from bench.units import size_text
+
+Progress = Callable[[str], None]
+LEAST_PYTHON = ">=3.11"
+PYTHONS = tuple(f"python3.{minor}" for minor in range(11, 20))
+LOG = "install.log"
+LOG_LINES = 12
+ROOM = 1.3  # of its size: what is unpacked lies beside what was downloaded
+OURS = ("PYTHONPATH", "VIRTUAL_ENV")
+UV_KNOWS = {f"UV_{name}" for name in ("DEFAULT_INDEX", "FIND_LINKS", "INDEX", "INDEX_URL", "NO_INDEX")}
+# What pip's configuration says of where packages come from → how uv is told.
+TOLD_UV = {
+    "index-url": "UV_INDEX_URL",
+    "extra-index-url": "UV_EXTRA_INDEX_URL",
+    "find-links": "UV_FIND_LINKS",
+}
+
+
+def create(
+    spec: str, *, extra: Sequence[str] = (), again: bool = False, progress: Progress = print
+) -> Environment:
+    """The environment `NAME[==VERSION]`, made unless it is there as it was made, whole.
+
+    Args:
+        extra: requirements besides its own.
+        again: make it anew all the same.
+        progress: gets a line as work goes on.
+
+    Raises:
+        UsageError: bakeoff knows no such name.
+        BackendUnavailable: no Python fits, the disk has no room, or the installer failed; nothing is left.
+    """
+    wanted = needs(spec)
+    with _lock(wanted.spec):
+        there = find(wanted.spec)
+        if there and not again and not why_not(there, extra):
+            return there
+        python = python_for(wanted)
+        _require_room(wanted)
+        folder = root() / wanted.spec
+        with writing():
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            return _make(wanted, folder, python, extra, progress)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            forget()
+
+
+def why_not(there: Environment, extra: Sequence[str] = ()) -> str:
+    """'' or why an environment cannot be used as it is."""
+    if there.stale:
+        return "bakeoff needs other packages there now"
+    if not set(extra) <= set(there.facts.get("extra", ())):
+        return f"it lacks {', '.join(extra)}"
+    try:
+        same = list(distributions(there.python)) == there.facts["distributions"]
+    except BackendUnavailable as error:
+        return error.message
+    return "" if same else "packages in it have changed since it was made"
+
+
+def remove(spec: str) -> int:
+    """Deletes an environment, whole or not; bytes that it took. Raises UsageError where there is none."""
+    folder = root() / spec
+    have = [path.name for path in root().glob("*/")]
+    if spec not in have:
+        hint = did_you_mean(spec, have) or "there is none"
+        raise UsageError(f"no environment is named {spec!r}", hint=hint)
+    with _lock(spec), writing():
+        size = folder_bytes(folder)
+        (folder / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    forget()
+    return size
+
+
+def python_for(wanted: Needs) -> Path:
+    """An interpreter that the needs allow, bakeoff's own before others. Raises BackendUnavailable."""
+    from packaging.specifiers import SpecifierSet
+
+    allowed = SpecifierSet(",".join(filter(None, (LEAST_PYTHON, wanted.python))))
+    seen = []
+    for python in _pythons():
+        version = _version(python)
+        if version and allowed.contains(version):
+            return python
+        seen.append(version)
+    asked = wanted.python or LEAST_PYTHON
+    raise BackendUnavailable(
+        f"{wanted.spec} needs Python {asked}; here: {', '.join(dict.fromkeys(filter(None, seen))) or 'none'}",
+        hint=f"install such a Python on $PATH, then: bakeoff env create {wanted.spec}",
+    )
+
+
+def _pythons() -> Iterator[Path]:
+    """bakeoff's own, those on $PATH, and pyenv's."""
+    yield Path(getattr(sys, "_base_executable", "") or sys.executable)
+    yield from (Path(path) for name in PYTHONS if (path := shutil.which(name)))
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(pyenv.glob("versions/3.*/bin/python3"))
+
+
+def _version(python: Path) -> str:
+    code = "import platform; print(platform.python_version())"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = [str(python), "-I", "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return done.stdout.strip()
+    return ""
+
+
+def _require_room(wanted: Needs) -> None:
+    with writing():
+        root().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root()).free
+    if free < wanted.bytes * ROOM:
+        raise BackendUnavailable(
+            f"{wanted.spec} takes about {size_text(wanted.bytes)}, and {root()} has {size_text(free)} free",
+            hint="bakeoff cache prune, bakeoff env remove NAME, or export BAKEOFF_CACHE=FOLDER",
+        )
+
+
+def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progress: Progress) -> Environment:
+    begun = time.monotonic()
+    uv = _uv()
+    inside = python_in(folder)
+    lines = [*wanted.lines, *([] if any(_is_numpy(line) for line in wanted.lines) else [NUMPY]), *extra]
+    progress(f"{wanted.spec}: installing {', '.join(lines)} with {'uv' if uv else 'pip'}")
+    with writing():
+        folder.mkdir(parents=True)
+    if uv:
+        commands = [
+            [uv, "venv", "--quiet", "--allow-existing", "--python", str(python), str(folder)],
+            [uv, "pip", "install", "--python", str(inside), *lines],
+        ]
+    else:
+        commands = [
+            [str(python), "-m", "venv", str(folder)],
+            [str(inside), "-m", "pip", "install", "--progress-bar", "off", *lines],
+        ]
+    for command in commands:
+        _install(wanted, command, folder / LOG, _variables(uv))
+    forget()
+    facts = {
+        "requirements": list(wanted.lines),
+        "extra": list(extra),
+        "distributions": list(distributions(inside)),
+        "python": _version(inside),
+        "installer": "uv" if uv else "pip",
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - begun, 1),
+        "bytes": folder_bytes(folder),
+    }
+    with writing():
+        draft = folder / f"{MARKER}.new"
+        draft.write_text(json.dumps(facts, indent=1) + "\n")
+        draft.replace(folder / MARKER)
+    made = Environment(wanted.spec, folder, facts)
+    progress(f"{wanted.spec}: {size_text(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")
+    return made
+
+
+def _is_numpy(line: str) -> bool:
+    from packaging.requirements import Requirement
+
+    return Requirement(line).name.lower() == NUMPY
+
+
+def _install(wanted: Needs, command: Sequence[str], log: Path, variables: Mapping[str, str]) -> None:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=variables
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    if code:
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-LOG_LINES:]
+        end = "".join(f"\n    {line[:300]}" for line in said)
+        raise BackendUnavailable(
+            f"{wanted.spec}: {Path(command[0]).name} ended with code {code}:{end}",
+            hint=f"mend that, then: bakeoff env create {wanted.spec}",
+        )
+
+
+def _uv() -> str:
+    """uv beside this interpreter or on $PATH; '' if there is none."""
+    return shutil.which("uv", path=str(home().parent)) or shutil.which("uv") or ""
+
+
+def _variables(uv: str) -> dict[str, str]:
+    """The installer's environment: nothing of ours on its path; uv is told what pip's configuration says of
+    where packages come from, where nobody has told it."""
+    variables = {name: value for name, value in os.environ.items() if name not in OURS}
+    return variables | _pip_says() if uv and not variables.keys() & UV_KNOWS else variables
+
+
+def _pip_says() -> dict[str, str]:
+    command = [str(home()), "-m", "pip", "config", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = {}
+    for line in done.stdout.splitlines():
+        key, _, value = line.partition("=")
+        name = TOLD_UV.get(key.rpartition(".")[2])
+        if name and key.split(".")[0] in ("global", "install", ":env:"):
+            separator = "," if name == "UV_FIND_LINKS" else " "
+            found[name] = separator.join(value.strip("'\"").replace("\\n", " ").split())
+    return found
+
+
+@contextlib.contextmanager
+def _lock(spec: str) -> Iterator[None]:
+    """One at a time makes or removes an environment; who comes second waits."""
+    with writing():
+        root().mkdir(parents=True, exist_ok=True)
+        file = os.open(root() / f".{spec}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,215 @@
+"""What a case needs made before it can be measured: a graph of artefacts, each made from its parents.
+
+origin ─► exported ─► onnx ─► onnx-qdq ─┐                 (a model file, by backend and precision)
+   └────► reference ─► band             ├─► builds        (what the backend compiles of it for the case)
+          calibration ──────────────────┘
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backends import precision
+from backends.base import IOSpec, TensorSpec, as_dict
+from backends.support import products_saturate
+from bench import cache, cpuinfo
+from bench.case import HARNESS, Case
+from bench.converters import Converter, converters
+from bench.converters.builds import BUILDS
+from bench.environments import interpreter, tools
+from bench.errors import ModelFileError, UnsupportedCase
+from bench.verify import LEAST_SAMPLES
+from workloads.base import content_hash
+
+HARNESS_IO = IOSpec(
+    inputs=(TensorSpec("x", "float32", (16,)),),
+    outputs=(TensorSpec("y", "float32", (16,)),),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One artefact that is needed.
+
+    Attributes:
+        facts: the converter's axes with their values.
+        case: of a build the case that it is for; None for what several cases share.
+        made_from: of a build the model file.
+    """
+
+    kind: str
+    workload: str
+    content: str
+    weights: str
+    facts: tuple[tuple[str, Any], ...]
+    made_from: Node | None = None
+    case: Case | None = field(default=None, compare=False)
+
+    @property
+    def label(self) -> str:
+        """`minilm-l6 reference · samples 8 · length 128`."""
+        if self.case is not None:
+            return f"build of {self.case.label}"
+        facts = [name if value is True else f"{name} {value}" for name, value in self.facts if value]
+        return " · ".join([f"{self.workload} {self.kind}", *facts])
+
+    @property
+    def converter(self) -> Converter:
+        return converters()[self.kind]
+
+    @property
+    def parents(self) -> dict[str, Node]:
+        if self.made_from is not None:
+            return {self.made_from.kind: self.made_from}
+        return {kind: node(kind, self, dict(self.facts)) for kind in self.converter.parents}
+
+    @property
+    def python(self) -> Path:
+        """Of the environment that it is made in. Raises BackendUnavailable."""
+        if self.case is not None:
+            return interpreter(self.case.backend, self.case.version)
+        return tools(self.converter.tools)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What must be set before the process starts that makes it."""
+        from backends.registry import get
+
+        return get(self.case.backend).environment(self.case.target) if self.case is not None else {}
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a case needs: role (`model`, `build`, `inputs`, `reference`, `band`) → node."""
+
+    io: IOSpec
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+
+def needs(case: Case) -> Needs:
+    """Raises BakeoffError where the case cannot be prepared whatever is made."""
+    from backends.registry import get as backend_of
+    from workloads.registry import get as workload_of
+
+    if case.workload == HARNESS:
+        return Needs(HARNESS_IO)
+    if content_for(case.workload, case.weights) != case.content:
+        raise ModelFileError(
+            f"{case.weights or case.workload} has changed since this was planned", hint="bakeoff run"
+        )
+    try:
+        need = Needs(workload_of(case.workload).io(case.batch, case.length))
+    except ValueError as error:
+        raise UnsupportedCase(f"{case.workload}: {error}", hint="bakeoff list workloads") from error
+    facts = {
+        "batch": case.batch,
+        "samples": max(LEAST_SAMPLES, case.batch),
+        "length": case.length,
+        "precision": case.target.arithmetic,
+        "narrow": products_saturate(),
+    }
+    kinds = {"inputs": "inputs", "reference": "reference"}
+    if case.target.arithmetic != "fp32":
+        _require_known(case.target.arithmetic)
+        kinds["band"] = "band"
+    backend = backend_of(case.backend)
+    if backend.formats:
+        kinds["model"] = _format(case)
+    need.nodes = {role: node(kind, case, facts) for role, kind in kinds.items()}
+    if "model" in need.nodes and backend.builds(case.target):
+        need.nodes["build"] = _build(case, need.nodes["model"])
+    return need
+
+
+def node(kind: str, of: Case | Node, facts: Mapping[str, Any]) -> Node:
+    """The node of that kind for a case, or as the parent of another."""
+    from workloads.registry import get
+
+    converter = converters()[kind]
+    axes = tuple((axis, facts[axis]) for axis in converter.axes)
+    if converter.shared and (owner := get(of.workload).weights_of or of.workload) != of.workload:
+        return Node(kind, owner, content_for(owner, of.weights), of.weights, axes)
+    return Node(kind, of.workload, of.content, of.weights, axes)
+
+
+def closure(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Nodes with all they descend from, parents first."""
+    for one in nodes:
+        yield from closure(one.parents.values())
+        yield one
+
+
+def content_for(workload: str, weights: str = "") -> str:
+    """The content hash of a workload with a checkpoint, or with seeded weights.
+
+    Raises UsageError for an unknown workload, ModelFileError for a file that cannot be read.
+    """
+    from workloads.registry import get
+
+    return content_hash(get(workload), weights_sha256(weights) if weights else "")
+
+
+def weights_sha256(path: str | Path) -> str:
+    """SHA-256 of a checkpoint; remembered in this process while size and modification time stay."""
+    try:
+        return cache.file_sha256(Path(path))
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: {error.strerror}", hint="name a safetensors file or a state_dict after --weights"
+        ) from error
+
+
+def _build(case: Case, model: Node) -> Node:
+    """What is compiled depends on all of the target, on the shape, and on the CPU."""
+    from backends.registry import get
+
+    facts = {
+        "backend": case.backend,
+        "batch": case.batch,
+        "cpu": processor(),
+        "format": model.kind,
+        "length": case.length,
+        "revision": get(case.backend).revision,
+        "target": json.dumps(as_dict(case.target), sort_keys=True),
+        "version": case.version or "",
+    }
+    axes = tuple((axis, facts[axis]) for axis in converters()[BUILDS].axes)
+    return Node(BUILDS, case.workload, case.content, case.weights, axes, made_from=model, case=case)
+
+
+@functools.cache
+def processor() -> str:
+    """Name and instruction sets of the CPU that things are compiled for, in sixteen digits."""
+    return cache.key_of({"name": cpuinfo.model(), "flags": cpuinfo.flags()})[:16]
+
+
+def _require_known(arithmetic: str) -> None:
+    """Raises UnsupportedCase for a precision that has no band."""
+    try:
+        known = precision.scheme(arithmetic) is not None or arithmetic in precision.FLOAT_BYTES
+    except ValueError:
+        known = False
+    if not known:
+        have = ", ".join([*precision.FLOAT_BYTES, *precision.EIGHT_BITS, "int4-weight"])
+        raise UnsupportedCase(f"no error band is known for {arithmetic} (known: {have})")
+
+
+def _format(case: Case) -> str:
+    """The kind of model file, by the precision where it is one of integers."""
+    from backends.registry import get
+
+    backend, arithmetic = get(case.backend), case.target.arithmetic
+    formats: Sequence[str] = backend.takes(case.target)
+    if not formats:
+        have = ", ".join(["fp32", *backend.quantised])
+        raise UnsupportedCase(f"{case.backend} has no model file in {arithmetic}; it has {have}")
+    made = [kind for kind, converter in converters().items() if converter.model]
+    for kind in formats:
+        if kind in made:
+            return kind
+    raise UnsupportedCase(f"{case.backend} takes {', '.join(formats)}; converters make {', '.join(made)}")

@@ -1,0 +1,130 @@
+"""What a runtime can do here: asked of a process of its own environment, kept while that stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from backends.base import Capabilities, Target, as_dict
+from bench.cache import cache_root
+from bench.environments import environment_fingerprint, interpreter
+from bench.errors import BackendUnavailable
+from bench.processes import Process
+
+PROBE_S = 90.0
+PROBES_AT_ONCE = 2
+
+
+def probe(name: str) -> Capabilities:
+    """What `NAME[==VERSION]` can do here, from the cache or from a process of its own environment.
+
+    Raises:
+        BackendUnavailable: not installed, does not start, crashes or hangs; never cached.
+    """
+    backend, _, version = name.partition("==")
+    python = interpreter(backend, version or None)
+    path = _cache_path(backend, python)
+    if (known := _cached(path)) is not None:
+        return known
+    capabilities = _ask(backend, python)
+    _keep(path, capabilities)
+    return capabilities
+
+
+def probe_all(names: Iterable[str]) -> dict[str, Capabilities | BackendUnavailable]:
+    """Name → capabilities, or the error that says why not; two processes at a time."""
+    names = list(dict.fromkeys(names))
+    with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
+        return dict(zip(names, pool.map(_probe_or_error, names), strict=True))
+
+
+def _probe_or_error(name: str) -> Capabilities | BackendUnavailable:
+    try:
+        return probe(name)
+    except BackendUnavailable as error:
+        return error
+
+
+def _ask(backend: str, python: Path) -> Capabilities:
+    from backends.registry import get
+
+    variables = dict(get(backend).environment(Target()))
+    process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
+    again = f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
+    code: int | None = None
+    try:
+        code = process.popen.wait(PROBE_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        log = process.end()
+    answer = _last_answer(log) if code is not None else None
+    if answer is None:
+        raise BackendUnavailable(_with_log(f"{backend}: its probe {_how_it_ended(code)}", log), hint=again)
+    if not answer["ok"]:
+        message, hint = str(answer.get("message", "")), str(answer.get("hint", ""))
+        if answer.get("kind") == "missing":
+            raise BackendUnavailable(message, hint=hint)
+        raise BackendUnavailable(f"{backend}: its probe failed: {message}", hint=hint or again)
+    return Capabilities.from_dict(answer["capabilities"])
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return f"did not answer in {PROBE_S:g} s"
+    return f"died of signal {-code}" if code < 0 else f"ended with exit code {code} and no answer"
+
+
+def _last_answer(log: str) -> Mapping[str, Any] | None:
+    """The probe's JSON, from a log that a runtime may have printed into before and after."""
+    start = log.rfind('{"ok":')
+    if start < 0:
+        return None
+    try:
+        answer, _ = json.JSONDecoder().raw_decode(log, start)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _with_log(message: str, log: str, lines: int = 8) -> str:
+    end = [line[:300] for line in log.strip().splitlines()[-lines:]]
+    return "\n    ".join([f"{message}; the end of its output:", *end]) if end else message
+
+
+def _cache_path(backend: str, python: Path) -> Path:
+    """The answer also rests on the code that asks: the backend's file and what backends share."""
+    import backends
+    from backends.registry import get
+
+    shared = Path(backends.__path__[0])
+    own = getattr(sys.modules.get(type(get(backend)).__module__), "__file__", None)
+    code = hashlib.sha256()
+    for file in (shared / "base.py", shared / "support.py", *([Path(own)] if own else [])):
+        code.update(file.read_bytes())
+    name = f"{backend}-{environment_fingerprint(python)}-{code.hexdigest()[:8]}.json"
+    return cache_root() / "probes" / name
+
+
+def _cached(path: Path) -> Capabilities | None:
+    try:
+        return Capabilities.from_dict(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # not there, or not what was written: asked again
+
+
+def _keep(path: Path, capabilities: Capabilities) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(as_dict(capabilities), indent=1))
+        temporary.replace(path)
+    except OSError:
+        return  # a cache that cannot be written costs time, not an answer

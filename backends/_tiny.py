@@ -1,41 +1,32 @@
-"""The two tiny models of the contract suite, as model files with fp64 references.
+"""The two models of the contract suite as model files, references and bands, made as any workload's are.
 
-    python -P -m backends._tiny FOLDER     makes them; needs the extra `prepare`
-
-Made in a process of its own, so that the suite's process holds torch only if the backend does.
+Where $BAKEOFF_CONTRACT names a file, they are taken from what it lists: an environment that holds one runtime
+and pytest cannot make them. `listing` writes it.
 """
 
 from __future__ import annotations
 
-import atexit
-import copy
 import functools
-import hashlib
 import json
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from backends import _torch_graph
-from backends.base import Array, IOSpec, ModelFile, TensorSpec
-from bench.errors import PrepareError
+from backends.base import Array, IOSpec, ModelFile
+from bench.errors import UnsupportedCase
+from bench.verify import Reference, compare, load_reference
+from workloads import registry
+from workloads._contract import SAMPLES, UNLISTED
+from workloads.base import Band
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-SAMPLES = 64
-OPSET = 20
-# Over torch's own error in that type, so that other orders of summation pass.
-FP32_FACTOR, LOW_FACTOR, LOW_MARGIN = 30.0, 5.0, 10.0
-FP32_LEAST = 1e-6
+VARIABLE = "BAKEOFF_CONTRACT"
+BATCHES = (1, 2, 3, 5, 8, SAMPLES)  # what the suite asks for
+PLAIN = ("exported", "torch-graph", "onnx")
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -43,194 +34,101 @@ class Tiny:
     """A tiny model.
 
     Attributes:
-        files: format → model file; the first axis of every tensor is open from 1 to `SAMPLES`.
+        name: `cnn` or `encoder`.
         reference: npz with `in:NAME` and `out:NAME` (fp64), each [SAMPLES, …].
         bands: precision → (low, high) of `error`.
     """
 
     name: str
-    files: Mapping[str, ModelFile]
     reference: Path
     bands: Mapping[str, tuple[float, float]]
-    input_dtypes: Mapping[str, str]
+
+    @property
+    def workload(self) -> str:
+        return f"contract-{self.name}"
 
     @functools.cached_property
-    def _arrays(self) -> dict[str, Array]:
-        with np.load(self.reference, allow_pickle=False) as file:
-            return dict(file)
+    def _loaded(self) -> Reference:
+        return load_reference(self.reference)
 
-    def _side(self, side: str) -> dict[str, Array]:
-        prefix = f"{side}:"
-        return {k.removeprefix(prefix): a for k, a in self._arrays.items() if k.startswith(prefix)}
+    @functools.cached_property
+    def files(self) -> Mapping[str, ModelFile]:
+        """Those that serve every batch."""
+        return {kind: self.file(kind) for kind in PLAIN}
+
+    def file(self, kind: str, batch: int = 1, precision: str = "fp32") -> ModelFile:
+        """The model file of that kind; some are of one batch."""
+        path = Path(_made(_fact(self.workload, kind, batch, precision))["path"])
+        return ModelFile(kind, path, path.parent.name)
 
     def io(self, batch: int) -> IOSpec:
-        def spec(name: str, dtype: str, array: Array) -> TensorSpec:
-            return TensorSpec(name, dtype, (batch, *array.shape[1:]), dynamic={0: (1, SAMPLES)})
-
-        return IOSpec(
-            tuple(spec(name, self.input_dtypes[name], array) for name, array in self._side("in").items()),
-            tuple(spec(name, "float32", array) for name, array in self._side("out").items()),
-        )
+        return registry.get(self.workload).io(batch, None)
 
     def inputs(self, batch: int, start: int = 0) -> dict[str, Array]:
         """Samples from `start` on, as one batch."""
-        return {name: array[start : start + batch].copy() for name, array in self._side("in").items()}
+        return {name: array[start : start + batch].copy() for name, array in self._loaded.inputs.items()}
 
     def error(self, outputs: Mapping[str, Array], start: int = 0) -> float:
-        """Worst over the outputs of ‖y − r‖₂ / ‖r‖₂; infinite for a wrong name, shape or dtype."""
-        expected = self._side("out")
-        if set(outputs) != set(expected):
+        """As `bench.verify` has it; infinite for a wrong name, shape or dtype."""
+        if set(outputs) != set(self._loaded.outputs):
             return float("inf")
-        errors = []
-        for name, got in outputs.items():
-            want = expected[name][start : start + len(got)]
-            if got.shape != want.shape or got.dtype != np.float32 or not np.isfinite(got).all():
-                return float("inf")
-            errors.append(float(np.linalg.norm(got - want) / np.linalg.norm(want)))
-        return max(errors)
+        if any(array.dtype != np.float32 for array in outputs.values()):
+            return float("inf")
+        count = len(next(iter(outputs.values())))
+        return compare(self._loaded, outputs, np.arange(start, start + count)).error
 
 
 @functools.cache
 def tiny_models() -> Mapping[str, Tiny]:
-    """`cnn` and `encoder`, made once per process in about ten seconds and removed when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="bakeoff-tiny-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    command = [sys.executable, "-P", "-m", "backends._tiny", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PrepareError(
-            f"the contract suite's models could not be made:\n{done.stderr[-2000:]}",
-            hint="pip install 'bakeoff[prepare]'",
-        )
-    made = json.loads((folder / "tiny.json").read_text())
-    return {name: _read(folder, name, facts) for name, facts in made.items()}
+    """`cnn` and `encoder`."""
+    return {workload.name.removeprefix("contract-"): _read(workload.name) for workload in UNLISTED}
 
 
-def _read(folder: Path, name: str, facts: Mapping[str, Any]) -> Tiny:
-    files = {kind: _model_file(kind, folder / file) for kind, file in facts["files"].items()}
-    bands = {precision: (low, high) for precision, (low, high) in facts["bands"].items()}
-    return Tiny(name, files, folder / f"{name}.npz", bands, facts["inputs"])
-
-
-def _model_file(kind: str, path: Path) -> ModelFile:
-    return ModelFile(kind, path, hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def cnn() -> nn.Module:
-    """Convolution, batch norm, ReLU, linear; 1 MiB of weights, so that a leaked copy shows."""
-    from torch import nn
-
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        nn.Conv2d(16, 16, 3, padding=1, stride=2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(16 * 8 * 8, 256),
-        nn.ReLU(),
-        nn.Linear(256, 10),
+def _read(workload: str) -> Tiny:
+    reference = _made(_fact(workload, "reference"))
+    bands = {"fp32": Band(**reference["facts"]["band"])}
+    for precision in PRECISIONS[1:]:
+        bands[precision] = Band(**_made(_fact(workload, "band", 1, precision))["facts"]["band"])
+    return Tiny(
+        workload.removeprefix("contract-"),
+        Path(reference["path"]),
+        {precision: (band.low, band.high) for precision, band in bands.items()},
     )
 
 
-def encoder() -> nn.Module:
-    """Embedding, one block of masked self-attention, layer norm; ids and mask are int64."""
-    from torch import nn
-
-    width, heads = 32, 2
-
-    class Encoder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = nn.Embedding(100, width)
-            self.qkv = nn.Linear(width, 3 * width)
-            self.out = nn.Linear(width, width)
-            self.norm = nn.LayerNorm(width)
-
-        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            x = self.embedding(ids)
-            batch, length, _ = x.shape
-            q, k, v = self.qkv(x).view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-            hidden = (1.0 - mask[:, None, None, :].to(x.dtype)) * -1e4
-            weights = (q @ k.transpose(-1, -2) * 0.25 + hidden).softmax(-1)
-            attended = (weights @ v).transpose(1, 2).reshape(batch, length, width)
-            states = self.norm(x + self.out(attended))
-            return states, states.mean(1)
-
-    return Encoder()
+Fact = tuple[str, str, int, str]  # workload, kind, batch, precision
 
 
-def make(folder: Path) -> None:
-    """Writes model files, references and `tiny.json`."""
-    rng = np.random.default_rng(0)
-    image = {"image": rng.standard_normal((SAMPLES, 3, 16, 16), dtype=np.float32)}
-    ids = rng.integers(1, 100, (SAMPLES, 12))
-    mask = (np.arange(12) < rng.integers(4, 13, (SAMPLES, 1))).astype(np.int64)
-    made = {
-        "cnn": _make_one(folder, "cnn", cnn(), image, ["logits"]),
-        "encoder": _make_one(folder, "encoder", encoder(), {"ids": ids, "mask": mask}, ["states", "pooled"]),
-    }
-    (folder / "tiny.json").write_text(json.dumps(made))
+def _fact(workload: str, kind: str, batch: int = 1, precision: str = "fp32") -> Fact:
+    return workload, kind, batch, precision
 
 
-def _make_one(
-    folder: Path, name: str, module: nn.Module, inputs: Mapping[str, Array], outputs: list[str]
-) -> dict[str, Any]:
-    import torch
+@functools.cache
+def _made(fact: Fact) -> Mapping[str, Any]:
+    """`path` and `facts` of an artefact. Raises PrepareError."""
+    if listed := os.environ.get(VARIABLE):
+        found: Mapping[str, Any] = json.loads(Path(listed).read_text())[json.dumps(fact)]
+        if "refused" in found:
+            raise UnsupportedCase(found["refused"])
+        return found
+    from bench.prepare import artefact
 
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for key, tensor in module.state_dict().items():
-            if key.endswith(("running_var", "norm.weight", "1.weight")):
-                tensor.uniform_(0.5, 1.5, generator=generator)
-            elif tensor.is_floating_point():
-                fan_in = max(1, tensor[0].numel()) if tensor.ndim > 1 else 4
-                tensor.normal_(0.0, fan_in**-0.5, generator=generator)
-    module.eval()
-    batch = torch.export.Dim("batch", min=1, max=SAMPLES)
-    sample = tuple(torch.from_numpy(array[:2]) for array in inputs.values())
-    program = torch.export.export(module, sample, dynamic_shapes=tuple({0: batch} for _ in sample))
-    torch.export.save(program, folder / f"{name}.pt2")
-    _torch_graph.save(program, folder / f"{name}.pt")
-    onnx = torch.onnx.export(
-        program,
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(inputs),
-        output_names=outputs,
-        verbose=False,
-    )
-    assert onnx is not None
-    onnx.save(str(folder / f"{name}.onnx"))
-
-    exact = _run(module, inputs, torch.float64)
-    bands = {}
-    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
-        pairs = zip(_run(module, inputs, dtype), exact, strict=True)
-        error = max(float(np.linalg.norm(got - want) / np.linalg.norm(want)) for got, want in pairs)
-        wide = (0.0, max(FP32_LEAST, error * FP32_FACTOR))
-        bands[precision] = wide if precision == "fp32" else (error / LOW_MARGIN, error * LOW_FACTOR)
-    named = {f"in:{key}": array for key, array in inputs.items()}
-    named |= {f"out:{key}": array for key, array in zip(outputs, exact, strict=True)}
-    np.savez(folder / f"{name}.npz", **named)  # type: ignore[arg-type]
-    return {
-        "files": {"exported": f"{name}.pt2", "torch-graph": f"{name}.pt", "onnx": f"{name}.onnx"},
-        "bands": bands,
-        "inputs": {key: str(array.dtype) for key, array in inputs.items()},
-    }
+    workload, kind, batch, precision = fact
+    made = artefact(workload, kind, batch=batch, samples=SAMPLES, precision=precision)
+    return {"path": str(made.path), "facts": dict(made.facts)}
 
 
-def _run(module: nn.Module, inputs: Mapping[str, Array], dtype: torch.dtype) -> list[Array]:
-    """Outputs of a copy of the module in that type, as fp64."""
-    import torch
-
-    arrays = [torch.from_numpy(array) for array in inputs.values()]
-    with torch.no_grad():
-        outputs = copy.deepcopy(module).to(dtype)(
-            *(a.to(dtype) if a.is_floating_point() else a for a in arrays)
-        )
-    return [part.double().numpy() for part in (outputs if isinstance(outputs, tuple) else (outputs,))]
+def listing(path: Path, kinds: Iterable[str]) -> None:
+    """Writes what an environment needs that can make nothing; `kinds` are the model files it will load."""
+    facts = []
+    for workload in (workload.name for workload in UNLISTED):
+        facts += [_fact(workload, "reference"), *(_fact(workload, "band", 1, p) for p in PRECISIONS[1:])]
+        facts += [_fact(workload, kind, batch) for kind in {*PLAIN, *kinds} for batch in BATCHES]
+    path.write_text(json.dumps({json.dumps(fact): _made_or_refused(fact) for fact in facts}))
 
 
-if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+def _made_or_refused(fact: Fact) -> Mapping[str, Any]:
+    try:
+        return _made(fact)
+    except UnsupportedCase as error:
+        return {"refused": error.message}

@@ -6,18 +6,20 @@
         backend = BACKEND
         target = Target(threads=2)
 
-It brings its own tiny models (a small CNN and a small attention encoder, formats `exported` and `onnx`, with
-fp64 references); making them needs `pip install 'bakeoff[prepare]'`. A backend of another format overrides
-`model`. What is known to fail is marked, strictly, in `expected_failures`.
+It brings its own tiny models (a small CNN and a small attention encoder, with fp64 references), made by
+the converters of the formats that the backend takes; that needs `pip install 'bakeoff[prepare]'`. A backend whose
+format no converter makes overrides `model`. What is known to fail is marked, strictly, in `expected_failures`.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,9 +36,21 @@ import numpy as np
 import pytest
 
 from backends import registry
-from backends._tiny import SAMPLES, Tiny, tiny_models
-from backends.base import EMULATED, Array, Backend, Capabilities, ModelFile, Session, Target, as_dict
+from backends._tiny import Tiny, tiny_models
+from backends.base import (
+    EMULATED,
+    Array,
+    Backend,
+    Capabilities,
+    Devices,
+    IOSpec,
+    ModelFile,
+    Session,
+    Target,
+    as_dict,
+)
 from bench.errors import ModelFileError, UnsupportedCase
+from workloads._contract import SAMPLES
 
 Failures = Mapping[str, tuple[str, type[BaseException]]]
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -94,14 +108,10 @@ class BackendContract:
 
     # What a subclass may override.
 
-    def model(self, tiny: Tiny) -> ModelFile | None:
+    def model(self, tiny: Tiny, batch: int = 1, precision: str = "fp32") -> ModelFile | None:
         """The tiny model in a format that the backend takes; None for a backend that takes none."""
-        if not self.backend.formats:
-            return None
-        for kind in self.backend.formats:
-            if kind in tiny.files:
-                return tiny.files[kind]
-        raise TypeError(f"{type(self).__name__}: override `model`: there is no {self.backend.formats} file")
+        kinds = self.backend.takes(replace(self.target, precision=precision))
+        return tiny.file(kinds[0], batch, precision) if kinds else None
 
     def options(self, tiny: Tiny) -> Mapping[str, Any]:
         """Options of the target that depend on the model."""
@@ -128,21 +138,25 @@ class BackendContract:
     def capabilities(self) -> Capabilities:
         return self.backend.probe()
 
+    @property
+    def devices(self) -> Devices:
+        """Device → precision → support, of the target's variant."""
+        return self.capabilities.of(self.target.variant)
+
     @contextmanager
     def session(self, tiny: Tiny, batch: int = 1, **changes: Any) -> Iterator[Session]:
         """A loaded session; `changes` are fields of the target."""
         options = {**self.target.options, **self.options(tiny), **changes.pop("options", {})}
         target = replace(self.target, options=options, **changes)
-        io, model = tiny.io(batch), self.model(tiny)
-        with tempfile.TemporaryDirectory(prefix="bakeoff-contract-") as folder:
-            if model is not None:
-                model = self.backend.build(model, target, io, Path(folder))
-            with self.backend.load(model, target, io) as session:
-                yield session
+        io, model = tiny.io(batch), self.model(tiny, batch, target.arithmetic)
+        if model is not None and self.backend.builds(target):
+            model = _built(self.backend, model, target, io)
+        with self.backend.load(model, target, io) as session:
+            yield session
 
     def precision_or_skip(self, precision: str) -> str:
         """How to ask for it: the name, or the name with `:emulated`."""
-        support = self.capabilities.devices[self.target.device].get(precision)
+        support = self.devices[self.target.device].get(precision)
         if support is None or support.level == "none":
             pytest.skip(f"{self.backend.name} claims no {precision}: {support.why if support else 'unknown'}")
         return precision if support.level == "native" else precision + EMULATED
@@ -184,8 +198,9 @@ class BackendContract:
 
     def test_probe_tells_what_is_here(self) -> None:
         assert self.capabilities.version
-        assert self.target.device in self.capabilities.devices
-        for device, table in self.capabilities.devices.items():
+        assert self.target.device in self.devices
+        assert set(self.capabilities.variants) <= set(self.backend.variants)
+        for device, table in self.devices.items():
             for precision, support in table.items():
                 assert support.level == "native" or support.why, f"{device} {precision}: why not?"
         assert Capabilities.from_dict(json.loads(json.dumps(as_dict(self.capabilities)))) == self.capabilities
@@ -328,7 +343,7 @@ class BackendContract:
     @pytest.mark.parametrize("precision", [*PRECISIONS, "fp7"])
     def test_unclaimed_precision_is_refused(self, cnn: Tiny, precision: str) -> None:
         """One that the probe does not claim, or that is emulated and was not asked for as such."""
-        support = self.capabilities.devices[self.target.device].get(precision)
+        support = self.devices[self.target.device].get(precision)
         if support is not None and support.level == "native":
             pytest.skip(f"{self.backend.name} claims {precision}")
         with pytest.raises(UnsupportedCase) as caught, self.session(cnn, precision=precision):
@@ -353,9 +368,7 @@ class BackendContract:
             path.write_bytes(content)
         broken = replace(model, path=path)
         with pytest.raises(ModelFileError, match=path.name):
-            self.backend.load(
-                self.backend.build(broken, self.target, cnn.io(1), tmp_path), self.target, cnn.io(1)
-            )
+            _built_and_loaded(self.backend, broken, self.target, cnn.io(1), tmp_path)
 
     @pytest.mark.parametrize("precision", PRECISIONS)
     def test_actual_agrees_with_the_case(self, tiny: Tiny, precision: str) -> None:
@@ -373,6 +386,27 @@ class BackendContract:
                 assert actual.device.evidence in ("executed", "reported")
                 low, high = tiny.bands[precision]
                 assert low <= tiny.error(_infer(session, tiny.inputs(1, 5)), 5) <= high, "actual() disturbs"
+
+
+BUILT: dict[str, ModelFile] = {}
+
+
+def _built(backend: Backend, model: ModelFile, target: Target, io: IOSpec) -> ModelFile:
+    """What the backend builds of a model file, once a process for each target and shape."""
+    key = json.dumps([backend.name, model.sha256, as_dict(target), as_dict(io)], sort_keys=True)
+    if key not in BUILT:
+        folder = Path(tempfile.mkdtemp(prefix="bakeoff-contract-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        BUILT[key] = backend.build(model, target, io, folder)
+    return BUILT[key]
+
+
+def _built_and_loaded(
+    backend: Backend, model: ModelFile, target: Target, io: IOSpec, folder: Path
+) -> Session:
+    if backend.builds(target):
+        model = backend.build(model, target, io, folder)
+    return backend.load(model, target, io)
 
 
 def _infer(session: Session, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -12,19 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from backends import precision
 from backends.base import IOSpec, ModelFile
+from backends.support import products_saturate
 from bench import cache, nodes
 from bench.case import Case
 from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
 from bench.environments import installed_versions, versions_of
 from bench.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
-from bench.nodes import HARNESS_IO, Needs, Node, closure, weights_sha256
+from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
 from bench.telling import Listener, Telling
 from workloads.base import Band, Cost
 
@@ -95,6 +96,24 @@ def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
         if case.id in needs:
             prepared[case.id] = _prepared(case, needs[case.id], outcomes)
     return prepared
+
+
+def artefact(workload: str, kind: str, **facts: Any) -> cache.Artefact:
+    """One artefact of a workload with seeded weights, from the cache or made now with all it descends from.
+
+    Args:
+        facts: the axes of its converter and of those before it (see `bench.converters.Job.facts`).
+
+    Raises:
+        BakeoffError: as the case would be refused.
+    """
+    known = {"batch": 1, "length": None, "precision": "fp32", "narrow": products_saturate(), **facts}
+    of = Node(kind, workload, content_for(workload), "", ())
+    wanted = nodes.node(kind, of, known)
+    outcome = _make(list(dict.fromkeys(closure([wanted]))), lambda event, told: None)[wanted]
+    if outcome.artefact is None:
+        raise ERRORS[outcome.status](outcome.error)
+    return outcome.artefact
 
 
 def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:

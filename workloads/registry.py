@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
+from typing import cast
 
 import workloads
 from bench.errors import UsageError, did_you_mean
@@ -16,14 +17,14 @@ GROUP = "bakeoff.workloads"
 
 
 def names() -> tuple[str, ...]:
-    """Every workload's name, sorted."""
+    """Every workload's name, sorted; those of the contract suite are not told."""
     return tuple(sorted(_found()))
 
 
 def get(name: str) -> Workload:
     """The workload of that name. Raises UsageError with the nearest name."""
     try:
-        return _found()[name]
+        return _found().get(name) or _unlisted()[name]
     except KeyError:
         known = did_you_mean(name, names())
         raise UsageError(f"no workload is named {name!r}; {known}", hint="bakeoff list workloads") from None
@@ -44,6 +45,13 @@ def _found() -> Mapping[str, Workload]:
                 hint=f"pip uninstall {entry.dist.name if entry.dist else entry.name}",
             ) from error
     return found
+
+
+@functools.cache
+def _unlisted() -> Mapping[str, Workload]:
+    from workloads import _contract
+
+    return {workload.name: cast(Workload, workload) for workload in _contract.UNLISTED}
 
 
 def _add(found: dict[str, Workload], tuple_of_workloads: Iterable[Workload], source: str) -> None:

@@ -15,6 +15,8 @@ from backends._tiny import Tiny
 from backends.base import Target
 from backends.contract import BackendContract
 
+SUITE_TARGET = Target(threads=2)  # what the process is started for
+
 
 class TestTorch(BackendContract):
     backend = torch.BACKEND
@@ -35,6 +37,21 @@ class TestTorchCuda(BackendContract):
         with self.session(cnn, batch=8) as session:
             session.run(session.stage(cnn.inputs(8)))
             assert 0 < session.device_ns() < 10**9  # type: ignore[attr-defined]
+
+
+class TestTorchCompile(BackendContract):
+    backend = torch.BACKEND
+    target = Target(threads=2, variant="compile")
+
+
+class TestTorchAoti(BackendContract):
+    backend = torch.BACKEND
+    target = Target(threads=2, variant="aoti")
+
+
+class TestTorchScript(BackendContract):
+    backend = torch.BACKEND
+    target = Target(threads=2, variant="script")
 
 
 class TestOnnxRuntime(BackendContract):

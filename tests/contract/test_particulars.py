@@ -48,7 +48,7 @@ def test_names_that_the_file_lacks_are_named(
 ) -> None:
     io = encoder.io(1)
     renamed = IOSpec((replace(io.inputs[0], runtime_name="tokens"), io.inputs[1]), io.outputs)
-    with pytest.raises(ModelFileError, match=r"encoder.onnx: has no tokens \(it has ids, mask, "):
+    with pytest.raises(ModelFileError, match=r"model.onnx: has no tokens \(it has ids, mask, "):
         backend.load(encoder.files[kind], Target(), renamed)
 
 

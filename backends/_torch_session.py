@@ -1,0 +1,252 @@
+"""Sessions of PyTorch: inputs as tensors, outputs as arrays, and what really ran.
+
+Over 150 lines: eager's proof and the compilers' are read from different sources.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import support
+from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target
+from backends.support import PRECISIONS, Operation
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+# Operations that multiply matrices; others are arithmetic as well, and have no say where these are.
+PRODUCTS = (
+    "addmm",
+    "bmm",
+    "mm",
+    "matmul",
+    "linear",
+    "convolution",
+    "conv2d",
+    "_convolution",
+    "mkldnn_convolution",
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_int_mm",
+)
+# The same as the profiler names them, with those of compilers.
+PROFILED_PRODUCTS = (
+    *(f"aten::{name}" for name in PRODUCTS if name != "linear"),
+    *("mkldnn::_convolution_pointwise", "mkldnn::_linear_pointwise", "mkl::_mkl_linear"),
+    *("onednn::qconv_pointwise", "onednn::qconv2d_pointwise", "onednn::qlinear_pointwise"),
+)
+PROFILED_TYPES = {
+    "unsigned char": "int8",
+    "signed char": "int8",
+    "c10::BFloat16": "bf16",
+    "c10::Half": "fp16",
+}
+Tensors = tuple["torch.Tensor", ...]
+Run = Callable[..., Tensors]
+
+
+class TorchSession(BaseSession):
+    """Inputs are staged as tensors in the target's precision; in fp32 on a CPU they share host memory."""
+
+    source: str
+
+    def _watched(self, run: Callable[[], Any]) -> tuple[list[list[Operation]], Fact, Fact]:
+        """Operations of several runs, the device, and what part of PyTorch ran them."""
+        raise NotImplementedError
+
+    def __init__(
+        self, forward: Run, target: Target, io: IOSpec, settings: Mapping[str, Any], emulated: bool
+    ) -> None:
+        import torch
+
+        self._target, self._io, self._settings, self._emulated = target, io, settings, emulated
+        self._device = torch.device(target.device)
+        self._stage = tuple(
+            (t.name, mover(self._device, target, settings, t.dtype, len(t.shape))) for t in io.inputs
+        )
+        places = {t.name: i for i, t in enumerate(io.outputs)}
+        self._fetch = tuple((t.name, places[t.name], getattr(torch, t.dtype)) for t in io.fetched)
+        self._carried = {into: places[out] for out, into in io.state}
+        self._forward = forward
+        self._mode = torch.inference_mode()
+
+    def stage(self, inputs: Mapping[str, Array], onto: Tensors | None = None) -> Tensors:
+        if onto is None:
+            return tuple([move(inputs[name]) for name, move in self._stage])
+        kept = zip(self._stage, onto, strict=True)
+        return tuple([move(inputs[name]) if name in inputs else old for (name, move), old in kept])
+
+    def run(self, staged: Tensors) -> Tensors:
+        with self._mode:
+            return self._forward(*staged)  # type: ignore[no-any-return]
+
+    def fetch(self, outputs: Tensors) -> dict[str, Array]:
+        return {name: outputs[i].to("cpu", dtype).numpy() for name, i, dtype in self._fetch}
+
+    def close(self) -> None:
+        del self._forward
+
+    def actual(self) -> Actual:
+        """From untimed runs."""
+        import torch
+
+        staged = self.stage(support.untimed_inputs(self._io))
+        self.run(staged)
+        runs, device, provider = self._watched(lambda: self.run(staged))
+        precision, shares = support.weigh(support.quickest(runs), self.source)
+        onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return Actual(
+            precision=precision,
+            device=device,
+            provider=provider,
+            threads=Fact(str(torch.get_num_threads()), "reported", "torch.get_num_threads"),
+            emulated=self._emulated,
+            settings={
+                **shares,
+                "interop_threads": torch.get_num_interop_threads(),
+                "onednn": onednn and torch.backends.mkldnn.enabled,
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+                "allow_tf32": torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32,
+                **self._settings,
+            },
+        )
+
+
+class EagerSession(TorchSession):
+    """Python over ATen; takes any shape, so it can also take the next step of a decoder."""
+
+    source = "dispatched operations of an untimed run"
+
+    def advance(self, staged: Tensors, outputs: Tensors, inputs: Mapping[str, Array]) -> Tensors:
+        carried = zip(self._stage, staged, strict=True)
+        onto = tuple([outputs[self._carried[n]] if n in self._carried else old for (n, _), old in carried])
+        return self.stage(inputs, onto)
+
+    def _watched(self, run: Callable[[], Any]) -> tuple[list[list[Operation]], Fact, Fact]:
+        watched = [_watch(run, self._device) for _ in range(support.PROFILED)]
+        operations, devices = watched[0]
+        on = Fact(
+            ",".join(sorted(devices)), "executed", "devices of the tensors that the operations computed"
+        )
+        provider = Fact("eager", "executed", f"{len(operations)} ATen operations")
+        return [found for found, _ in watched], on, provider
+
+
+class CompiledSession(TorchSession):
+    """One that a compiler made for the shapes of the case: no next step, whose shapes are others."""
+
+    source = "PyTorch's profile of an untimed run"
+
+    def _watched(self, run: Callable[[], Any]) -> tuple[list[list[Operation]], Fact, Fact]:
+        profiles = [_profiled(run) for _ in range(support.PROFILED)]
+        names = {operation.kind for operation in profiles[0]}
+        return (
+            profiles,
+            Fact("cpu", "executed", "the profile has operations of the CPU alone"),
+            Fact(self._target.variant, "executed", ", ".join(sorted(names)[:8])),
+        )
+
+
+class CudaSession(EagerSession):
+    """The same on a GPU: `run` waits for the stream, and events give the device's own time."""
+
+    def __init__(
+        self, forward: Run, target: Target, io: IOSpec, settings: Mapping[str, Any], emulated: bool
+    ) -> None:
+        import torch
+
+        super().__init__(forward, target, io, settings, emulated)
+        torch.cuda.set_device(self._device)
+        self._stream = torch.cuda.current_stream(self._device)
+        self._begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def run(self, staged: Tensors) -> Tensors:
+        self._begin.record(self._stream)
+        with self._mode:
+            outputs: Tensors = self._forward(*staged)
+        self._end.record(self._stream)
+        self._stream.synchronize()
+        return outputs
+
+    def device_ns(self) -> int:
+        """Time between the events around the last run, in ns (the events resolve about 500 ns)."""
+        return round(float(self._begin.elapsed_time(self._end)) * 1e6)
+
+
+def mover(
+    device: torch.device, target: Target, settings: Mapping[str, Any], dtype: str, rank: int
+) -> Callable[[Array], torch.Tensor]:
+    """How one input gets to the device; integers keep their dtype."""
+    import torch
+
+    to_dtype = getattr(torch, DTYPES.get(target.arithmetic, dtype) if dtype == "float32" else dtype)
+    if settings.get("channels_last") and rank == 4:
+        layout = torch.channels_last
+        return lambda array: torch.from_numpy(array).to(device, to_dtype, memory_format=layout)
+    if device.type == "cpu" and str(to_dtype) == f"torch.{dtype}":
+        return torch.from_numpy
+    return lambda array: torch.from_numpy(array).to(device, to_dtype)
+
+
+def _watch(run: Callable[[], Any], device: torch.device) -> tuple[list[Operation], set[str]]:
+    """Every ATen operation of a run, and the devices that computed."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    operations: list[Operation] = []
+    devices: set[str] = set()
+
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            start = time.perf_counter_ns()
+            output = func(*args, **(kwargs or {}))
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            spent = time.perf_counter_ns() - start
+            tensors = [value for value in (*args, output) if isinstance(value, torch.Tensor)]
+            precision = ""
+            for tensor in tensors:
+                precision = precision or PRECISIONS.get(str(tensor.dtype).removeprefix("torch."), "")
+            if tensors:
+                devices.add(str(tensors[-1].device))
+                name = str(func).removeprefix("aten.")
+                quantised = name.startswith("quantized.linear")  # its arguments are what it quantises
+                product = quantised or name.split(".")[0] in PRODUCTS
+                operations.append(Operation(name, "int8" if quantised else precision, spent, product))
+            return output
+
+    with Watch():  # type: ignore[no-untyped-call]
+        run()
+    return operations, devices
+
+
+def _profiled(run: Callable[[], Any]) -> list[Operation]:
+    """The operations of a run that call no other one that multiplies matrices, with their own time."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True, acc_events=True) as profiler:
+        run()
+    with tempfile.TemporaryDirectory(prefix="bakeoff-torch-") as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())["traceEvents"]
+    found = [event for event in events if event.get("cat") == "cpu_op"]
+    del torch
+    return [_operation(event) for event in sorted(found, key=lambda one: float(one["ts"]))]
+
+
+def _operation(event: Mapping[str, Any]) -> Operation:
+    types: Sequence[str] = event.get("args", {}).get("Input type", ())
+    precision = next((p for t in types if (p := PROFILED_TYPES.get(t) or PRECISIONS.get(t))), "")
+    name = event["name"]
+    return Operation(name, precision, float(event["dur"]) * 1e3, name in PROFILED_PRODUCTS)

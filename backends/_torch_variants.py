@@ -1,0 +1,84 @@
+"""PyTorch's graph compilers behind one pair of functions: `build` makes what `load` runs.
+
+| variant | build | load |
+| --- | --- | --- |
+| compile | torch.compile with frozen weights fills Inductor's cache | torch.compile, from that cache |
+| aoti | AOTInductor compiles a package | torch._inductor.aoti_load_package |
+| script | torch.jit.trace and freeze | torch.jit.load |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import _torch_graph
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule
+
+Tensors = tuple["torch.Tensor", ...]
+Run = Callable[..., Tensors]
+VARIANTS = {
+    "compile": "TorchInductor: torch.compile with frozen weights, one static shape",
+    "aoti": "AOTInductor: compiled ahead of time into a package",
+    "script": "TorchScript, traced and frozen",
+}
+FILES = {"compile": "graph.pt", "aoti": "package.pt2", "script": "frozen.ts"}
+CACHE = "inductor"
+CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def build(variant: str, module: GraphModule, example: Tensors, folder: Path) -> Path:
+    """Compiles the module for inputs like `example`; the file that `load` takes."""
+    import torch
+
+    path = folder / FILES[variant]
+    with torch.no_grad():
+        if variant == "compile":
+            _torch_graph.write(module, path)
+            _inductor(path)(*example)
+        elif variant == "aoti":
+            program = torch.export.export(module, example)
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(path), inductor_configs={"freezing": True}
+            )
+        else:
+            traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+            torch.jit.save(torch.jit.freeze(traced.eval()), str(path))
+    return path
+
+
+def load(variant: str, path: Path, example: Tensors) -> Run:
+    """What runs; Inductor's is compiled here, from its cache, for inputs like `example`."""
+    import torch
+
+    if variant == "compile":
+        run = _inductor(path)
+        with torch.no_grad():
+            run(*example)
+        return run
+    if variant == "aoti":
+        package = torch._inductor.aoti_load_package(str(path))
+        return lambda *inputs: tuple(package(*inputs))
+    script = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    return lambda *inputs: _tuple(script(*inputs))
+
+
+def _inductor(path: Path) -> Run:
+    """The graph of a file, with its weights as constants that Inductor packs as its kernels want them
+    ("freezing"); its cache lies beside the file."""
+    import torch
+    from torch._inductor import config
+
+    os.environ[CACHE_VARIABLE] = str(path.parent / CACHE)
+    config.freezing = True
+    run: Run = torch.compile(_torch_graph.load(path, "cpu"), dynamic=False)
+    return run
+
+
+def _tuple(outputs: Any) -> Tensors:
+    return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)

@@ -84,7 +84,7 @@ class TorchSession(BaseSession):
 
     def run(self, staged: Tensors) -> Tensors:
         with self._mode:
-            return self._forward(*staged)  # type: ignore[no-any-return]
+            return self._forward(*staged)
 
     def fetch(self, outputs: Tensors) -> dict[str, Array]:
         return {name: outputs[i].to("cpu", dtype).numpy() for name, i, dtype in self._fetch}

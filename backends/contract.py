@@ -7,8 +7,9 @@
         target = Target(threads=2)
 
 It brings its own tiny models (a small CNN and a small attention encoder, with fp64 references), made by
-the converters of the formats that the backend takes; that needs `pip install 'bakeoff[prepare]'`. A backend whose
-format no converter makes overrides `model`. What is known to fail is marked, strictly, in `expected_failures`.
+the converters of the formats that the backend takes; that needs `pip install 'bakeoff[prepare]'`. A backend
+whose format no converter makes overrides `model`. What is known to fail is marked, strictly, in
+`expected_failures`.
 """
 
 from __future__ import annotations

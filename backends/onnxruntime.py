@@ -1,18 +1,20 @@
-"""ONNX Runtime on its CPU provider."""
+"""ONNX Runtime on its CPU provider.
+
+Over 150 lines: a decoder's state has a session of its own, and the proof is read from a profile.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import mmap
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import support
+from backends import _onnx_file, support
 from backends.base import (
     Actual,
     Array,
@@ -97,7 +99,7 @@ class OnnxRuntimeSession(BaseSession):
         """From the profile of a second session."""
         options = self._session.get_session_options()
         runs = self._profile()
-        weights = _weights(self._model.path)
+        weights = _onnx_file.weights(self._model.path)
         operations = support.quickest(
             [_operation(node["args"], node["dur"] * 1e3, weights) for node in nodes] for nodes in runs
         )
@@ -231,7 +233,7 @@ def _open(
         options.enable_profiling = True
         options.profile_file_prefix = profile_prefix
     try:
-        for dimension, extent in _extents(model.path, io).items():
+        for dimension, extent in _onnx_file.extents(model.path, io).items():
             options.add_free_dimension_override_by_name(dimension, extent)
         session = ort.InferenceSession(str(model.path), options, providers=[PROVIDER])
     except state.NotImplemented as error:
@@ -279,91 +281,6 @@ def _precision(args: Mapping[str, Any]) -> str:
                 if dtype in PRECISIONS:
                     return PRECISIONS[dtype]
     return ""
-
-
-def _extents(path: Path, io: IOSpec) -> dict[str, int]:
-    """Names of the file's symbolic dimensions → their extents in this case; those that grow stay open.
-
-    Read from the protobuf itself, since a session tells them only once it is loaded; weights are stepped
-    over. onnx.proto: ModelProto.graph = 7, GraphProto.input = 11, ValueInfoProto.name = 1 and .type = 2,
-    TypeProto.tensor_type = 1, its shape = 2, TensorShapeProto.dim = 1, Dimension.dim_param = 2.
-    """
-    shapes = {tensor.name_in_file: tensor.shape for tensor in io.inputs}
-    growing = {(t.name_in_file, io.growing[t.name]) for t in io.inputs if t.name in io.growing}
-    extents: dict[str, int] = {}
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for value in _fields(data, (0, len(data)), 7, 11):
-            name = next((data[a:b].decode() for a, b in _fields(data, value, 1)), "")
-            for axis, dimension in enumerate(_fields(data, value, 2, 1, 2, 1)):
-                for start, end in _fields(data, dimension, 2):
-                    if name in shapes and axis < len(shapes[name]) and (name, axis) not in growing:
-                        extents[data[start:end].decode()] = shapes[name][axis]
-    return extents
-
-
-def _weights(path: Path) -> str:
-    """`int4-weight` or `int8-weight` by the `bits` of the file's MatMulNBits nodes, '' where it has none.
-
-    onnx.proto: GraphProto.node = 1, NodeProto.op_type = 4 and .attribute = 5, AttributeProto.name = 1 and
-    .i = 3. A profile does not tell it: the weights are packed by then.
-    """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for node in _fields(data, (0, len(data)), 7, 1):
-            if any(data[a:b] == b"MatMulNBits" for a, b in _fields(data, node, 4)):
-                for span in _fields(data, node, 5):
-                    if any(data[a:b] == b"bits" for a, b in _fields(data, span, 1)):
-                        return f"int{_number(data, span, 3)}-weight"
-    return ""
-
-
-Span = tuple[int, int]
-
-
-def _number(data: mmap.mmap, span: Span, field: int) -> int:
-    """The varint of that number in a message of varints and length-delimited fields."""
-    position, end = span
-    while position < end:
-        key, position = _varint(data, position)
-        value, position = _varint(data, position)
-        if key & 7 == 2:
-            position += value
-        elif key >> 3 == field:
-            return value
-    return 0
-
-
-def _fields(data: mmap.mmap, span: Span, *path: int) -> Iterator[Span]:
-    """Spans of the length-delimited fields that lie under a path of field numbers. ValueError if broken."""
-    position, end = span
-    while position < end:
-        key, position = _varint(data, position)
-        wire = key & 7
-        if wire == 0:
-            _, position = _varint(data, position)
-        elif wire in (1, 5):
-            position += 8 if wire == 1 else 4
-        elif wire == 2:
-            length, position = _varint(data, position)
-            if position + length > end:
-                raise ValueError("Protobuf parsing failed.")
-            if key >> 3 == path[0]:
-                inner = (position, position + length)
-                yield from _fields(data, inner, *path[1:]) if path[1:] else (inner,)
-            position += length
-        else:
-            raise ValueError("Protobuf parsing failed.")
-
-
-def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if position >= len(data) or shift > 63:
-            raise ValueError("Protobuf parsing failed.")
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return value, position
 
 
 BACKEND = OnnxRuntimeBackend()

@@ -12,6 +12,7 @@ from typing import Any
 from backends import registry
 from backends.base import Capabilities, Role, Support
 from bench import fitness, machine
+from bench.environments import find
 from bench.errors import BackendUnavailable
 from bench.fitness import Check
 from bench.probes import probe_all
@@ -66,9 +67,10 @@ def backend_state(name: str, answer: Capabilities | BackendUnavailable) -> Backe
     if isinstance(answer, BackendUnavailable):
         mend = answer.hint or backend.install
         return BackendState(name, backend.summary, backend.role, None, why=answer.message, mend=mend)
-    return BackendState(
-        name, backend.summary, backend.role, answer.version, dict(answer.devices), dict(answer.detail)
-    )
+    detail = dict(answer.detail)
+    if own := find(name):
+        detail["environment"] = str(own.folder)
+    return BackendState(name, backend.summary, backend.role, answer.version, dict(answer.devices), detail)
 
 
 def own_names(

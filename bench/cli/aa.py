@@ -21,7 +21,7 @@ from bench.suite import load_suite
 
 def command(options: argparse.Namespace) -> int:
     base = load_suite("quick")
-    suite = aa_suite(base, parse_side(options.side), flags(options, base))
+    suite = aa_suite(base, parse_side(options.side or base.baseline_spec), flags(options, base))
     _, found = measured(suite, options)
     budget_s = suite.budget or DEFAULT_BUDGET_S
     for group in found.groups:

@@ -156,7 +156,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "aa", parents=[common], help="one configuration against itself: noise, false verdicts and power here"
     )
     aa.set_defaults(command=_command("aa"))
-    aa.add_argument("side", nargs="?", default="onnxruntime", metavar="A", help="as for ab (%(default)s)")
+    aa.add_argument("side", nargs="?", metavar="A", help="as for ab (the quick suite's baseline)")
     _shared_flags(aa, "what it is measured on")
 
     compare = commands.add_parser(

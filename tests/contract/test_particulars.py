@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import onnxruntime, openvino, reference, support, torch
+from backends import _onnx_file, onnxruntime, openvino, reference, support, torch
 from backends._tiny import Tiny, tiny_models
 from backends.base import IOSpec, Support, Target, TensorSpec
 from bench.errors import ModelFileError, UnsupportedCase
@@ -23,7 +23,7 @@ def encoder() -> Tiny:
 
 def test_onnxruntime_is_told_the_shapes_of_the_case(encoder: Tiny) -> None:
     model, io = encoder.files["onnx"], encoder.io(5)
-    assert list(onnxruntime._extents(model.path, io).values()) == [5]
+    assert list(_onnx_file.extents(model.path, io).values()) == [5]
     with onnxruntime.BACKEND.load(model, Target(), io) as session:
         assert [value.shape for value in session._session.get_inputs()] == [[5, 12], [5, 12]]
 

@@ -18,8 +18,8 @@ FILES = [path for room in ("bench", "workloads", "reports") for path in sorted((
 
 
 def named(source: str) -> Iterator[str]:
-    """Runtimes that code names: imports, identifiers, and strings that are a backend as it is typed. Prose may
-    give them as examples."""
+    """Runtimes that code names: imports, identifiers, and strings that are a backend as it is typed. Prose
+    may give them as examples."""
     for node in ast.walk(ast.parse(source)):
         found: list[str] = []
         if isinstance(node, ast.Import):

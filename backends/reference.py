@@ -1,5 +1,7 @@
 """Plays back the right outputs, and misbehaves when told to: for the tests of the engine.
 
+Over 150 lines: there are many ways to misbehave.
+
 Options:
     reference: npz with `in:NAME` and `out:NAME`, each [samples, …]; without it, and for inputs that are not
         in it, outputs are zeros.

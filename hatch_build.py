@@ -30,6 +30,7 @@ DEV = [
     "types-jsonschema>=4.23",
     "types-psutil>=6",
     "types-PyYAML>=6",
+    "uv>=0.8",
 ]
 CPU = ("torch", "onnxruntime", "openvino")
 

@@ -25,7 +25,7 @@ from typing import Any
 from bench import cpuinfo
 from bench.cache import cache_root
 from bench.errors import BackendUnavailable
-from bench.requirements import Needs, distribution, needs, unmet
+from bench.requirements import Needs, distribution, known, needs, unmet
 from bench.topology import read_text
 
 FOLDER = "environments"
@@ -62,8 +62,9 @@ class Environment:
 
     @property
     def stale(self) -> bool:
-        """Whether bakeoff would install something else today."""
-        return bool(list(needs(self.spec).lines) != self.facts["requirements"])
+        """Whether bakeoff would install something else today, or nothing of that name."""
+        name, _, _ = self.spec.partition("==")
+        return name not in known() or list(needs(self.spec).lines) != self.facts["requirements"]
 
 
 def python_in(folder: Path) -> Path:

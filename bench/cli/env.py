@@ -30,9 +30,9 @@ def _say(line: str) -> None:
 
 def _runtime(made: Environment) -> str:
     """The first of its requirements as installed."""
-    from bench.requirements import distribution, needs
+    from bench.requirements import distribution
 
-    first = distribution(needs(made.spec).lines[0])
+    first = distribution(made.facts["requirements"][0])
     have = versions_of([first], made.python)
     return f"{first} {have[first]}"
 

@@ -19,8 +19,8 @@ def command(options: argparse.Namespace) -> int:
     if not missing:
         print("nothing to install")
         return EXIT_OK
-    known = [part.needs.bytes for part in missing if part.needs.bytes]
-    print(f"to install: {len(missing)}, about {size_text(sum(known))} in all", flush=True)
+    size = sum(part.needs.bytes for part in missing)
+    print(f"to install: {len(missing)}" + (f", about {size_text(size)} in all" if size else ""), flush=True)
     if options.dry_run:
         return EXIT_OK
     return _install(missing, options.debug)

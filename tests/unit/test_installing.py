@@ -45,7 +45,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     wheel(tmp_path, "bakeoff_test_helper", "1.0", needs="no-such-distribution")
     file = tmp_path / "odd.txt"
     file.write_text("# size: 1 MB\noddrt>=1  # the runtime\n")
-    monkeypatch.setattr(requirements, "known", lambda: {"odd": file})
+    for module in (requirements, environments):
+        monkeypatch.setattr(module, "known", lambda: {"odd": file})
     monkeypatch.setattr(installing, "NUMPY", "oddrt")  # no worker is started here
     for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "PYTHONPATH"):
         monkeypatch.delenv(name, raising=False)

@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from backends import anchor, null, onnxruntime, openvino, reference, registry, torch
 from backends._tiny import Tiny
 from backends.base import Target
-from backends.contract import BackendContract
+from backends.contract import BackendContract, Failures
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
 
@@ -42,11 +42,19 @@ class TestTorchCuda(BackendContract):
 class TestTorchCompile(BackendContract):
     backend = torch.BACKEND
     target = Target(threads=2, variant="compile")
+    loads = 3
+    expected_failures: ClassVar[Failures] = {
+        "test_repeated_loads_do_not_grow": (
+            "torch 2.13 keeps what Inductor has loaded (7 MB a load); a worker loads once",
+            AssertionError,
+        )
+    }
 
 
 class TestTorchAoti(BackendContract):
     backend = torch.BACKEND
     target = Target(threads=2, variant="aoti")
+    loads = 3
 
 
 class TestTorchScript(BackendContract):

@@ -35,7 +35,8 @@ def block(case: Case, milliseconds: float, status: str = "ok", reason: str = "")
 
 
 def preparing() -> list[tuple[str, dict[str, Any]]]:
-    whole = {
+    counts = {"made": 1, "cached": 1, "failed": 1, "unsupported": 0, "missing": 0}
+    whole = {**counts, "seconds": 61.0, "cache_bytes": 1.09e9}
         "made": 1,
         "cached": 1,
         "failed": 1,

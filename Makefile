@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test lint types check benchmarks simulations verdicts pairing mutants gpu clean help
+.PHONY: setup bench test contract-all lint types check benchmarks simulations verdicts pairing mutants gpu clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -27,6 +27,9 @@ bench: setup     ## the quick suite on this machine's CPU, and results/report.ht
 test: setup      ## all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract
 	$(BIN)/python -m pytest -q tests/e2e
+
+contract-all: setup  ## the contract over every backend and variant, in the environments that are here: an hour
+	$(BIN)/python -m pytest -q -m "heavy or not heavy" tests/contract
 
 lint: setup      ## ruff, import-linter
 	$(BIN)/ruff check .

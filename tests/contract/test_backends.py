@@ -39,6 +39,7 @@ class TestTorchCuda(BackendContract):
             assert 0 < session.device_ns() < 10**9  # type: ignore[attr-defined]
 
 
+@pytest.mark.heavy
 class TestTorchCompile(BackendContract):
     backend = torch.BACKEND
     target = Target(threads=2, variant="compile")
@@ -51,6 +52,7 @@ class TestTorchCompile(BackendContract):
     }
 
 
+@pytest.mark.heavy
 class TestTorchAoti(BackendContract):
     backend = torch.BACKEND
     target = Target(threads=2, variant="aoti")

@@ -37,14 +37,6 @@ def block(case: Case, milliseconds: float, status: str = "ok", reason: str = "")
 def preparing() -> list[tuple[str, dict[str, Any]]]:
     counts = {"made": 1, "cached": 1, "failed": 1, "unsupported": 0, "missing": 0}
     whole = {**counts, "seconds": 61.0, "cache_bytes": 1.09e9}
-        "made": 1,
-        "cached": 1,
-        "failed": 1,
-        "unsupported": 0,
-        "missing": 0,
-        "seconds": 61.0,
-        "cache_bytes": 1.09e9,
-    }
 
     def settled(kind: str, state: str, done: int, **facts: Any) -> tuple[str, dict[str, Any]]:
         common = {"artefact": f"resnet50 {kind}", "state": state, "seconds": 0.0, "done": done, "of": 3}

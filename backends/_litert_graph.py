@@ -1,0 +1,115 @@
+"""What a loaded LiteRT interpreter executes: which of its operations XNNPACK took, and in which arithmetic."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends import _litert_profile, support
+from backends.base import Fact
+from backends.support import Operation
+
+DELEGATE = "DELEGATE"
+PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
+# How XNNPACK names its operators that multiply matrices: `Fully Connected (NC, QD8, F32, QC8W) GEMM`.
+KERNELS = ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully Connected", "Batch Matrix Multiply")
+TYPES = re.compile(r"\(([^)]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What ran, for `Actual`."""
+
+    precision: Fact
+    provider: Fact
+    shares: Mapping[str, Any]
+
+
+def executed(interpreter: Any, path: Path, threads: int) -> Found:
+    """From a profile where there is one, else from the execution plan."""
+    nodes = interpreter._get_ops_details()
+    outside = _outside(nodes, [int(t["index"]) for t in interpreter.get_output_details()])
+    ours = [node for node in nodes if node["op_name"] != DELEGATE]
+    taken = len(ours) - len(outside)
+    provider = Fact(
+        "XNNPACK" if taken else "built-in kernels",
+        "reported",
+        f"execution plan: XNNPACK took {taken} of {len(ours)} operations",
+    )
+    kernels = Counter(node["op_name"] for node in outside)
+    shares = {"outside_xnnpack": dict(kernels.most_common())}
+    profile = _litert_profile.of(path, threads)
+    if profile:
+        places = {int(node["index"]): node for node in ours}
+        operations = [_operation(kind, name, ns, places) for kind, name, ns in profile if kind != DELEGATE]
+        precision, spent = support.weigh(operations, "profile of the file by LiteRT's C API")
+        return Found(precision, provider, {**spent, **shares})
+    return Found(_reported(interpreter, ours), provider, shares)
+
+
+def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list[Mapping[str, Any]]:
+    """The operations that run outside of a delegate: those that the outputs rest on, where what a delegate gives
+    rests on what the delegate takes."""
+    makers: dict[int, Mapping[str, Any]] = {}
+    for node in nodes:  # delegates come last
+        makers.update({int(tensor): node for tensor in node["outputs"]})
+    found: dict[int, Mapping[str, Any]] = {}
+    pending = [int(tensor) for tensor in outputs]
+    while pending:
+        node = makers.get(pending.pop())
+        if node is not None and node["index"] not in found:
+            found[node["index"]] = node
+            pending += [int(tensor) for tensor in node["inputs"]]
+    return [node for node in found.values() if node["op_name"] != DELEGATE]
+
+
+def _operation(kind: str, name: str, ns: float, places: Mapping[int, Mapping[str, Any]]) -> Operation:
+    """A line of the profile: an operator of XNNPACK with its types, or a built-in kernel with its node."""
+    types = TYPES.search(kind)
+    if types:
+        return Operation(kind, _arithmetic(types[1].split(", ")), ns, kind.startswith(KERNELS))
+    number = name.rpartition(":")[2]
+    node = places.get(int(number)) if number.isdigit() else None
+    product = kind in PRODUCTS
+    return Operation(kind, _of_node(node) if node is not None and product else "", ns, product)
+
+
+def _arithmetic(types: Sequence[str]) -> str:
+    """XNNPACK's types: QS8, QU8, QC8 static, QD8, QP8 dynamic activations; QC8W, QC4W, QB4W weights."""
+    if any(one.endswith("4W") for one in types):
+        return "int4-weight"
+    if any(one[:3] in ("QS8", "QU8", "QD8", "QP8", "QDU") or one == "QC8" for one in types):
+        return "int8"
+    if "QC8W" in types:
+        return "int8-weight"
+    if any(one in ("F16", "PF16") for one in types):
+        return "fp16"
+    return "fp32" if any(one in ("F32", "PF32") for one in types) else ""
+
+
+def _of_node(node: Mapping[str, Any]) -> str:
+    """Of a product by its operands' types. Floats against int8 weights are quantised by the kernel first."""
+    kinds = {np.dtype(one) for one in node["operand_types"][:2]}
+    if np.dtype(np.int8) in kinds:
+        return "int8"
+    return "fp32" if kinds == {np.dtype(np.float32)} else ""
+
+
+def _reported(interpreter: Any, nodes: Sequence[Mapping[str, Any]]) -> Fact:
+    """The arithmetic in which most multiply-adds are, by the types of the products' operands."""
+    work: Counter[str] = Counter()
+    shapes = {int(t["index"]): t["shape"] for t in interpreter.get_tensor_details()}
+    for node in nodes:
+        if node["op_name"] in PRODUCTS and (precision := _of_node(node)):
+            weights, out = shapes[int(node["inputs"][1])], shapes[int(node["outputs"][0])]
+            work[precision] += int(np.prod(weights) * np.prod(out[:-1]))
+    if not work:
+        return Fact("none", "none", "execution plan: no product was seen")
+    value, part = work.most_common(1)[0]
+    return Fact(value, "reported", f"types of the products' tensors: {part / work.total():.1%} {value}")

@@ -1,0 +1,124 @@
+"""What LiteRT's own profiler sees of a model file, in a process of its own:
+
+    python -P -m backends._litert_profile MODEL THREADS     one line of JSON: [[node type, name, ns], …]
+
+The interpreter that Python has cannot be profiled. LiteRT's C API can (`libLiteRt.so` of the same package,
+declared in litert/c/*.h): it is loaded here by ctypes, apart, so that a version whose calls differ ends this
+process and nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from backends.support import PROFILED
+
+LIMIT_S = 240.0
+CPU = 1  # kLiteRtHwAcceleratorCpu
+WRITE = 1  # kLiteRtTensorBufferLockModeWrite
+RANKED_TYPE_BYTES = 1024  # room for a LiteRtRankedTensorType, which is handed on as it comes
+# A line of the summary's table in run order: type, first, average ms, share, sum of shares, KB, calls, name.
+LINE = re.compile(r"^\s*(\S.*?)\t\s*[\d.]+\t\s*([\d.]+)\t\s*[\d.]+%\t\s*[\d.]+%\t.*\t(.*)$")
+
+Line = tuple[str, str, float]
+
+
+def of(model: Path, threads: int, variables: Mapping[str, str] | None = None) -> list[Line]:
+    """Type, name and nanoseconds of each operation of a run; empty where this LiteRT cannot be asked."""
+    command = [sys.executable, "-P", "-m", "backends._litert_profile", str(model), str(threads)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LIMIT_S, check=True, env=environment
+        )
+        return [(kind, name, ns) for kind, name, ns in json.loads(done.stdout.splitlines()[-1])]
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return []
+
+
+def summary(model: Path, threads: int) -> str:
+    """The profiler's summary of a few runs after a first. RuntimeError where a call fails."""
+    found = find_spec("ai_edge_litert")
+    if found is None or found.origin is None:
+        raise RuntimeError("ai_edge_litert is not installed")
+    library = ctypes.CDLL(str(Path(found.origin).with_name("libLiteRt.so")))
+
+    def call(name: str, *arguments: Any) -> None:
+        status = getattr(library, name)(*arguments)
+        if status != 0:
+            raise RuntimeError(f"{name} answers {status}")
+
+    def made(name: str, *arguments: Any) -> ctypes.c_void_p:
+        """What a call puts where its last argument points."""
+        handle = ctypes.c_void_p()
+        call(name, *arguments, ctypes.byref(handle))
+        return handle
+
+    nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _address: None)
+    options = made("LiteRtCreateOptions")
+    call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
+    texts = {b"runtime_options_string": b"enable_profiling = true\n", b"xnnpack": b"num_threads = %d\n" % threads}
+    for identifier, text in texts.items():
+        call("LiteRtAddOpaqueOptions", options, made("LiteRtCreateOpaqueOptions", identifier, text, nothing))
+    environment = made("LiteRtCreateEnvironment", 0, None)
+    file = made("LiteRtCreateModelFromFile", environment, os.fsencode(model))
+    compiled = made("LiteRtCreateCompiledModel", environment, file, options)
+    graph = made("LiteRtGetModelSubgraph", file, ctypes.c_size_t(0))
+
+    def buffers(side: str) -> Any:
+        count = ctypes.c_size_t()
+        call(f"LiteRtGetNumSubgraph{side}s", graph, ctypes.byref(count))
+        handles = (ctypes.c_void_p * count.value)()
+        for i in range(count.value):
+            place = ctypes.c_size_t(i)
+            shape = ctypes.create_string_buffer(RANKED_TYPE_BYTES)
+            call("LiteRtGetRankedTensorType", made(f"LiteRtGetSubgraph{side}", graph, place), shape)
+            needs = made(f"LiteRtGetCompiledModel{side}BufferRequirements", compiled, ctypes.c_size_t(0), place)
+            handle = made("LiteRtCreateManagedTensorBufferFromRequirements", environment, shape, needs)
+            size = ctypes.c_size_t()
+            call("LiteRtGetTensorBufferSize", handle, ctypes.byref(size))
+            address = ctypes.c_void_p()
+            call("LiteRtLockTensorBuffer", handle, ctypes.byref(address), WRITE)
+            ctypes.memset(address, 0, size.value)
+            call("LiteRtUnlockTensorBuffer", handle)
+            handles[i] = handle.value
+        return handles
+
+    inputs, outputs = buffers("Input"), buffers("Output")
+    profiler = made("LiteRtCompiledModelGetProfiler", compiled)
+    for run in range(1 + PROFILED):
+        if run == 1:
+            call("LiteRtStartProfiler", profiler)
+        call(
+            "LiteRtRunCompiledModel",
+            compiled,
+            ctypes.c_size_t(0),
+            ctypes.c_size_t(len(inputs)),
+            inputs,
+            ctypes.c_size_t(len(outputs)),
+            outputs,
+        )
+    call("LiteRtStopProfiler", profiler)
+    text = made("LiteRtGetProfileSummary", profiler, compiled).value
+    return ctypes.string_at(text).decode() if text else ""
+
+
+def lines(text: str) -> list[Line]:
+    """The operations of a summary, in run order."""
+    table = text.split("Run Order", 1)[-1].split("=====", 2)[1]
+    found = (LINE.match(line) for line in table.splitlines())
+    return [(match[1], match[3], float(match[2]) * 1e6) for match in found if match]
+
+
+if __name__ == "__main__":
+    print(json.dumps(lines(summary(Path(sys.argv[1]), int(sys.argv[2])))), flush=True)
+    os._exit(0)  # nothing is taken down: a foreign library's ends are not this process's matter

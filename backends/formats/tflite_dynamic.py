@@ -1,0 +1,32 @@
+"""`int8-dynamic` of LiteRT: int8 weights, activations quantised at each inference, by ai-edge-quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import tflite_graph
+from bench.converters import Converter, Job
+from bench.converters.quantising import require_quantised
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    from ai_edge_quantizer import recipe
+
+    tflite_graph.quantise(job.parents["tflite"].path, job.output, recipe.dynamic_wi8_afp32())
+    weights = tflite_graph.weights(job.output)
+    shares = require_quantised("ai-edge-quantizer's dynamic recipe", "int8", weights)
+    return {"shares": shares, "lineage": {"quantiser": "ai-edge-quantizer dynamic_wi8_afp32, per channel"}}
+
+
+CONVERTER = Converter(
+    kind="tflite-dynamic",
+    file="model.tflite",
+    revision=1,
+    parents=("tflite",),
+    axes=("batch", "length"),
+    distributions=("ai-edge-quantizer", "ai-edge-litert"),
+    make=make,
+    model=True,
+    tools="to-tflite",
+)

@@ -1,0 +1,44 @@
+"""`int4-weight` of LiteRT: fully connected layers with int4 weights in groups, by ai-edge-quantizer. Its kernels
+quantise rows of activations on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import tflite_graph
+from backends.precision import scheme
+from bench.converters import Converter, Job
+from bench.converters.quantising import require_quantised
+from bench.errors import UnsupportedCase
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    from ai_edge_quantizer import qtyping, recipe_manager
+
+    how = scheme(str(job.facts["precision"]))
+    assert how is not None
+    try:
+        group = qtyping.QuantGranularity(f"BLOCKWISE_{how.group}")
+    except ValueError as error:
+        raise UnsupportedCase(f"ai-edge-quantizer: {error}", hint="int4-weight:32") from error
+    recipe = recipe_manager.RecipeManager()
+    recipe.add_dynamic_config(".*", "FULLY_CONNECTED", num_bits=how.bits, granularity=group)
+    tflite_graph.quantise(job.parents["tflite"].path, job.output, recipe.get_quantization_recipe())
+    weights = tflite_graph.weights(job.output)
+    shares = require_quantised("ai-edge-quantizer's int4 recipe", f"int{how.bits}", weights)
+    quantiser = f"ai-edge-quantizer, {how.bits} bits, blocks of {how.group}, fully connected layers"
+    return {"shares": shares, "lineage": {"quantiser": quantiser}}
+
+
+CONVERTER = Converter(
+    kind="tflite-weight",
+    file="model.tflite",
+    revision=1,
+    parents=("tflite",),
+    axes=("batch", "length", "precision"),
+    distributions=("ai-edge-quantizer", "ai-edge-litert"),
+    make=make,
+    model=True,
+    tools="to-tflite",
+)

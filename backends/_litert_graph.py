@@ -1,4 +1,4 @@
-"""What a loaded LiteRT interpreter executes: which of its operations XNNPACK took, and in which arithmetic."""
+"""What a loaded LiteRT interpreter executes: which operations XNNPACK took, and in which arithmetic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backends.support import Operation
 DELEGATE = "DELEGATE"
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
 # How XNNPACK names its operators that multiply matrices: `Fully Connected (NC, QD8, F32, QC8W) GEMM`.
-KERNELS = ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully Connected", "Batch Matrix Multiply")
+KERNELS = ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully", "Batch Matrix Multiply")
 TYPES = re.compile(r"\(([^)]*)\)")
 
 
@@ -44,18 +44,17 @@ def executed(interpreter: Any, path: Path, threads: int) -> Found:
     )
     kernels = Counter(node["op_name"] for node in outside)
     shares = {"outside_xnnpack": dict(kernels.most_common())}
-    profile = _litert_profile.of(path, threads)
-    if profile:
+    if profiled := _litert_profile.runs(path, threads):
         places = {int(node["index"]): node for node in ours}
-        operations = [_operation(kind, name, ns, places) for kind, name, ns in profile if kind != DELEGATE]
-        precision, spent = support.weigh(operations, "profile of the file by LiteRT's C API")
+        operations = support.quickest([_operation(*line, places) for line in run] for run in profiled)
+        precision, spent = support.weigh(operations, "profile of the file in LiteRT's C API")
         return Found(precision, provider, {**spent, **shares})
     return Found(_reported(interpreter, ours), provider, shares)
 
 
 def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list[Mapping[str, Any]]:
-    """The operations that run outside of a delegate: those that the outputs rest on, where what a delegate gives
-    rests on what the delegate takes."""
+    """The operations that run outside of a delegate: what the outputs rest on, where what a delegate gives
+    rests on what it takes."""
     makers: dict[int, Mapping[str, Any]] = {}
     for node in nodes:  # delegates come last
         makers.update({int(tensor): node for tensor in node["outputs"]})
@@ -71,8 +70,8 @@ def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list
 
 def _operation(kind: str, name: str, ns: float, places: Mapping[int, Mapping[str, Any]]) -> Operation:
     """A line of the profile: an operator of XNNPACK with its types, or a built-in kernel with its node."""
-    types = TYPES.search(kind)
-    if types:
+    kind = kind.removeprefix("Delegate/")
+    if types := TYPES.search(kind):
         return Operation(kind, _arithmetic(types[1].split(", ")), ns, kind.startswith(KERNELS))
     number = name.rpartition(":")[2]
     node = places.get(int(number)) if number.isdigit() else None

@@ -1,6 +1,6 @@
 """What LiteRT's own profiler sees of a model file, in a process of its own:
 
-    python -P -m backends._litert_profile MODEL THREADS     one line of JSON: [[node type, name, ns], …]
+    python -P -m backends._litert_profile MODEL THREADS     one line of JSON: `runs`
 
 The interpreter that Python has cannot be profiled. LiteRT's C API can (`libLiteRt.so` of the same package,
 declared in litert/c/*.h): it is loaded here by ctypes, apart, so that a version whose calls differ ends this
@@ -15,7 +15,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,27 +25,27 @@ LIMIT_S = 240.0
 CPU = 1  # kLiteRtHwAcceleratorCpu
 WRITE = 1  # kLiteRtTensorBufferLockModeWrite
 RANKED_TYPE_BYTES = 1024  # room for a LiteRtRankedTensorType, which is handed on as it comes
-# A line of the summary's table in run order: type, first, average ms, share, sum of shares, KB, calls, name.
-LINE = re.compile(r"^\s*(\S.*?)\t\s*[\d.]+\t\s*([\d.]+)\t\s*[\d.]+%\t\s*[\d.]+%\t.*\t(.*)$")
+# A line of the summary's table in run order: node type, start, first and average ms, shares, KB, calls, name.
+LINE = re.compile(r"\s*(\S.*?)(?:\s+[\d.]+){2}\s+([\d.]+)(?:\s+[\d.]+%){2}\s+[\d.]+\s+\d+\s+(\S.*)")
 
-Line = tuple[str, str, float]
+Line = tuple[str, str, float]  # node type, name, ns
 
 
-def of(model: Path, threads: int, variables: Mapping[str, str] | None = None) -> list[Line]:
-    """Type, name and nanoseconds of each operation of a run; empty where this LiteRT cannot be asked."""
+def runs(model: Path, threads: int) -> list[list[Line]]:
+    """The operations of each of a few runs; empty where this LiteRT cannot be asked."""
     command = [sys.executable, "-P", "-m", "backends._litert_profile", str(model), str(threads)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=LIMIT_S, check=True, env=environment
         )
-        return [(kind, name, ns) for kind, name, ns in json.loads(done.stdout.splitlines()[-1])]
+        return [[(*line,) for line in run] for run in json.loads(done.stdout.splitlines()[-1])]
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return []
 
 
-def summary(model: Path, threads: int) -> str:
-    """The profiler's summary of a few runs after a first. RuntimeError where a call fails."""
+def summaries(model: Path, threads: int) -> list[str]:
+    """The profiler's summary of each of a few runs, a first left out. RuntimeError where a call fails."""
     found = find_spec("ai_edge_litert")
     if found is None or found.origin is None:
         raise RuntimeError("ai_edge_litert is not installed")
@@ -66,13 +65,15 @@ def summary(model: Path, threads: int) -> str:
     nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _address: None)
     options = made("LiteRtCreateOptions")
     call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
-    texts = {b"runtime_options_string": b"enable_profiling = true\n", b"xnnpack": b"num_threads = %d\n" % threads}
+    texts = {"runtime_options_string": "enable_profiling = true\n", "xnnpack": f"num_threads = {threads}\n"}
     for identifier, text in texts.items():
-        call("LiteRtAddOpaqueOptions", options, made("LiteRtCreateOpaqueOptions", identifier, text, nothing))
+        extra = made("LiteRtCreateOpaqueOptions", identifier.encode(), text.encode(), nothing)
+        call("LiteRtAddOpaqueOptions", options, extra)
     environment = made("LiteRtCreateEnvironment", 0, None)
     file = made("LiteRtCreateModelFromFile", environment, os.fsencode(model))
     compiled = made("LiteRtCreateCompiledModel", environment, file, options)
-    graph = made("LiteRtGetModelSubgraph", file, ctypes.c_size_t(0))
+    signature = ctypes.c_size_t(0)
+    graph = made("LiteRtGetModelSubgraph", file, signature)
 
     def buffers(side: str) -> Any:
         count = ctypes.c_size_t()
@@ -82,7 +83,7 @@ def summary(model: Path, threads: int) -> str:
             place = ctypes.c_size_t(i)
             shape = ctypes.create_string_buffer(RANKED_TYPE_BYTES)
             call("LiteRtGetRankedTensorType", made(f"LiteRtGetSubgraph{side}", graph, place), shape)
-            needs = made(f"LiteRtGetCompiledModel{side}BufferRequirements", compiled, ctypes.c_size_t(0), place)
+            needs = made(f"LiteRtGetCompiledModel{side}BufferRequirements", compiled, signature, place)
             handle = made("LiteRtCreateManagedTensorBufferFromRequirements", environment, shape, needs)
             size = ctypes.c_size_t()
             call("LiteRtGetTensorBufferSize", handle, ctypes.byref(size))
@@ -95,30 +96,25 @@ def summary(model: Path, threads: int) -> str:
 
     inputs, outputs = buffers("Input"), buffers("Output")
     profiler = made("LiteRtCompiledModelGetProfiler", compiled)
-    for run in range(1 + PROFILED):
-        if run == 1:
-            call("LiteRtStartProfiler", profiler)
-        call(
-            "LiteRtRunCompiledModel",
-            compiled,
-            ctypes.c_size_t(0),
-            ctypes.c_size_t(len(inputs)),
-            inputs,
-            ctypes.c_size_t(len(outputs)),
-            outputs,
-        )
-    call("LiteRtStopProfiler", profiler)
-    text = made("LiteRtGetProfileSummary", profiler, compiled).value
-    return ctypes.string_at(text).decode() if text else ""
+    sizes = [ctypes.c_size_t(len(handles)) for handles in (inputs, outputs)]
+    found = []
+    for _ in range(1 + PROFILED):
+        call("LiteRtResetProfiler", profiler)
+        call("LiteRtStartProfiler", profiler)
+        call("LiteRtRunCompiledModel", compiled, signature, sizes[0], inputs, sizes[1], outputs)
+        call("LiteRtStopProfiler", profiler)
+        text = made("LiteRtGetProfileSummary", profiler, compiled).value
+        found.append(ctypes.string_at(text).decode() if text else "")
+    return found[1:]
 
 
 def lines(text: str) -> list[Line]:
     """The operations of a summary, in run order."""
-    table = text.split("Run Order", 1)[-1].split("=====", 2)[1]
-    found = (LINE.match(line) for line in table.splitlines())
+    table = text.partition("Run Order")[2].partition("Top by")[0]
+    found = (LINE.fullmatch(line) for line in table.splitlines())
     return [(match[1], match[3], float(match[2]) * 1e6) for match in found if match]
 
 
 if __name__ == "__main__":
-    print(json.dumps(lines(summary(Path(sys.argv[1]), int(sys.argv[2])))), flush=True)
+    print(json.dumps([lines(text) for text in summaries(Path(sys.argv[1]), int(sys.argv[2]))]), flush=True)
     os._exit(0)  # nothing is taken down: a foreign library's ends are not this process's matter

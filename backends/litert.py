@@ -1,11 +1,12 @@
 """LiteRT (TensorFlow Lite) on the CPU: the interpreter with its XNNPACK delegate.
 
-The interpreter has one buffer for each input. `run` copies into them what they do not hold yet: inputs that have
-run before stay where they are, fresh ones are copied within `run`. Outputs are copied by `fetch`.
+The interpreter has one buffer for each input. `run` copies into them what they do not hold yet: inputs that
+have run before stay where they are, fresh ones are copied within `run`. `fetch` copies outputs.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -58,7 +59,9 @@ class LiteRtSession(BaseSession):
 
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         self._model, self._target, self._io, self._settings = model, target, io, settings
+        before = _tasks()
         self._interpreter = _open(model, target, settings)
+        self._threads = 1 + _tasks() - before
         runner = self._interpreter.get_signature_runner()
         ins = _in_order(model, io.inputs, runner.get_input_details())
         outs = _in_order(model, io.outputs, runner.get_output_details())
@@ -98,7 +101,7 @@ class LiteRtSession(BaseSession):
             precision=found.precision,
             device=Fact("cpu", "reported", "no delegate but XNNPACK is in the execution plan"),
             provider=found.provider,
-            threads=Fact(str(self._target.threads), "none", "num_threads, which the interpreter does not tell"),
+            threads=Fact(str(self._threads), "reported", "the caller, and what the interpreter started"),
             settings={**found.shares, **self._settings},
         )
 
@@ -129,6 +132,11 @@ class LiteRtBackend(BaseBackend):
         if model is None:
             raise ModelFileError("litert: no model file was given", hint="prepare a tflite file")
         return LiteRtSession(model, target, io, support.settings(self, target, OPTIONS))
+
+
+def _tasks() -> int:
+    """Threads of this process."""
+    return len(os.listdir("/proc/self/task"))
 
 
 def _version(package: str) -> str:

@@ -24,7 +24,7 @@ def make(job: Job) -> Mapping[str, Any]:
     tflite_graph.quantise(source, job.output, recipe.get_quantization_recipe(), inputs)
     weights = tflite_graph.weights(job.output)
     shares = require_quantised("ai-edge-quantizer's static recipe", "int8", weights)
-    quantiser = f"ai-edge-quantizer static, {', '.join(operations)}, per channel, activations by least and most"
+    quantiser = f"ai-edge-quantizer static, {', '.join(operations)}, per channel, activations by MinMax"
     return {"shares": shares, "lineage": {"quantiser": quantiser}}
 
 

@@ -1,5 +1,7 @@
-"""`int4-weight` of LiteRT: fully connected layers with int4 weights in groups, by ai-edge-quantizer. Its kernels
-quantise rows of activations on the fly."""
+"""`int4-weight` of LiteRT: fully connected layers with int4 weights in groups, by ai-edge-quantizer.
+
+XNNPACK's kernels quantise rows of activations on the fly.
+"""
 
 from __future__ import annotations
 

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
+from importlib.util import find_spec
 
 import pytest
 
-from backends import anchor, null, onnxruntime, openvino, reference, registry, torch
+from backends import anchor, litert, null, onnxruntime, openvino, reference, registry, torch
 from backends._tiny import Tiny
 from backends.base import Target
 from backends.contract import BackendContract, Failures
@@ -71,6 +72,12 @@ class TestOnnxRuntime(BackendContract):
 
 class TestOpenVino(BackendContract):
     backend = openvino.BACKEND
+    target = Target(threads=2)
+
+
+@pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="bakeoff env create litert")
+class TestLiteRt(BackendContract):
+    backend = litert.BACKEND
     target = Target(threads=2)
 
 

@@ -61,10 +61,10 @@ def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list
     found: dict[int, Mapping[str, Any]] = {}
     pending = [int(tensor) for tensor in outputs]
     while pending:
-        node = makers.get(pending.pop())
-        if node is not None and node["index"] not in found:
-            found[node["index"]] = node
-            pending += [int(tensor) for tensor in node["inputs"]]
+        maker = makers.get(pending.pop())
+        if maker is not None and maker["index"] not in found:
+            found[maker["index"]] = maker
+            pending += [int(tensor) for tensor in maker["inputs"]]
     return [node for node in found.values() if node["op_name"] != DELEGATE]
 
 

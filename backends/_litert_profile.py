@@ -46,10 +46,10 @@ def runs(model: Path, threads: int) -> list[list[Line]]:
 
 def summaries(model: Path, threads: int) -> list[str]:
     """The profiler's summary of each of a few runs, a first left out. RuntimeError where a call fails."""
-    found = find_spec("ai_edge_litert")
-    if found is None or found.origin is None:
+    package = find_spec("ai_edge_litert")
+    if package is None or package.origin is None:
         raise RuntimeError("ai_edge_litert is not installed")
-    library = ctypes.CDLL(str(Path(found.origin).with_name("libLiteRt.so")))
+    library = ctypes.CDLL(str(Path(package.origin).with_name("libLiteRt.so")))
 
     def call(name: str, *arguments: Any) -> None:
         status = getattr(library, name)(*arguments)
@@ -65,10 +65,12 @@ def summaries(model: Path, threads: int) -> list[str]:
     nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _address: None)
     options = made("LiteRtCreateOptions")
     call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
-    texts = {"runtime_options_string": "enable_profiling = true\n", "xnnpack": f"num_threads = {threads}\n"}
+    texts = {  # TOML, not copied by the library
+        b"runtime_options_string": b"enable_profiling = true\n",
+        b"xnnpack": b"num_threads = %d\n" % threads,
+    }
     for identifier, text in texts.items():
-        extra = made("LiteRtCreateOpaqueOptions", identifier.encode(), text.encode(), nothing)
-        call("LiteRtAddOpaqueOptions", options, extra)
+        call("LiteRtAddOpaqueOptions", options, made("LiteRtCreateOpaqueOptions", identifier, text, nothing))
     environment = made("LiteRtCreateEnvironment", 0, None)
     file = made("LiteRtCreateModelFromFile", environment, os.fsencode(model))
     compiled = made("LiteRtCreateCompiledModel", environment, file, options)
@@ -97,14 +99,14 @@ def summaries(model: Path, threads: int) -> list[str]:
     inputs, outputs = buffers("Input"), buffers("Output")
     profiler = made("LiteRtCompiledModelGetProfiler", compiled)
     sizes = [ctypes.c_size_t(len(handles)) for handles in (inputs, outputs)]
-    found = []
+    found: list[str] = []
     for _ in range(1 + PROFILED):
         call("LiteRtResetProfiler", profiler)
         call("LiteRtStartProfiler", profiler)
         call("LiteRtRunCompiledModel", compiled, signature, sizes[0], inputs, sizes[1], outputs)
         call("LiteRtStopProfiler", profiler)
-        text = made("LiteRtGetProfileSummary", profiler, compiled).value
-        found.append(ctypes.string_at(text).decode() if text else "")
+        summary = made("LiteRtGetProfileSummary", profiler, compiled).value
+        found.append(ctypes.string_at(summary).decode() if summary else "")
     return found[1:]
 
 

@@ -42,7 +42,8 @@ def weights(path: Path) -> Counter[str]:
             while place in makers and kinds[makers[place].OpcodeIndex()] == "DEQUANTIZE":
                 place = int(makers[place].InputsAsNumpy()[0])
             tensor = graph.Tensors(place)
-            if place not in makers and model.Buffers(tensor.Buffer()).DataLength() > 0:
+            buffer = model.Buffers(tensor.Buffer())
+            if buffer.DataLength() or buffer.Size():  # within the flatbuffer, or behind it
                 elements = int(np.prod(tensor.ShapeAsNumpy(), dtype=np.int64))
                 found[TYPES.get(types[tensor.Type()], "other")] += elements
     return found

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Array, IOSpec, ModelFile
+from bench.converters import converters
 from bench.errors import UnsupportedCase
 from bench.verify import Reference, compare, load_reference
 from workloads import registry
@@ -57,7 +58,9 @@ class Tiny:
         return {kind: self.file(kind) for kind in PLAIN}
 
     def file(self, kind: str, batch: int = 1, precision: str = "fp32") -> ModelFile:
-        """The model file of that kind; some are of one batch."""
+        """The model file of that kind; some are of one batch, or of one precision."""
+        if "precision" not in converters()[kind].axes:
+            precision = "fp32"
         path = Path(_made(_fact(self.workload, kind, batch, precision))["path"])
         return ModelFile(kind, path, path.parent.name)
 

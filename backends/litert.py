@@ -42,7 +42,6 @@ DEVICES = {
         "int4-weight": Support("native"),
     }
 }
-OPTIONS = ("experimental_default_delegate_latest_features", "experimental_disable_delegate_clustering")
 
 
 def _module() -> str:
@@ -131,7 +130,7 @@ class LiteRtBackend(BaseBackend):
         support.require(self, target, DEVICES)
         if model is None:
             raise ModelFileError("litert: no model file was given", hint="prepare a tflite file")
-        return LiteRtSession(model, target, io, support.settings(self, target, OPTIONS))
+        return LiteRtSession(model, target, io, support.settings(self, target, ()))
 
 
 def _tasks() -> int:

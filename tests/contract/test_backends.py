@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from backends import anchor, litert, null, onnxruntime, openvino, reference, registry, torch
-from backends._tiny import Tiny
+from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
+from backends.contract import BackendContract
+from bench.errors import ModelFileError
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
 
@@ -79,6 +82,44 @@ class TestOpenVino(BackendContract):
 class TestLiteRt(BackendContract):
     backend = litert.BACKEND
     target = Target(threads=2)
+
+    def test_what_is_staged_onto_others_joins_them(self) -> None:
+        encoder = tiny_models()["encoder"]
+        first, second = encoder.inputs(1, 0), encoder.inputs(1, 1)
+        mixed = {"ids": second["ids"], "mask": first["mask"]}
+        with self.session(encoder) as session:
+            expected = session.fetch(session.run(session.stage(mixed)))
+            staged = session.stage(first)
+            session.run(session.stage(second))
+            found = session.fetch(session.run(session.stage({"ids": second["ids"]}, onto=staged)))
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
+
+    def test_arrays_that_changed_are_staged_as_they_are(self, cnn: Tiny) -> None:
+        """The same array twice, with other contents: what is staged anew is copied anew."""
+        with self.session(cnn) as session:
+            inputs = cnn.inputs(1, 0)
+            session.run(session.stage(inputs))
+            inputs["image"][:] = cnn.inputs(1, 1)["image"]
+            found = session.fetch(session.run(session.stage(inputs)))
+        assert cnn.error(found, 1) < 3 * cnn.bands["fp32"][1]
+
+    def test_a_file_of_another_shape_is_refused(self, cnn: Tiny) -> None:
+        with pytest.raises(ModelFileError, match=r"model.tflite: has tensors of \[\(2, 3, 16, 16\)\]"):
+            self.backend.load(cnn.file("tflite", 2), self.target, cnn.io(1))
+
+    def test_threads_are_those_that_it_started(self, cnn: Tiny) -> None:
+        for threads in (1, 2, 3):
+            with self.session(cnn, threads=threads) as session:
+                assert session.actual().threads.value == str(threads)
+
+    def test_without_a_profile_the_plan_is_reported(
+        self, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("backends._litert_profile.runs", lambda path, threads: [])
+        with self.session(tiny) as session:
+            precision = session.actual().precision
+        assert (precision.value, precision.evidence) == ("fp32", "reported")
 
 
 class TestNull(BackendContract):

@@ -33,7 +33,8 @@ class Found:
 
 def executed(interpreter: Any, path: Path, threads: int) -> Found:
     """From a profile where there is one, else from the execution plan."""
-    nodes = interpreter._get_ops_details()
+    tensors = {int(tensor["index"]): tensor for tensor in interpreter.get_tensor_details()}
+    nodes = [_typed(node, tensors) for node in interpreter._get_ops_details()]
     outside = _outside(nodes, [int(t["index"]) for t in interpreter.get_output_details()])
     ours = [node for node in nodes if node["op_name"] != DELEGATE]
     taken = len(ours) - len(outside)
@@ -49,7 +50,13 @@ def executed(interpreter: Any, path: Path, threads: int) -> Found:
         operations = support.quickest([_operation(*line, places) for line in run] for run in profiled)
         precision, spent = support.weigh(operations, "profile of the file in LiteRT's C API")
         return Found(precision, provider, {**spent, **shares})
-    return Found(_reported(interpreter, ours), provider, shares)
+    return Found(_reported(ours, tensors), provider, shares)
+
+
+def _typed(node: Mapping[str, Any], tensors: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """The node with the types of its inputs, which older runtimes leave out."""
+    inputs = [int(tensor) for tensor in node["inputs"]]
+    return {**node, "types": [tensors[one]["dtype"] for one in inputs if one in tensors]}
 
 
 def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list[Mapping[str, Any]]:
@@ -94,19 +101,19 @@ def _arithmetic(types: Sequence[str]) -> str:
 
 def _of_node(node: Mapping[str, Any]) -> str:
     """Of a product by its operands' types. Floats against int8 weights are quantised by the kernel first."""
-    kinds = {np.dtype(one) for one in node["operand_types"][:2]}
+    kinds = {np.dtype(one) for one in node["types"][:2]}
     if np.dtype(np.int8) in kinds:
         return "int8"
     return "fp32" if kinds == {np.dtype(np.float32)} else ""
 
 
-def _reported(interpreter: Any, nodes: Sequence[Mapping[str, Any]]) -> Fact:
+def _reported(nodes: Sequence[Mapping[str, Any]], tensors: Mapping[int, Mapping[str, Any]]) -> Fact:
     """The arithmetic in which most multiply-adds are, by the types of the products' operands."""
     work: Counter[str] = Counter()
-    shapes = {int(t["index"]): t["shape"] for t in interpreter.get_tensor_details()}
     for node in nodes:
         if node["op_name"] in PRODUCTS and (precision := _of_node(node)):
-            weights, out = shapes[int(node["inputs"][1])], shapes[int(node["outputs"][0])]
+            places = (int(node["inputs"][1]), int(node["outputs"][0]))
+            weights, out = (tensors[place]["shape"] for place in places)
             work[precision] += int(np.prod(weights) * np.prod(out[:-1]))
     if not work:
         return Fact("none", "none", "execution plan: no product was seen")

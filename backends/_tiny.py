@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,13 @@ class Tiny:
 
     def file(self, kind: str, batch: int = 1, precision: str = "fp32") -> ModelFile:
         """The model file of that kind; some are of one batch, or of one precision."""
-        if "precision" not in converters()[kind].axes:
-            precision = "fp32"
-        path = Path(_made(_fact(self.workload, kind, batch, precision))["path"])
+        path = Path(_made(_file(self.workload, kind, batch, precision))["path"])
         return ModelFile(kind, path, path.parent.name)
+
+    def band(self, precision: str) -> tuple[float, float]:
+        """(low, high) of `error` in a precision of integers."""
+        band = Band(**_made(_fact(self.workload, "band", 1, precision))["facts"]["band"])
+        return band.low, band.high
 
     def io(self, batch: int) -> IOSpec:
         return registry.get(self.workload).io(batch, None)
@@ -106,6 +109,11 @@ def _fact(workload: str, kind: str, batch: int = 1, precision: str = "fp32") -> 
     return workload, kind, batch, precision
 
 
+def _file(workload: str, kind: str, batch: int, precision: str) -> Fact:
+    """Of a model file, whose converter may know no precision."""
+    return _fact(workload, kind, batch, precision if "precision" in converters()[kind].axes else "fp32")
+
+
 @functools.cache
 def _made(fact: Fact) -> Mapping[str, Any]:
     """`path` and `facts` of an artefact. Raises PrepareError."""
@@ -121,12 +129,16 @@ def _made(fact: Fact) -> Mapping[str, Any]:
     return {"path": str(made.path), "facts": dict(made.facts)}
 
 
-def listing(path: Path, kinds: Iterable[str]) -> None:
-    """Writes what an environment needs that can make nothing; `kinds` are the model files it will load."""
+def listing(path: Path, kinds: Iterable[str], quantised: Mapping[str, Sequence[str]]) -> None:
+    """Writes what an environment needs that can make nothing; `kinds` are the model files it will load, and
+    `quantised` those of integers by precision, of one sample."""
     facts = []
     for workload in (workload.name for workload in UNLISTED):
         facts += [_fact(workload, "reference"), *(_fact(workload, "band", 1, p) for p in PRECISIONS[1:])]
         facts += [_fact(workload, kind, batch) for kind in {*PLAIN, *kinds} for batch in BATCHES]
+        for precision, files in quantised.items():
+            facts += [_fact(workload, "band", 1, precision)]
+            facts += [_file(workload, kind, 1, precision) for kind in files]
     path.write_text(json.dumps({json.dumps(fact): _made_or_refused(fact) for fact in facts}))
 
 

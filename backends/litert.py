@@ -2,14 +2,17 @@
 
 The interpreter has one buffer for each input. `run` copies into them what they do not hold yet: inputs that
 have run before stay where they are, fresh ones are copied within `run`. `fetch` copies outputs.
+
+Longer than an adapter should be, with its two helpers: what ran has to be put together from the interpreter's
+execution plan and the profiler of LiteRT's C API.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from backends import _litert_graph, support
@@ -44,6 +47,9 @@ DEVICES = {
 }
 
 
+TASKS = Path("/proc/self/task")
+
+
 def _module() -> str:
     """The package that is there: LiteRT's own, or the one that it was before."""
     try:
@@ -60,7 +66,7 @@ class LiteRtSession(BaseSession):
         self._model, self._target, self._io, self._settings = model, target, io, settings
         before = _tasks()
         self._interpreter = _open(model, target, settings)
-        self._threads = 1 + _tasks() - before
+        self._started = _tasks() - before
         runner = self._interpreter.get_signature_runner()
         ins = _in_order(model, io.inputs, runner.get_input_details())
         outs = _in_order(model, io.outputs, runner.get_output_details())
@@ -100,9 +106,14 @@ class LiteRtSession(BaseSession):
             precision=found.precision,
             device=Fact("cpu", "reported", "no delegate but XNNPACK is in the execution plan"),
             provider=found.provider,
-            threads=Fact(str(self._threads), "reported", "the caller, and what the interpreter started"),
+            threads=self._threads(),
             settings={**found.shares, **self._settings},
         )
+
+    def _threads(self) -> Fact:
+        if not TASKS.is_dir():
+            return Fact(str(self._target.threads), "none", "num_threads; this system lists no threads")
+        return Fact(str(1 + self._started), "reported", "the caller, and what the interpreter started")
 
 
 class LiteRtBackend(BaseBackend):
@@ -134,8 +145,8 @@ class LiteRtBackend(BaseBackend):
 
 
 def _tasks() -> int:
-    """Threads of this process."""
-    return len(os.listdir("/proc/self/task"))
+    """Threads of this process; 0 where the system does not list them."""
+    return len(list(TASKS.iterdir())) if TASKS.is_dir() else 0
 
 
 def _version(package: str) -> str:

@@ -17,6 +17,7 @@ from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
 from backends.contract import BackendContract
+from backends.precision import runs_as
 from bench.errors import ModelFileError
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
@@ -112,6 +113,18 @@ class TestLiteRt(BackendContract):
         for threads in (1, 2, 3):
             with self.session(cnn, threads=threads) as session:
                 assert session.actual().threads.value == str(threads)
+
+    @pytest.mark.parametrize("precision", litert.BACKEND.quantised)
+    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny, precision: str) -> None:
+        low, high = tiny.band(precision)
+        errors = []
+        with self.session(tiny, precision=precision) as session:
+            for i in range(8):
+                found = session.fetch(session.run(session.stage(tiny.inputs(1, i))))
+                errors.append(tiny.error(found, i))
+            ran = session.actual().precision
+        assert low <= max(errors) <= high
+        assert (ran.value, ran.evidence) == (runs_as(precision), "executed")
 
     def test_without_a_profile_the_plan_is_reported(
         self, tiny: Tiny, monkeypatch: pytest.MonkeyPatch

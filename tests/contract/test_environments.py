@@ -34,7 +34,7 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path) -> None:
     except BackendUnavailable:
         pytest.skip(f"no pytest in the environment: bakeoff env create {name} --with pytest")
     backend = registry.get(name)
-    listing(tmp_path / "made.json", backend.formats)  # all that the suite loads: it asks for types of floats
+    listing(tmp_path / "made.json", backend.formats, backend.quantised)
     classes = [suite for suite, found in SUITES.items() if found.backend is backend]
     assert classes, f"no contract suite names {name}"
     command = [str(there.python), "-P", "-m", "pytest", "-q", "-ra", "--noconftest", "-c", os.devnull]

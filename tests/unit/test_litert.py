@@ -63,7 +63,7 @@ def test_the_arithmetic_of_an_operator_of_xnnpack(kind: str, precision: str, pro
     [(("float32", "float32"), "fp32"), (("float32", "int8"), "int8"), (("int8", "int8"), "int8")],
 )
 def test_the_arithmetic_of_a_built_in_product(operands: tuple[str, str], precision: str) -> None:
-    node = {"index": 7, "op_name": "DEPTHWISE_CONV_2D", "operand_types": operands}
+    node = {"index": 7, "op_name": "DEPTHWISE_CONV_2D", "types": operands}
     found = _litert_graph._operation("DEPTHWISE_CONV_2D", "[Builtin]:7", 1.0, {7: node})
     assert (found.precision, found.product) == (precision, True)
     assert _litert_graph._operation("GATHER", "[Builtin]:7", 1.0, {7: node}).precision == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from workloads.base import CALIBRATION_SEED
 # Operators that multiply, with the place of their weights.
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
 WEIGHT = 1
+SIGNATURE = "serving_default"
 TYPES = {"INT8": "int8", "UINT8": "int8", "INT4": "int4", "FLOAT32": "float", "FLOAT16": "float"}
 
 Recipe = list[dict[str, Any]]
@@ -75,15 +77,21 @@ def _narrow(array: Array) -> Array:
 def quantise(path: Path, output: Path, recipe: Recipe, inputs: Sequence[Mapping[str, Array]] = ()) -> None:
     """Writes the file quantised by a recipe; a static one takes its ranges from `inputs`: the least and the
     greatest value over all of them."""
-    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import calibrator, quantizer, recipe_manager
 
     tool = quantizer.Quantizer(str(path), recipe)
-    ranges: dict[str, dict[str, Any]] = {}
-    for arrays in inputs:
-        for name, found in tool.calibrate({"serving_default": [dict(arrays)]}).items():
-            ranges[name] = _wider(ranges[name], found) if name in ranges else dict(found)
-    tool.quantize(ranges or None).export_model(str(output))
+    ranges = None
+    if inputs:
+        manager = recipe_manager.RecipeManager()
+        manager.load_quantization_recipe(recipe)
+        # Its own way is a moving average, which forgets the first samples.
+        observed = calibrator.Calibrator(str(path), os.cpu_count() or 1, qsv_update_func=_wider)
+        observed.calibrate({SIGNATURE: list(inputs)}, manager)
+        ranges = observed.get_model_qsvs()
+    tool.quantize(ranges).export_model(str(output))
 
 
-def _wider(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def _wider(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not one:
+        return other
     return {"min": np.minimum(one["min"], other["min"]), "max": np.maximum(one["max"], other["max"])}

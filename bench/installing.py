@@ -229,9 +229,11 @@ def _uv() -> str:
 
 def _variables(uv: str) -> dict[str, str]:
     """The installer's environment: nothing of ours on its path; uv is told what pip's configuration says of
-    where packages come from, where nobody has told it."""
+    where packages come from, where nobody has told it, and to look through all of it as pip does."""
     variables = {name: value for name, value in os.environ.items() if name not in OURS}
-    return variables | _pip_says() if uv and not variables.keys() & UV_KNOWS else variables
+    if not uv or variables.keys() & UV_KNOWS:
+        return variables
+    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **variables, **_pip_says()}
 
 
 def _pip_says() -> dict[str, str]:

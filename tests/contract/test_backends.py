@@ -16,7 +16,6 @@ from backends import anchor, litert, null, onnxruntime, openvino, reference, reg
 from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
-from backends.contract import BackendContract
 from backends.precision import runs_as
 from bench.errors import ModelFileError, UnsupportedCase
 

@@ -1,0 +1,285 @@
+"""XLA's compiler for CPUs by way of JAX: a StableHLO program, compiled ahead of time for the case's shapes.
+
+There is no next step of a decoder, whose shapes are others: each would be a compilation.
+Over 150 lines: a program's weights, its executable and its profile are three things to hold together.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backends import _hlo, support
+from backends._stablehlo import WEIGHTS, place, read_weights
+from backends.base import (
+    Actual,
+    Array,
+    BaseBackend,
+    BaseSession,
+    Capabilities,
+    Fact,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from backends.support import Operation
+from bench.errors import ModelFileError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import jax
+    from jax.export import Exported
+
+PROGRAM = "program.jax"
+EXECUTABLE = "executable.xla"
+POOL = "tf_XLAEigen"  # how XLA names the threads that compute
+OPTIONS = ("jax_cpu_enable_async_dispatch", "xla_cpu_enable_fast_math")
+NO_INTEGERS = "no converter makes a StableHLO program with products of integers"
+# Convolution kernels as XLA's CPU compiler wants them (height, width, in, out): as arguments in PyTorch's
+# order they would be turned at each inference, which took half of ResNet-50's time.
+TO_XLA, TO_TORCH = (2, 3, 1, 0), (3, 2, 0, 1)
+Arrays = tuple["jax.Array", ...]
+
+
+class Program:
+    """A StableHLO program as it was exported, with its weights."""
+
+    def __init__(self, model: ModelFile, io: IOSpec) -> None:
+        import jax
+        import jax.export
+
+        try:
+            self.exported: Exported = jax.export.deserialize(bytearray(model.path.read_bytes()))
+            (wanted, *self.inputs), _ = jax.tree.unflatten(self.exported.in_tree, self.exported.in_avals)
+            stored = read_weights(model.path.parent)
+            found = {name: np.array(stored[name], aval.dtype) for name, aval in wanted.items()}
+        except Exception as error:  # whatever a reader of flat buffers and MLIR makes of other bytes
+            raise support.broken(model, error) from error
+        if [aval.shape for aval in self.inputs] != [tensor.shape for tensor in io.inputs]:
+            raise ModelFileError(f"{model.path}: is for other shapes: {self.inputs}", hint="bakeoff run")
+        # Vectors are constants, which XLA folds (batch norms); what is larger stays out of the executable.
+        self.constants = {name: array for name, array in found.items() if array.ndim < 2}
+        self.weights = {
+            name: np.ascontiguousarray(array.transpose(TO_XLA)) if array.ndim == 4 else array
+            for name, array in found.items()
+            if array.ndim >= 2
+        }
+
+    def compile(self, settings: Mapping[str, Any]) -> jax.stages.Compiled:
+        import jax
+
+        def run(weights: Mapping[str, Any], *inputs: Any) -> Any:
+            turned = {n: w.transpose(TO_TORCH) if w.ndim == 4 else w for n, w in weights.items()}
+            return self.exported.call({**self.constants, **turned}, *inputs)
+
+        options = {name: value for name, value in settings.items() if name.startswith("xla_")}
+        return jax.jit(run).lower(self.weights, *self.inputs).compile(compiler_options=options)
+
+    def trees(self) -> tuple[Any, Any]:
+        """How arguments and outputs of the compiled program nest."""
+        import jax
+
+        arguments = ((dict.fromkeys(self.weights, 0), *(0 for _ in self.inputs)), {})
+        return jax.tree.structure(arguments), self.exported.out_tree
+
+
+class XlaSession(BaseSession):
+    """Weights are on the device once, and no input; outputs are new arrays at each run."""
+
+    def __init__(
+        self,
+        program: Program,
+        compiled: jax.stages.Compiled,
+        target: Target,
+        io: IOSpec,
+        settings: Mapping[str, Any],
+        emulated: bool,
+    ) -> None:
+        import jax
+
+        self._compiled, self._io, self._settings, self._emulated = compiled, io, settings, emulated
+        self._put, self._wait = jax.device_put, jax.block_until_ready
+        self._weights = self._wait(self._put(program.weights))
+        self._inputs = tuple((t.name, aval.dtype) for t, aval in zip(io.inputs, program.inputs, strict=True))
+        places = {t.name: i for i, t in enumerate(io.outputs)}
+        self._fetched = tuple((t.name, places[t.name], np.dtype(t.dtype)) for t in io.fetched)
+
+    def stage(self, inputs: Mapping[str, Array], onto: Arrays | None = None) -> Arrays:
+        """Ids go from int64 to int32, the integer that JAX has by default."""
+        kept = onto or (None,) * len(self._inputs)
+        staged = [
+            self._put(inputs[name].astype(dtype, copy=False)) if name in inputs else old
+            for (name, dtype), old in zip(self._inputs, kept, strict=True)
+        ]
+        return tuple(self._wait(staged))
+
+    def run(self, staged: Arrays) -> Arrays:
+        return self._wait(self._compiled(self._weights, *staged))  # type: ignore[no-any-return]
+
+    def fetch(self, outputs: Arrays) -> dict[str, Array]:
+        return {name: np.asarray(outputs[i], dtype) for name, i, dtype in self._fetched}
+
+    def close(self) -> None:
+        del self._compiled, self._weights
+
+    def actual(self) -> Actual:
+        """From JAX's profile of untimed runs, and what the optimised program says of its instructions."""
+        staged = self.stage(support.untimed_inputs(self._io))
+        outputs = self.run(staged)
+        known = _hlo.instructions(self._compiled.as_text() or "")
+        runs = [_profiled(lambda: self.run(staged)) for _ in range(support.PROFILED)]
+        operations = [
+            Operation(known[name].kind, known[name].precision, ns, known[name].product)
+            for name, ns in _least(runs).items()
+            if name in known
+        ]
+        precision, shares = support.weigh(operations, "JAX's profile of an untimed run")
+        products = Counter(one.kind for one in operations if one.product)
+        named = ", ".join(f"{count} {kind}" for kind, count in products.most_common())
+        pool, cpus = _pool(), len(os.sched_getaffinity(0))
+        return Actual(
+            precision=precision,
+            device=Fact(",".join({d.platform for d in outputs[0].devices()}), "reported", "of its outputs"),
+            provider=Fact("XLA:CPU", "executed", named),
+            threads=Fact(
+                str(min(pool + 1, cpus)),
+                "reported",
+                f"{pool} threads of XLA's pool and the one that submits, on {cpus} CPUs of the affinity",
+            ),
+            emulated=self._emulated,
+            settings={**shares, "pool_threads": pool, **_costs(self._compiled), **self._settings},
+        )
+
+
+class XlaBackend(BaseBackend):
+    name = "xla"
+    summary = "XLA's CPU compiler through JAX, from StableHLO."
+    formats: tuple[str, ...] = ("stablehlo",)
+    install = "bakeoff env create xla"
+    runtime: tuple[str, ...] = ("jax",)
+    presets: Mapping[str, Preset] = {
+        "stock": Preset({}, "JAX docs, 'Ahead-of-time lowering and compilation': lower and compile"),
+        "expert": Preset(
+            {"jax_cpu_enable_async_dispatch": False},
+            "JAX change log, 0.4.31: inline execution of CPU computations instead of asynchronous dispatch",
+        ),
+    }
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        """XLA sizes its pool by PJRT_NPROC (xla/pjrt/utils.cc), else by the affinity of the process."""
+        threads = {"PJRT_NPROC": str(target.threads)}
+        return {**super().environment(target), **threads, "JAX_PLATFORMS": target.device_kind}
+
+    def probe(self) -> Capabilities:
+        support.import_runtime(self)
+        import jax
+        import jaxlib
+
+        devices = {"cpu": {precision: _support(precision) for precision in PRECISIONS}}
+        return Capabilities(jax.__version__, devices, {"jaxlib": jaxlib.__version__})
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        """The executable, with the program and the weights beside it, which it is called with."""
+        settings, _ = self._settle(target)
+        from jax.experimental import serialize_executable
+
+        program = Program(model, io)
+        try:
+            compiled = program.compile(settings)
+        except Exception as error:
+            raise UnsupportedCase(
+                f"xla cannot compile this program: {support.first_line(error)}",
+                hint="leave this backend out for this workload",
+            ) from error
+        path = folder / EXECUTABLE
+        path.write_bytes(serialize_executable.serialize(compiled)[0])
+        for source, name in ((model.path, PROGRAM), (model.path.parent / WEIGHTS, WEIGHTS)):
+            place(source, folder / name)
+        return ModelFile("xla-executable", path, model.sha256)
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> XlaSession:
+        settings, how = self._settle(target)
+        if model is None:
+            raise ModelFileError("xla: no model file was given", hint="prepare a stablehlo file")
+        import jax
+        from jax.experimental import serialize_executable
+
+        program = Program(ModelFile("stablehlo", model.path.with_name(PROGRAM), ""), io)
+        try:
+            compiled = serialize_executable.deserialize_and_load(
+                model.path.read_bytes(), *program.trees(), execution_devices=jax.devices()[:1]
+            )
+        except Exception as error:
+            raise support.broken(model, error) from error
+        return XlaSession(program, compiled, target, io, settings, how.level == "emulated")
+
+    def _settle(self, target: Target) -> tuple[dict[str, Any], Support]:
+        support.import_runtime(self)
+        import jax
+
+        known = {precision: _support(precision) for precision in PRECISIONS}
+        how = support.require(self, target, {"cpu": known})
+        settings = support.settings(self, target, OPTIONS)
+        for name, value in settings.items():
+            if name.startswith("jax_"):
+                jax.config.update(name, value)
+        return settings, how
+
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weight")
+
+
+def _support(precision: str) -> Support:
+    if precision not in PRECISIONS[:3]:
+        return Support("none", NO_INTEGERS)
+    if support.cpu_computes(precision):
+        return Support("native")
+    return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
+
+
+def _profiled(run: Callable[[], Any]) -> dict[str, float]:
+    """Instruction → its time in ns, in one run; one that was cut into tasks counts with all of them."""
+    import jax
+
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0
+    with tempfile.TemporaryDirectory(prefix="bakeoff-xla-") as folder:
+        with jax.profiler.trace(folder, profiler_options=options):
+            run()
+        path = next(Path(folder).rglob("*.xplane.pb"))
+        planes = jax.profiler.ProfileData.from_serialized_xspace(path.read_bytes()).planes
+        spent: Counter[str] = Counter()
+        for event in (event for plane in planes for line in plane.lines for event in line.events):
+            if name := dict(event.stats).get("hlo_op"):
+                spent[str(name)] += event.duration_ns
+    return dict(spent)
+
+
+def _least(runs: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Each instruction's least time of several runs."""
+    first, *others = runs
+    return {name: min(ns, *(run.get(name, ns) for run in others)) for name, ns in first.items()}
+
+
+def _pool() -> int:
+    """Threads of XLA's pool in this process."""
+    names = (path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
+    return sum(name.startswith(POOL) for name in names)
+
+
+def _costs(compiled: jax.stages.Compiled) -> dict[str, float]:
+    """What XLA says of the program: operations and bytes of an inference, and its scratch memory."""
+    cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
+    found = {"flops": cost.get("flops"), "bytes_accessed": cost.get("bytes accessed")}
+    found["temporary_bytes"] = getattr(memory, "temp_size_in_bytes", None)
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+BACKEND = XlaBackend()

@@ -13,6 +13,7 @@ import numpy as np
 from backends.base import Array
 
 WEIGHTS = "weights.safetensors"  # beside the program: those of the origin, in fp32
+ARGUMENTS = "arguments.json"
 
 
 def read_weights(folder: Path) -> dict[str, Array]:

@@ -1,0 +1,211 @@
+"""IREE's compiler for CPUs (LLVM) and its runtime, from the portable form of the StableHLO program.
+
+There is no next step of a decoder, whose shapes are others: each would be a compilation.
+Over 150 lines: calls go to IREE's virtual machine itself, since its Python wrapper packs every weight anew
+at each inference, and its proof is read from the compiled module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backends import support
+from backends._stablehlo import ARGUMENTS, WEIGHTS, place, read_weights
+from backends.base import (
+    Actual,
+    Array,
+    BaseBackend,
+    BaseSession,
+    Capabilities,
+    Fact,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from backends.support import PRECISIONS
+from bench.errors import ModelFileError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import iree.runtime as rt
+
+MODULE = "module.vmfb"
+MLIR_BYTECODE = b"ML\xefR"
+WORKER = "iree-worker"  # how IREE names the threads that compute
+STATIC = ("--iree-llvmcpu-target-cpu=host",)
+# How IREE names what it compiled: `main_dispatch_3_matmul_like_16x12544x32_f32`, operands' types last.
+DISPATCH = re.compile(
+    rb"_dispatch_(\d+)_(conv|(?:batch_)?(?:matmul|matvec|vecmat)(?:_like)?)_[0-9xD]+_([a-z]+\d+)"
+)
+INTEGERS = {"int32": np.int32, "int64": np.int32}
+NOT_TRIED = "the programs that are compiled for it are in fp32"
+
+
+class Staged:
+    """Arguments in the program's order, and the inputs among them by place."""
+
+    __slots__ = ("arguments", "inputs")
+
+    def __init__(self, arguments: rt.VmVariantList, inputs: Mapping[int, Any]) -> None:
+        self.arguments, self.inputs = arguments, inputs
+
+
+class IreeSession(BaseSession):
+    """Weights lie on the device once; outputs are new buffers at each run."""
+
+    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+        import iree.runtime as rt
+
+        self._path, self._io, self._target, self._settings = model.path, io, target, settings
+        self._runtime, folder = rt, model.path.parent
+        # Read when a device is made, which is at each load.
+        rt.flags.parse_flags(f"--task_topology_group_count={target.threads}")
+        try:
+            self._device = rt.get_device("local-task", cache=False)
+            config = rt.Config(device=self._device)
+            module = rt.VmModule.mmap(config.vm_instance, str(model.path))
+            self._context = rt.SystemContext(config=config)
+            self._context.add_vm_module(module)
+            self._function = module.lookup_function("main")
+            self._order: list[str | int] = json.loads((folder / ARGUMENTS).read_text())
+            stored = read_weights(folder)
+            held = {name: self._buffer(np.array(stored[name])) for name in self._order if name in stored}
+        except Exception as error:
+            raise support.broken(model, error) from error
+        self._weights = held
+        self._names = {t.name: (i, INTEGERS.get(t.dtype, np.float32)) for i, t in enumerate(io.inputs)}
+        places = {t.name: i for i, t in enumerate(io.outputs)}
+        self._fetched = tuple((t.name, places[t.name], np.dtype(t.dtype)) for t in io.fetched)
+
+    def _buffer(self, array: Array) -> Any:
+        return self._runtime.asdevicearray(self._device, np.ascontiguousarray(array))
+
+    def stage(self, inputs: Mapping[str, Array], onto: Staged | None = None) -> Staged:
+        """Ids go from int64 to the program's int32."""
+        fresh = {
+            index: self._buffer(inputs[name].astype(dtype, copy=False))
+            for name, (index, dtype) in self._names.items()
+            if name in inputs
+        }
+        found = fresh if onto is None else {**onto.inputs, **fresh}
+        arguments = self._runtime.VmVariantList(len(self._order))
+        for what in self._order:
+            held = self._weights[what] if isinstance(what, str) else found[what]
+            arguments.push_ref(held._buffer_view)
+        return Staged(arguments, found)
+
+    def run(self, staged: Staged) -> rt.VmVariantList:
+        outputs = self._runtime.VmVariantList(len(self._io.outputs))
+        self._context.vm_context.invoke(self._function, staged.arguments, outputs)
+        return outputs
+
+    def fetch(self, outputs: rt.VmVariantList) -> dict[str, Array]:
+        rt, fetched = self._runtime, {}
+        for name, index, dtype in self._fetched:
+            view = outputs.get_as_object(index, rt.HalBufferView)
+            fetched[name] = np.array(rt.DeviceArray(self._device, view).to_host(), dtype)
+        return fetched
+
+    def close(self) -> None:
+        del self._weights, self._function, self._context, self._device
+
+    def actual(self) -> Actual:
+        """From the names that the compiler gave to products: IREE's Python has no profile."""
+        dispatches = set(DISPATCH.findall(self._path.read_bytes()))
+        found = Counter((kind.decode(), dtype.decode()) for _, kind, dtype in dispatches)
+        types = Counter(PRECISIONS.get(dtype, dtype) for (_, dtype), n in found.items() for _ in range(n))
+        named = ", ".join(f"{count} {kind} in {dtype}" for (kind, dtype), count in found.most_common())
+        precision = Fact("none", "none", "the compiled module names no products")
+        if types:
+            precision = Fact(types.most_common(1)[0][0], "reported", f"the compiled module: {named}")
+        names = {path.read_text() for path in Path("/proc/self/task").glob("*/comm")}
+        workers = sum(name.startswith(WORKER) for name in names)
+        return Actual(
+            precision=precision,
+            device=Fact("cpu", "reported", f"device {self._device}, code for LLVM's CPU target"),
+            provider=Fact("local-task", "reported", "IREE's task system, executables by llvm-cpu"),
+            threads=Fact(str(workers), "reported", f"threads of the process that are named {WORKER}"),
+            settings={"products": named, **self._settings},
+        )
+
+
+class IreeBackend(BaseBackend):
+    name = "iree"
+    summary = "IREE: compiled by LLVM for this CPU, run by its task system."
+    formats: tuple[str, ...] = ("vhlo",)
+    install = "bakeoff env create iree"
+    runtime: tuple[str, ...] = ("iree.runtime",)
+    presets: Mapping[str, Preset] = {
+        "stock": Preset({}, "IREE docs, 'CPU deployment': llvm-cpu for the host's CPU, local-task"),
+        "expert": Preset(
+            {"iree-opt-level": "O3"},
+            "IREE docs, 'Optimization options': O3 enables aggressive optimizations",
+        ),
+    }
+
+    def probe(self) -> Capabilities:
+        support.import_runtime(self)
+        import iree.runtime as rt
+
+        detail = {"drivers": ", ".join(rt.query_available_drivers())}
+        return Capabilities(rt.version.VERSION, {"cpu": TABLE}, detail)
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        settings = self._settle(target)
+        import iree.compiler.tools as tools
+
+        try:
+            readable = model.path.read_bytes()[:4] == MLIR_BYTECODE
+        except OSError as error:
+            raise support.broken(model, error) from error
+        if not readable:
+            raise support.broken(model, ValueError("it is no MLIR bytecode"))
+        path = folder / MODULE
+        try:
+            tools.compile_file(
+                str(model.path),
+                output_file=str(path),
+                input_type="stablehlo",
+                target_backends=["llvm-cpu"],
+                extra_args=[*STATIC, *(f"--{name}={value}" for name, value in settings.items())],
+            )
+        except tools.CompilerToolError as error:
+            said = [line for line in str(error).splitlines() if "error:" in line] or [str(error)]
+            raise UnsupportedCase(
+                f"iree cannot compile this program: {said[0].partition('error:')[2].strip() or said[0]}",
+                hint="leave this backend out for this workload",
+            ) from error
+        for name in (WEIGHTS, ARGUMENTS):
+            place(model.path.parent / name, folder / name)
+        return ModelFile("iree-module", path, model.sha256)
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> IreeSession:
+        settings = self._settle(target)
+        if model is None:
+            raise ModelFileError("iree: no model file was given", hint="prepare a vhlo file")
+        return IreeSession(model, target, io, settings)
+
+    def _settle(self, target: Target) -> dict[str, Any]:
+        support.import_runtime(self)
+        support.require(self, target, {"cpu": TABLE})
+        return support.settings(self, target, ("iree-opt-level", "iree-llvmcpu-enable-ukernels"))
+
+
+TABLE = {
+    "fp32": Support("native"),
+    **dict.fromkeys(("bf16", "fp16"), Support("none", NOT_TRIED)),
+    **dict.fromkeys(
+        ("int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weight"), Support("none", NOT_TRIED)
+    ),
+}
+
+
+BACKEND = IreeBackend()

@@ -86,7 +86,7 @@ class Program:
         """How arguments and outputs of the compiled program nest."""
         import jax
 
-        arguments = ((dict.fromkeys(self.weights, 0), *(0 for _ in self.inputs)), {})
+        arguments: Any = ((dict.fromkeys(self.weights, 0), *(0 for _ in self.inputs)), {})
         return jax.tree.structure(arguments), self.exported.out_tree
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ class IreeBackend(BaseBackend):
         import iree.runtime as rt
 
         detail = {"drivers": ", ".join(rt.query_available_drivers())}
-        return Capabilities(rt.version.VERSION, {"cpu": TABLE}, detail)
+        return Capabilities(version("iree-base-runtime"), {"cpu": TABLE}, detail)
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         settings = self._settle(target)

@@ -2,15 +2,18 @@
 
 There is no next step of a decoder, whose shapes are others: each would be a compilation.
 Over 150 lines: calls go to IREE's virtual machine itself, since its Python wrapper packs every weight anew
-at each inference, and its proof is read from the compiled module.
+at each inference.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,20 +35,22 @@ from backends.base import (
     Support,
     Target,
 )
-from backends.support import PRECISIONS
+from backends.support import PRECISIONS, Operation
 from bench.errors import ModelFileError, UnsupportedCase
 
 if TYPE_CHECKING:
     import iree.runtime as rt
 
 MODULE = "module.vmfb"
+DEVICE = "local-task"
 MLIR_BYTECODE = b"ML\xefR"
 WORKER = "iree-worker"  # how IREE names the threads that compute
 STATIC = ("--iree-llvmcpu-target-cpu=host",)
-# How IREE names what it compiled: `main_dispatch_3_matmul_like_16x12544x32_f32`, operands' types last.
-DISPATCH = re.compile(
-    rb"_dispatch_(\d+)_(conv|(?:batch_)?(?:matmul|matvec|vecmat)(?:_like)?)_[0-9xD]+_([a-z]+\d+)"
-)
+# How IREE names what it compiled: `main_dispatch_3_matmul_like_16x12544x32_f32`, the operands' types last.
+DISPATCH = re.compile(r"_dispatch_\d+_([a-z_]+?)(?:_\d|$)")
+TYPE = re.compile(r"(?:bf|f|i)\d+")
+PRODUCTS = ("conv", "matmul", "matvec", "vecmat", "batch_", "contract")
+DECLARED = re.compile(r"%input\d+: tensor<([^>]+)>")
 INTEGERS = {"int32": np.int32, "int64": np.int32}
 NOT_TRIED = "the programs that are compiled for it are in fp32"
 
@@ -65,12 +70,12 @@ class IreeSession(BaseSession):
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         import iree.runtime as rt
 
-        self._path, self._io, self._target, self._settings = model.path, io, target, settings
+        self._path, self._io, self._threads, self._settings = model.path, io, target.threads, settings
         self._runtime, folder = rt, model.path.parent
         # Read when a device is made, which is at each load.
         rt.flags.parse_flags(f"--task_topology_group_count={target.threads}")
         try:
-            self._device = rt.get_device("local-task", cache=False)
+            self._device = rt.get_device(DEVICE, cache=False)
             config = rt.Config(device=self._device)
             module = rt.VmModule.mmap(config.vm_instance, str(model.path))
             self._context = rt.SystemContext(config=config)
@@ -119,23 +124,35 @@ class IreeSession(BaseSession):
         del self._weights, self._function, self._context, self._device
 
     def actual(self) -> Actual:
-        """From the names that the compiler gave to products: IREE's Python has no profile."""
-        dispatches = set(DISPATCH.findall(self._path.read_bytes()))
-        found = Counter((kind.decode(), dtype.decode()) for _, kind, dtype in dispatches)
-        types = Counter(PRECISIONS.get(dtype, dtype) for (_, dtype), n in found.items() for _ in range(n))
-        named = ", ".join(f"{count} {kind} in {dtype}" for (kind, dtype), count in found.most_common())
-        precision = Fact("none", "none", "the compiled module names no products")
-        if types:
-            precision = Fact(types.most_common(1)[0][0], "reported", f"the compiled module: {named}")
+        """From a profile that the runtime's own tools take of the module, in a process of theirs."""
+        runs = [self._profile() for _ in range(support.PROFILED)]
+        precision, shares = support.weigh(support.quickest(runs), "iree-profile of an untimed run")
+        products = Counter(one.kind for one in runs[0] if one.product)
+        named = ", ".join(f"{count} {kind}" for kind, count in products.most_common())
         names = {path.read_text() for path in Path("/proc/self/task").glob("*/comm")}
         workers = sum(name.startswith(WORKER) for name in names)
         return Actual(
             precision=precision,
-            device=Fact("cpu", "reported", f"device {self._device}, code for LLVM's CPU target"),
-            provider=Fact("local-task", "reported", "IREE's task system, executables by llvm-cpu"),
+            device=Fact("cpu", "reported", f"device {DEVICE}, code for LLVM's CPU target"),
+            provider=Fact(DEVICE, "executed", named),
             threads=Fact(str(workers), "reported", f"threads of the process that are named {WORKER}"),
-            settings={"products": named, **self._settings},
+            settings={**shares, **self._settings},
         )
+
+    def _profile(self) -> list[Operation]:
+        """What was dispatched in a run whose inputs and weights are ones, with its time."""
+        declared = DECLARED.findall(self._function.reflection["iree.abi.declaration"])
+        tools = Path(import_module("iree._runtime_libs").__file__ or "").parent
+        with tempfile.TemporaryDirectory(prefix="bakeoff-iree-") as folder:
+            bundle = f"{folder}/run.ireeprof"
+            run = [str(tools / "iree-run-module"), f"--device={DEVICE}", f"--module={self._path}"]
+            run += ["--function=main", f"--task_topology_group_count={self._threads}"]
+            run += ["--device_profiling_mode=host-execution", f"--device_profiling_output={bundle}"]
+            subprocess.run([*run, *(f"--input={t}=1" for t in declared)], capture_output=True, check=True)
+            read = [str(tools / "iree-profile"), "dispatch", "--format=jsonl", bundle]
+            rows = subprocess.run(read, capture_output=True, check=True, text=True).stdout.splitlines()
+        found = (json.loads(row) for row in rows)
+        return [_operation(row["key"], row["total_ns"]) for row in found if "key" in row]
 
 
 class IreeBackend(BaseBackend):
@@ -207,6 +224,15 @@ TABLE = {
         ("int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weight"), Support("none", NOT_TRIED)
     ),
 }
+
+
+def _operation(name: str, ns: float) -> Operation:
+    """A dispatch; a product's arithmetic is the first type in its name, another's the last."""
+    match, types = DISPATCH.search(name), TYPE.findall(name)
+    kind = match[1] if match else name
+    product = kind.startswith(PRODUCTS)
+    dtype = (types[0] if product else types[-1]) if types else ""
+    return Operation(kind, PRECISIONS.get(dtype, ""), ns, product)
 
 
 BACKEND = IreeBackend()

@@ -97,12 +97,6 @@ class TestLiteRt(BackendContract):
 class TestIree(BackendContract):
     backend = iree.BACKEND
     target = Target(threads=2)
-    expected_failures: ClassVar[Failures] = {
-        "test_actual_agrees_with_the_case": (
-            "IREE's Python has no profile: the precision is reported, from the names of what was compiled",
-            AssertionError,
-        )
-    }
 
     def test_what_is_staged_onto_others_joins_them(self) -> None:
         encoder = tiny_models()["encoder"]

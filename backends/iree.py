@@ -159,7 +159,7 @@ class IreeBackend(BaseBackend):
     name = "iree"
     summary = "IREE: compiled by LLVM for this CPU, run by its task system."
     formats: tuple[str, ...] = ("vhlo",)
-    install = "bakeoff env create iree"
+    install = "bakeoff setup iree"
     runtime: tuple[str, ...] = ("iree.runtime",)
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "IREE docs, 'CPU deployment': llvm-cpu for the host's CPU, local-task"),

@@ -92,6 +92,17 @@ class TestLiteRt(BackendContract):
         if not cpu_computes(precision)
     }
 
+    def test_an_executable_that_is_refused_is_compiled_while_loading(self, cnn: Tiny, tmp_path: Path) -> None:
+        model = self.model(cnn)
+        assert model is not None
+        built = self.backend.build(model, self.target, cnn.io(1), tmp_path)
+        for content, expected in ((built.path.read_bytes(), "ahead of time"), (b"other", "while loading: ")):
+            built.path.write_bytes(content)
+            with self.backend.load(built, self.target, cnn.io(1)) as session:
+                outputs = session.fetch(session.run(session.stage(cnn.inputs(1))))
+                assert session.actual().settings["compiled"].startswith(expected)
+            assert cnn.error(outputs) <= 3 * cnn.bands["fp32"][1]
+
 
 @pytest.mark.skipif(find_spec("iree") is None, reason="iree-base-runtime is not installed here")
 class TestIree(BackendContract):

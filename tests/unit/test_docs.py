@@ -67,6 +67,7 @@ def test_every_workload_and_runtime_is_named() -> None:
     for name in workloads.names():
         assert f"`{name}`" in README
     titles = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+    titles |= {"xla": "XLA", "iree": "IREE"}
     assert set(titles) == set(registry.names("runtime"))
     assert [title for title in titles.values() if title not in README] == []
 

@@ -59,7 +59,7 @@ class Program:
             self.exported: Exported = jax.export.deserialize(bytearray(model.path.read_bytes()))
             (wanted, *self.inputs), _ = jax.tree.unflatten(self.exported.in_tree, self.exported.in_avals)
             stored = read_weights(model.path.parent)
-            found = {name: np.array(stored[name], aval.dtype) for name, aval in wanted.items()}
+            found = {name: np.asarray(stored[name], aval.dtype) for name, aval in wanted.items()}
         except Exception as error:  # whatever a reader of flat buffers and MLIR makes of other bytes
             raise support.broken(model, error) from error
         if [aval.shape for aval in self.inputs] != [tensor.shape for tensor in io.inputs]:
@@ -106,7 +106,8 @@ class XlaSession(BaseSession):
 
         self._compiled, self._io, self._settings, self._emulated = compiled, io, settings, emulated
         self._put, self._wait = jax.device_put, jax.block_until_ready
-        self._weights = self._wait(self._put(program.weights))
+        # Copies: what the program has of them may be a mapped file.
+        self._weights = self._wait(self._put(program.weights, may_alias=False))
         self._inputs = tuple((t.name, aval.dtype) for t, aval in zip(io.inputs, program.inputs, strict=True))
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name], np.dtype(t.dtype)) for t in io.fetched)

@@ -1,4 +1,4 @@
-"""What is read of XLA's optimised program, and of a file of weights."""
+"""What is read of XLA's optimised program, of what IREE ran, and of a file of weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends import iree
 from backends._hlo import Instruction, instructions
 from backends._stablehlo import WEIGHTS, place, read_weights
+from backends.support import Operation
 
 TEXT = """\
 HloModule jit_run, is_scheduled=true, entry_computation_layout={(f32[1,8]{1,0})->(f32[1,4]{1,0}, s32[])}
@@ -83,3 +85,17 @@ def test_weights_are_read_by_name_and_stay_where_they_lie(tmp_path: Path) -> Non
     assert found.keys() == {"kernel"}
     np.testing.assert_array_equal(found["kernel"], kernel)
     assert (tmp_path / "case" / WEIGHTS).samefile(origin), "no second copy on the disk"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("main_dispatch_3_matmul_like_16x12544x32_f32", Operation("matmul_like", "fp32", 1, True)),
+        ("main_dispatch_12_batch_matmul_12x128x128x64_f16", Operation("batch_matmul", "fp16", 1, True)),
+        ("main_dispatch_7_conv_56x56x96x3x3_i8xi8xi32", Operation("conv", "int8", 1, True)),
+        ("main_dispatch_0_elementwise_128x768_i32xf32", Operation("elementwise", "fp32", 1)),
+        ("main_dispatch_2_elementwise", Operation("elementwise", "", 1)),
+    ],
+)
+def test_a_dispatch_is_what_iree_named_it(name: str, expected: Operation) -> None:
+    assert iree._operation(name, 1) == expected

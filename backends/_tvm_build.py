@@ -1,0 +1,183 @@
+"""What `tvm.build` does: an ONNX file → Relax → kernels → a library that holds the weights as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import _tvm_onnx, _tvm_schedule, support
+from backends.base import IOSpec, ModelFile, Target
+from bench.errors import ModelFileError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import tvm
+
+TRIALS = 32  # of MetaSchedule's search, in all; each takes seconds
+LAYOUT = {"relax.nn.conv2d": ["NHWC", "HWIO"]}
+
+
+def build(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any], path: Path) -> None:
+    """Writes the library.
+
+    Raises ModelFileError for a file that is no ONNX, UnsupportedCase for what TVM cannot hold, in its words.
+    """
+    import tvm
+    from google.protobuf.message import DecodeError
+    from tvm.relax.frontend.onnx import from_onnx
+
+    try:
+        file = _tvm_onnx.read(model.path, io)
+    except (OSError, ValueError, DecodeError) as error:
+        raise support.broken(model, error) from error
+    shapes = {tensor.name_in_file: list(tensor.shape) for tensor in io.inputs}
+    try:
+        with machine(target), tvm.transform.PassContext(opt_level=3):
+            module = _bounded(from_onnx(file, shape_dict=shapes, keep_params_in_input=False))
+            module = WAYS[target.variant](module, settings, path.parent)
+            tvm.compile(module, machine(target)).export_library(str(path))
+    except Exception as error:
+        raise UnsupportedCase(
+            f"tvm cannot compile this model: {support.first_line(error)}",
+            hint="leave this backend out for this workload",
+        ) from error
+
+
+def machine(target: Target) -> tvm.target.Target:
+    """This CPU, with the target's threads as its cores."""
+    import tvm
+
+    return tvm.target.Target({"kind": "llvm", "mcpu": cpu(), "num-cores": target.threads})
+
+
+def cpu() -> str:
+    """LLVM's name for this CPU (`znver3`)."""
+    import tvm
+
+    return str(tvm.get_global_func("target.llvm_get_system_cpu")())
+
+
+def _plain(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
+    from tvm import relax
+
+    module = relax.transform.DecomposeOpsForInference()(module)
+    return relax.get_pipeline("zero")(_fast(module, settings))
+
+
+def _scheduled(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
+    from tvm.s_tir import dlight
+
+    wide = "avx512f" in support.cpu_flags()
+    rules = _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
+    return dlight.ApplyDefaultSchedule(*rules)(_fused(module, settings))
+
+
+def _tuned(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
+    """Tunes, and schedules by our rules what the search found nothing for."""
+    from tvm import relax
+    from tvm.s_tir import dlight, meta_schedule
+    from tvm.target import Target as Machine
+
+    module = _fused(module, settings)
+    trials = int(settings.get("trials", TRIALS))
+    database = meta_schedule.relax_integration.tune_relax(
+        mod=module,
+        params={},
+        target=Machine.current(),
+        work_dir=str(folder / "tuning"),
+        max_trials_global=trials,
+        num_trials_per_iter=max(1, min(8, trials)),
+        cost_model="random",
+        seed=0,
+    )
+    with database:
+        module = relax.transform.MetaScheduleApplyDatabase()(module)
+    wide = "avx512f" in support.cpu_flags()
+    rules = _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
+    return dlight.ApplyDefaultSchedule(*rules)(module)
+
+
+WAYS = {"": _plain, "schedule": _scheduled, "tuned": _tuned}
+
+
+def _fused(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
+    """Convolutions in the layout that has channels last, constants worked out, operations joined."""
+    import tvm
+    from tvm.relax import transform as passes
+
+    first = [
+        passes.DecomposeOpsForInference(),
+        passes.CanonicalizeBindings(),
+        passes.FoldConstant(),
+        passes.ConvertLayout(LAYOUT),
+        passes.Normalize(),
+    ]
+    then = [
+        passes.FoldConstant(),
+        passes.LegalizeOps(),
+        passes.FoldConstant(),
+        passes.AnnotateTIROpPattern(),
+        passes.FuseOps(),
+        passes.FuseTIR(),
+        passes.DeadCodeElimination(),
+    ]
+    module = _transposed(tvm.transform.Sequential(first)(module))
+    return tvm.transform.Sequential(then)(_fast(module, settings))
+
+
+def _fast(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
+    from tvm import relax
+
+    return relax.transform.FastMathTransform()(module) if settings.get("fast_math") else module
+
+
+def _bounded(module: tvm.IRModule) -> tvm.IRModule:
+    """The frontend's kernels for Clip as the operators that they are: those keep to a convolution's layout."""
+
+    def replace(call: Any, lookup: Any) -> Any:
+        import tvm
+        from tvm import relax
+
+        if call.op != tvm.ir.Op.get("relax.call_tir"):
+            return call
+        name = call.args[0].name_hint.rstrip("0123456789")
+        if name not in ("maximum", "minimum"):
+            return call
+        value, bound = call.args[1].fields
+        given = lookup(bound) if isinstance(bound, relax.Var) else None
+        if isinstance(given, relax.Call) and given.op == tvm.ir.Op.get("relax.where"):
+            given = given.args[2]  # the bound itself: the frontend asks whether it is a number
+        constant = isinstance(given, tvm.ir.Constant)
+        return getattr(relax.op, name)(value, given if constant else bound)
+
+    return _mutated(module, replace)
+
+
+def _transposed(module: tvm.IRModule) -> tvm.IRModule:
+    """Weights that are only read transposed, transposed: TVM's own way compiles a kernel for each."""
+
+    def replace(call: Any, lookup: Any) -> Any:
+        import numpy as np
+        import tvm
+        from tvm import relax
+
+        if call.op != tvm.ir.Op.get("relax.permute_dims") or not isinstance(call.args[0], tvm.ir.Constant):
+            return call
+        axes = call.attrs.axes and [int(axis) for axis in call.attrs.axes]
+        array = np.ascontiguousarray(np.transpose(call.args[0].value.numpy(), axes))
+        return relax.const(array)
+
+    return _mutated(module, replace)
+
+
+def _mutated(module: tvm.IRModule, replace: Any) -> tvm.IRModule:
+    """`main` with each call as `replace` has it."""
+    from tvm import relax
+
+    @relax.expr_functor.mutator  # type: ignore[untyped-decorator]
+    class Mutator(relax.PyExprMutator):  # type: ignore[misc]
+        def visit_call_(self, call: Any) -> Any:
+            return replace(super().visit_call_(call), self.lookup_binding)
+
+    module["main"] = Mutator(module).visit_expr(module["main"])
+    return relax.transform.DeadCodeElimination()(module)

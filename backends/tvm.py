@@ -1,0 +1,186 @@
+"""Apache TVM on a CPU: an ONNX file is compiled ahead of time into a library that its virtual machine runs.
+
+The library is compiled for one shape, so that a decoder's cache grows by none: such cases run, step by step
+generation is left out. TVM would bind its threads to cores of its own choice; that is switched off, since
+where a worker runs is the harness's to say.
+
+Over 150 lines: what ran is not told by the runtime, and is read from each kernel's call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backends import _tvm_build, support
+from backends.base import (
+    Actual,
+    Array,
+    BaseBackend,
+    BaseSession,
+    Capabilities,
+    Fact,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from backends.support import PRECISIONS, Operation
+from bench.errors import ModelFileError, UnsupportedCase
+
+LIBRARY = "model.so"
+CASTS = "its ONNX frontend keeps the file's fp32, and its code for a CPU computes narrower floats in fp32"
+DEQUANTISES = "its ONNX frontend dequantises before each product"
+NO_QUANTISER = "it has no quantiser of its own"
+DEVICES = {
+    "cpu": {
+        "fp32": Support("native"),
+        "bf16": Support("none", CASTS),
+        "fp16": Support("none", CASTS),
+        "int8:qdq": Support("none", DEQUANTISES),
+        "int8:native": Support("none", NO_QUANTISER),
+        "int8-dynamic": Support("none", DEQUANTISES),
+        "int8-weight": Support("none", NO_QUANTISER),
+        "int4-weight": Support("none", NO_QUANTISER),
+    }
+}
+PRODUCTS = ("conv2d", "matmul")  # in the names of kernels, joined from those of operations
+OPTIONS = {"": ("fast_math",), "schedule": ("fast_math",), "tuned": ("fast_math", "trials")}
+
+
+class TvmSession(BaseSession):
+    """The virtual machine's `main` on tensors of TVM's own: its kernels want them aligned to 64 bytes."""
+
+    def __init__(self, path: Path, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+        import tvm
+        from tvm.runtime.vm import VirtualMachine
+
+        self._io, self._settings = io, settings
+        self._library = tvm.runtime.load_module(str(path))
+        self._device = tvm.cpu()
+        self._machine = VirtualMachine(self._library, self._device)
+        self._main = self._machine["main"]
+        self._tensor = tvm.runtime.tensor
+        self._names = tuple(t.name for t in io.inputs)
+        self._fetched = tuple((t.name, i) for i, t in enumerate(io.outputs) if t in io.fetched)
+        self._alone = len(io.outputs) == 1  # then it is no tuple
+
+    def stage(self, inputs: Mapping[str, Array], onto: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+        return tuple(
+            self._tensor(inputs[name]) if name in inputs else onto[i] for i, name in enumerate(self._names)
+        )
+
+    def run(self, staged: tuple[Any, ...]) -> Any:
+        return self._main(*staged)
+
+    def fetch(self, outputs: Any) -> dict[str, Array]:
+        values = (outputs,) if self._alone else outputs
+        return {name: values[i].numpy() for name, i in self._fetched}
+
+    def close(self) -> None:
+        del self._main, self._machine, self._library
+
+    def actual(self) -> Actual:
+        """From a second machine whose calls are timed one by one."""
+        import tvm
+
+        runs = self._profile()
+        source = "each kernel's call in an untimed virtual machine"
+        precision, shares = support.weigh(support.quickest(runs), source)
+        threads = tvm.get_global_func("runtime.NumThreads")()
+        return Actual(
+            precision=precision,
+            device=Fact("cpu", "executed", "the tensors of each call"),
+            provider=Fact("llvm", "reported", "the library's target"),
+            threads=Fact(str(threads), "reported", "runtime.NumThreads"),
+            settings={**shares, **self._settings},
+        )
+
+    def _profile(self) -> list[list[Operation]]:
+        """The operations of each of several runs; a first one is not counted."""
+        from tvm.runtime.vm import VirtualMachine
+
+        machine = VirtualMachine(self._library, self._device)
+        calls: list[Operation] = []
+        starts: list[int] = []
+
+        def watch(function: Any, name: str, before: bool, result: Any, *arguments: Any) -> None:
+            if before:
+                starts.append(time.perf_counter_ns())
+                return
+            spent = time.perf_counter_ns() - starts.pop()
+            if not name.startswith("vm."):
+                calls.append(_operation(name, arguments, spent))
+
+        machine.set_instrument(watch)
+        staged = self.stage(support.untimed_inputs(self._io))
+        runs = []
+        for _ in range(1 + support.PROFILED):
+            calls.clear()
+            machine["main"](*staged)
+            runs.append(list(calls))
+        return runs[1:]
+
+
+class TvmBackend(BaseBackend):
+    name = "tvm"
+    summary = "Apache TVM on a CPU: its own code as it comes, tuned, or by a schedule of ours."
+    formats: tuple[str, ...] = ("onnx",)
+    install = "bakeoff env create tvm"
+    runtime: tuple[str, ...] = ("tvm",)
+    variants: Mapping[str, str] = {
+        "": "compiled as it comes, no schedule: plain loops on one thread",
+        "schedule": "by bakeoff's own deterministic CPU schedule",
+        "tuned": "by MetaSchedule's search, `trials` in all",
+    }
+    presets: Mapping[str, Preset] = {
+        "stock": Preset({}, "TVM docs, 'Quick Start': the zero pipeline and tvm.compile"),
+        "expert": Preset(
+            {"fast_math": True},
+            "TVM docs, relax.transform.FastMathTransform: 'convert the expensive nonlinear functions to their "
+            "fast but approximate counterparts'",
+        ),
+    }
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        threads = {"TVM_NUM_THREADS": str(target.threads), "TVM_BIND_THREADS": "0"}
+        return {**super().environment(target), **threads}
+
+    def probe(self) -> Capabilities:
+        support.import_runtime(self)
+        import tvm
+
+        return Capabilities(tvm.__version__, DEVICES, {"cpu": _tvm_build.cpu()})
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        settings = self._settle(target)
+        path = folder / LIBRARY
+        _tvm_build.build(model, target, io, settings, path)
+        return ModelFile("tvm-library", path, model.sha256)
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TvmSession:
+        settings = self._settle(target)
+        if model is None:
+            raise ModelFileError("tvm: no model file was given", hint="prepare an onnx file")
+        try:
+            return TvmSession(model.path, target, io, settings)
+        except (OSError, RuntimeError) as error:
+            raise support.broken(model, error) from error
+
+    def _settle(self, target: Target) -> dict[str, Any]:
+        support.import_runtime(self)
+        support.require(self, target, DEVICES)
+        return support.settings(self, target, OPTIONS[target.variant])
+
+
+def _operation(name: str, arguments: tuple[Any, ...], ns: float) -> Operation:
+    """A kernel's call: its arithmetic is the type of its first tensor, or of its output where that is an index."""
+    types = [str(argument.dtype) for argument in arguments if hasattr(argument, "dtype")]
+    floats = [PRECISIONS[dtype] for dtype in (*types[:1], *types[-1:]) if dtype in PRECISIONS]
+    return Operation(name, floats[0] if floats else "", ns, any(kind in name for kind in PRODUCTS))
+
+
+BACKEND = TvmBackend()

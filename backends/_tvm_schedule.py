@@ -84,25 +84,26 @@ def _pads(schedule: Any, info: Any) -> bool:
 
 def _tiled(schedule: Any, found: Any, lanes: int, registers: int) -> bool:
     """Functions with one product; steps before it (padding) go their own way."""
-    reductions = [info for info in found if not info.is_injective()]
-    if len(reductions) != 1 or not _lies_along(schedule, reductions[0]):
+    product = _only_product(schedule, found)
+    if product is not None and product is found[-1]:
+        from tvm.s_tir import dlight
+
+        schedule.cache_write(product.block_rv, 0, "global")
+        found = dlight.normalize_prim_func(schedule)
+        product = _only_product(schedule, found)
+    if product is None:
         return False
-    product = reductions[0]
-    names = [info.name for info in found]
-    after = found[names.index(product.name) + 1 :]
-    before = _inline(schedule, found[: names.index(product.name)])
-    for info in before:
+    place = [info.name for info in found].index(product.name)
+    for info in _inline(schedule, found[:place]):
         _spread(schedule, info.block_rv, lanes)
-    ends = _inline(schedule, after, most=2)
-    if len(ends) > 1:
-        return False
+    ends = _inline(schedule, found[place + 1 :], most=2)
     spatial = product.dom_kind().count("S")
-    end = ends[0].block_rv if ends else schedule.cache_write(product.block_rv, 0, "global")
-    loops = schedule.get_loops(end)
-    if _extents(schedule, loops) != _extents(schedule, schedule.get_loops(product.block_rv)[:spatial]):
+    end, loops = ends[0].block_rv, schedule.get_loops(ends[0].block_rv)
+    extents = _extents(schedule, loops)
+    if len(ends) > 1 or extents != _extents(schedule, schedule.get_loops(product.block_rv)[:spatial]):
         return False
-    if len(loops) < 2:
-        return False
+    if len(loops) == 1:
+        loops = [schedule.add_unit_loop(loops[0]), *loops]
     *outer, rows, columns = loops
     height, width = tile(*_extents(schedule, (rows, columns)), lanes, registers)
     row_tiles, row = schedule.split(rows, [None, height])
@@ -112,25 +113,31 @@ def _tiled(schedule: Any, found: Any, lanes: int, registers: int) -> bool:
     grid = schedule.fuse(*outer[:shared], column_tiles, *outer[shared:], row_tiles)
     schedule.compute_at(product.block_rv, grid, preserve_unit_loops=True)
     inner = schedule.get_loops(product.block_rv)[1:]
-    sums = inner[spatial:]
-    schedule.reorder(*sums, *inner[:spatial])
+    sums, within = inner[spatial:], inner[:spatial]
+    if spatial == 1:
+        within = [schedule.add_unit_loop(within[0]), *within]
+    schedule.reorder(*sums, *within)
     schedule.parallel(grid)
-    _in_registers(schedule, end)
-    _in_registers(schedule, product.block_rv)
-    _in_registers(schedule, schedule.decompose_reduction(product.block_rv, sums[0]))
+    _in_registers(schedule, end, lanes)
+    _in_registers(schedule, product.block_rv, lanes)
+    schedule.decompose_reduction(product.block_rv, sums[0])
     return True
 
 
-def _in_registers(schedule: Any, block: Any) -> None:
-    """A tile's two loops, row by row of vectors."""
+def _in_registers(schedule: Any, block: Any, lanes: int) -> None:
+    """A tile's two loops written out, vector by vector: LLVM then keeps the sums in registers."""
     *_, row, column = schedule.get_loops(block)
     schedule.unroll(row)
+    if _extents(schedule, [column])[0] % lanes == 0:
+        vectors, column = schedule.split(column, [None, lanes])
+        schedule.unroll(vectors)
     schedule.vectorize(column)
 
 
-def _lies_along(schedule: Any, product: Any) -> bool:
-    """Whether an operand and the output both lie along the last spatial axis, as vectors want it."""
-    return bool(_columns(schedule, product))
+def _only_product(schedule: Any, found: Any) -> Any:
+    """The one reduction of a function, where an operand lies along the output's last axis; else None."""
+    reductions = [info for info in found if not info.is_injective()]
+    return reductions[0] if len(reductions) == 1 and _columns(schedule, reductions[0]) else None
 
 
 def _columns(schedule: Any, product: Any) -> list[Any]:

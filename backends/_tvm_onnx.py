@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.base import Array, IOSpec
+from backends.base import Array, IOSpec, TensorSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -24,21 +24,14 @@ def read(path: Path, io: IOSpec) -> onnx.ModelProto:
     TVM's frontend takes shapes that are computed for unknown even where all inputs are known, and its code for
     bounds then refuses them.
 
-    Raises OSError for a missing file, ValueError for one that has no graph or lacks an input, DecodeError (of
+    Raises OSError for a missing file, ValueError for one that lacks an input or output, DecodeError (of
     protobuf) where it is no ONNX.
     """
     import onnx
 
     model = onnx.load(path)
-    inputs = {value.name: value.type.tensor_type for value in model.graph.input}
-    missing = {tensor.name_in_file for tensor in io.inputs} - inputs.keys()
-    if missing or not model.graph.node:
-        raise ValueError(f"it has no {', '.join(sorted(missing)) or 'graph'}")
-    for tensor in io.inputs:
-        for dim, extent in zip(inputs[tensor.name_in_file].shape.dim, tensor.shape, strict=True):
-            dim.dim_value = extent
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+    for values, tensors in ((model.graph.input, io.inputs), (model.graph.output, io.outputs)):
+        _settle(values, tensors)
     weights = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) > SMALL]
     small = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) <= SMALL]
     _replace(model.graph.initializer, small)
@@ -46,6 +39,20 @@ def read(path: Path, io: IOSpec) -> onnx.ModelProto:
         pass
     model.graph.initializer.extend(weights)
     return model
+
+
+def _settle(values: Any, tensors: Sequence[TensorSpec]) -> None:
+    """Inputs or outputs in the workload's order and at the case's shapes."""
+    has = {value.name: value for value in values}
+    if missing := [tensor.name_in_file for tensor in tensors if tensor.name_in_file not in has]:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    settled = [has[tensor.name_in_file] for tensor in tensors]
+    for value, tensor in zip(settled, tensors, strict=True):
+        dims = value.type.tensor_type.shape.dim
+        del dims[:]
+        for extent in tensor.shape:
+            dims.add().dim_value = extent
+    _replace(values, settled)
 
 
 def _replace(field: Any, values: list[Any]) -> None:

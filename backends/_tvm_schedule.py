@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-MOST_VECTORS = 4  # of a tile's row: more would leave too few rows for each load of weights
 ALONE = 1 << 13  # elements under which waking other threads takes longer than they save
 
 
@@ -28,7 +27,8 @@ def tile(rows: int, columns: int, lanes: int, registers: int) -> tuple[int, int]
         registers: vector registers of a core; three are left for what is loaded.
     """
     best, choice = 0.0, (1, 1)
-    for width in _divisors(columns, MOST_VECTORS * lanes):
+    widths = _divisors(columns, (registers - 3) * lanes)
+    for width in [n for n in widths if n % lanes == 0] or widths:
         vectors = -(-width // lanes)
         for height in _divisors(rows, (registers - 3) // vectors):
             gain = width / lanes * height / (height + vectors)

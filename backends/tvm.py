@@ -56,10 +56,12 @@ class TvmSession(BaseSession):
 
     def __init__(self, path: Path, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         import tvm
+        import tvm_ffi
         from tvm.runtime.vm import VirtualMachine
 
         self._io, self._settings = io, settings
-        self._library = tvm.runtime.load_module(str(path))
+        # tvm's own way to load it never lets go of the weights in it.
+        self._library = tvm_ffi.load_module(path, keep_module_alive=False)
         self._device = tvm.cpu()
         self._machine = VirtualMachine(self._library, self._device)
         self._main = self._machine["main"]

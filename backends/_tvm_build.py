@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends import _tvm_onnx, _tvm_schedule, support
 from backends.base import IOSpec, ModelFile, Target
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import tvm
@@ -23,7 +23,7 @@ def build(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, A
     Raises ModelFileError for a file that is no ONNX, UnsupportedCase for what TVM cannot hold, in its words.
     """
     import tvm
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tvm.relax.frontend.onnx import from_onnx
 
     try:
@@ -67,9 +67,7 @@ def _plain(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> t
 def _scheduled(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
     from tvm.s_tir import dlight
 
-    wide = "avx512f" in support.cpu_flags()
-    rules = _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
-    return dlight.ApplyDefaultSchedule(*rules)(_fused(module, settings))
+    return dlight.ApplyDefaultSchedule(*_rules())(_fused(module, settings))
 
 
 def _tuned(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
@@ -92,9 +90,13 @@ def _tuned(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> t
     )
     with database:
         module = relax.transform.MetaScheduleApplyDatabase()(module)
+    return dlight.ApplyDefaultSchedule(*_rules())(module)
+
+
+def _rules() -> list[Any]:
+    """For the vectors of this CPU: AVX-512, else 8 floats in 16 registers."""
     wide = "avx512f" in support.cpu_flags()
-    rules = _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
-    return dlight.ApplyDefaultSchedule(*rules)(module)
+    return _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
 
 
 WAYS = {"": _plain, "schedule": _scheduled, "tuned": _tuned}
@@ -132,7 +134,7 @@ def _fast(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
 
 
 def _bounded(module: tvm.IRModule) -> tvm.IRModule:
-    """The frontend's kernels for Clip as the operators that they are: those keep to a convolution's layout."""
+    """The frontend's kernels for Clip as operators: those keep to the layout of a convolution."""
 
     def replace(call: Any, lookup: Any) -> Any:
         import tvm
@@ -174,7 +176,7 @@ def _mutated(module: tvm.IRModule, replace: Any) -> tvm.IRModule:
     """`main` with each call as `replace` has it."""
     from tvm import relax
 
-    @relax.expr_functor.mutator  # type: ignore[untyped-decorator]
+    @relax.expr_functor.mutator
     class Mutator(relax.PyExprMutator):  # type: ignore[misc]
         def visit_call_(self, call: Any) -> Any:
             return replace(super().visit_call_(call), self.lookup_binding)

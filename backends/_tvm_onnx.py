@@ -21,8 +21,8 @@ Extents = tuple[int, ...]
 def read(path: Path, io: IOSpec) -> onnx.ModelProto:
     """The model with the case's shapes; nodes that depend on shapes alone have become constants.
 
-    TVM's frontend takes shapes that are computed for unknown even where all inputs are known, and its code for
-    bounds then refuses them.
+    TVM's frontend takes computed shapes for unknown even where all inputs are known, and its code for bounds
+    then refuses them.
 
     Raises OSError for a missing file, ValueError for one that lacks an input or output, DecodeError (of
     protobuf) where it is no ONNX.
@@ -106,9 +106,7 @@ def _shapes(model: onnx.ModelProto, weights: list[onnx.TensorProto]) -> dict[str
     return shapes
 
 
-def _value(
-    node: onnx.NodeProto, known: Mapping[str, Array], shapes: Mapping[str, Extents]
-) -> Array | None:
+def _value(node: onnx.NodeProto, known: Mapping[str, Array], shapes: Mapping[str, Extents]) -> Array | None:
     """What a node gives where that is known and small."""
     from onnx.reference import ReferenceEvaluator
 
@@ -121,4 +119,3 @@ def _value(
         return None
     value = np.asarray(ReferenceEvaluator(node).run(None, {name: known[name] for name in names})[0])
     return value if value.size <= SMALL else None
-

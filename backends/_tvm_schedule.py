@@ -2,10 +2,11 @@
 
 | a function has | what becomes of it |
 | --- | --- |
-| a product (convolution, matrix product, pooling) | tiles of its output are summed in registers, rows × vectors; what is fused behind it is computed on the tile; all threads share the tiles |
-| reductions along the last axis (softmax, norms) | dlight's own rule for CPUs: row by row, all threads share the rows |
-| neither | the last axis in vectors; all threads share the rest |
+| a product (convolution, matrix product, pooling) | tiles of its output, summed in registers |
+| reductions along the last axis (softmax, norms) | dlight's own rule for CPUs: row by row |
+| neither | its last axis in vectors |
 
+All threads share the tiles or rows. What is fused behind a product is computed on the tile.
 Where TVM refuses one, the next is tried; what none takes stays as it is, in plain loops.
 """
 
@@ -105,7 +106,8 @@ def _tiled(schedule: Any, found: Any, lanes: int, registers: int) -> bool:
     if len(loops) == 1:
         loops = [schedule.add_unit_loop(loops[0]), *loops]
     *outer, rows, columns = loops
-    height, width = tile(*_extents(schedule, (rows, columns)), lanes, registers)
+    long, wide = _extents(schedule, (rows, columns))
+    height, width = tile(long, wide, lanes, registers)
     row_tiles, row = schedule.split(rows, [None, height])
     column_tiles, column = schedule.split(columns, [None, width])
     shared = _column_outer(schedule, product, outer)

@@ -29,7 +29,7 @@ from backends.base import (
     Target,
 )
 from backends.support import PRECISIONS, Operation
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import ModelFileError
 
 LIBRARY = "model.so"
 CASTS = "its ONNX frontend keeps the file's fp32, and its code for a CPU computes narrower floats in fp32"
@@ -142,8 +142,8 @@ class TvmBackend(BaseBackend):
         "stock": Preset({}, "TVM docs, 'Quick Start': the zero pipeline and tvm.compile"),
         "expert": Preset(
             {"fast_math": True},
-            "TVM docs, relax.transform.FastMathTransform: 'convert the expensive nonlinear functions to their "
-            "fast but approximate counterparts'",
+            "TVM docs, relax.transform.FastMathTransform: 'convert the expensive nonlinear functions to "
+            "their fast but approximate counterparts'",
         ),
     }
 
@@ -179,7 +179,7 @@ class TvmBackend(BaseBackend):
 
 
 def _operation(name: str, arguments: tuple[Any, ...], ns: float) -> Operation:
-    """A kernel's call: its arithmetic is the type of its first tensor, or of its output where that is an index."""
+    """A kernel's call: its arithmetic is its first tensor's type, or its output's where that is an index."""
     types = [str(argument.dtype) for argument in arguments if hasattr(argument, "dtype")]
     floats = [PRECISIONS[dtype] for dtype in (*types[:1], *types[-1:]) if dtype in PRECISIONS]
     return Operation(name, floats[0] if floats else "", ns, any(kind in name for kind in PRODUCTS))

@@ -13,7 +13,6 @@ from bench.errors import UnsupportedCase
 if TYPE_CHECKING:
     import tvm
 
-TRIALS = 32  # of MetaSchedule's search, in all; each takes seconds
 LAYOUT = {"relax.nn.conv2d": ["NHWC", "HWIO"]}
 
 
@@ -34,7 +33,7 @@ def build(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, A
     try:
         with machine(target), tvm.transform.PassContext(opt_level=3):
             module = _bounded(from_onnx(file, shape_dict=shapes, keep_params_in_input=False))
-            module = WAYS[target.variant](module, settings, path.parent)
+            module = WAYS[target.variant](module, settings)
             tvm.compile(module, machine(target)).export_library(str(path))
     except Exception as error:
         raise UnsupportedCase(
@@ -57,40 +56,17 @@ def cpu() -> str:
     return str(tvm.get_global_func("target.llvm_get_system_cpu")())
 
 
-def _plain(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
+def _plain(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
     from tvm import relax
 
     module = relax.transform.DecomposeOpsForInference()(module)
     return relax.get_pipeline("zero")(_fast(module, settings))
 
 
-def _scheduled(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
+def _scheduled(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
     from tvm.s_tir import dlight
 
     return dlight.ApplyDefaultSchedule(*_rules())(_fused(module, settings))
-
-
-def _tuned(module: tvm.IRModule, settings: Mapping[str, Any], folder: Path) -> tvm.IRModule:
-    """Tunes, and schedules by our rules what the search found nothing for."""
-    from tvm import relax
-    from tvm.s_tir import dlight, meta_schedule
-    from tvm.target import Target as Machine
-
-    module = _fused(module, settings)
-    trials = int(settings.get("trials", TRIALS))
-    database = meta_schedule.relax_integration.tune_relax(
-        mod=module,
-        params={},
-        target=Machine.current(),
-        work_dir=str(folder / "tuning"),
-        max_trials_global=trials,
-        num_trials_per_iter=max(1, min(8, trials)),
-        cost_model="random",
-        seed=0,
-    )
-    with database:
-        module = relax.transform.MetaScheduleApplyDatabase()(module)
-    return dlight.ApplyDefaultSchedule(*_rules())(module)
 
 
 def _rules() -> list[Any]:
@@ -99,7 +75,7 @@ def _rules() -> list[Any]:
     return _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
 
 
-WAYS = {"": _plain, "schedule": _scheduled, "tuned": _tuned}
+WAYS = {"": _plain, "schedule": _scheduled}
 
 
 def _fused(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:

@@ -48,7 +48,7 @@ DEVICES = {
     }
 }
 PRODUCTS = ("conv2d", "matmul")  # in the names of kernels, joined from those of operations
-OPTIONS = {"": ("fast_math",), "schedule": ("fast_math",), "tuned": ("fast_math", "trials")}
+OPTIONS = ("fast_math",)
 
 
 class TvmSession(BaseSession):
@@ -129,14 +129,13 @@ class TvmSession(BaseSession):
 
 class TvmBackend(BaseBackend):
     name = "tvm"
-    summary = "Apache TVM on a CPU: its own code as it comes, tuned, or by a schedule of ours."
+    summary = "Apache TVM on a CPU: its own code as it comes, or by a schedule of ours."
     formats: tuple[str, ...] = ("onnx",)
     install = "bakeoff env create tvm"
     runtime: tuple[str, ...] = ("tvm",)
     variants: Mapping[str, str] = {
         "": "compiled as it comes, no schedule: plain loops on one thread",
         "schedule": "by bakeoff's own deterministic CPU schedule",
-        "tuned": "by MetaSchedule's search, `trials` in all",
     }
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "TVM docs, 'Quick Start': the zero pipeline and tvm.compile"),
@@ -175,7 +174,7 @@ class TvmBackend(BaseBackend):
     def _settle(self, target: Target) -> dict[str, Any]:
         support.import_runtime(self)
         support.require(self, target, DEVICES)
-        return support.settings(self, target, OPTIONS[target.variant])
+        return support.settings(self, target, OPTIONS)
 
 
 def _operation(name: str, arguments: tuple[Any, ...], ns: float) -> Operation:

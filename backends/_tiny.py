@@ -137,7 +137,10 @@ def listing(path: Path, kinds: Iterable[str], quantised: Mapping[str, Sequence[s
     facts = []
     for workload in (workload.name for workload in UNLISTED):
         facts += [_fact(workload, "reference"), *(_fact(workload, "band", 1, p) for p in PRECISIONS[1:])]
-        facts += [_fact(workload, kind, batch) for kind in {*PLAIN, *kinds} for batch in BATCHES]
+        wanted = sorted({*PLAIN, *kinds})
+        facts += [_fact(workload, kind, batch) for kind in wanted for batch in BATCHES]
+        reduced = [(batch, precision) for batch in REDUCED_BATCHES for precision in PRECISIONS[1:]]
+        facts += [_file(workload, kind, *one) for kind in wanted for one in reduced]
         for precision, files in quantised.items():
             facts += [_fact(workload, "band", 1, precision)]
             facts += [_file(workload, kind, 1, precision) for kind in files]

@@ -6,17 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from backends import anchor, litert, null, onnxruntime, openvino, reference, registry, torch
+from backends import anchor, iree, litert, null, onnxruntime, openvino, reference, registry, torch, tvm, xla
 from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
 from backends.precision import runs_as
+from backends.support import cpu_computes
 from bench.errors import ModelFileError, UnsupportedCase
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
@@ -82,32 +84,6 @@ class TestOpenVino(BackendContract):
 class TestLiteRt(BackendContract):
     backend = litert.BACKEND
     target = Target(threads=2)
-    expected_failures: ClassVar[Failures] = {
-        f"test_actual_agrees_with_the_case[{model}-{precision}]": (
-            "XLA widens products of types that this CPU does not compute, and the proof says so: fp32",
-            AssertionError,
-        )
-        for model in ("cnn", "encoder")
-        for precision in ("bf16", "fp16")
-        if not cpu_computes(precision)
-    }
-
-    def test_an_executable_that_is_refused_is_compiled_while_loading(self, cnn: Tiny, tmp_path: Path) -> None:
-        model = self.model(cnn)
-        assert model is not None
-        built = self.backend.build(model, self.target, cnn.io(1), tmp_path)
-        for content, expected in ((built.path.read_bytes(), "ahead of time"), (b"other", "while loading: ")):
-            built.path.write_bytes(content)
-            with self.backend.load(built, self.target, cnn.io(1)) as session:
-                outputs = session.fetch(session.run(session.stage(cnn.inputs(1))))
-                assert session.actual().settings["compiled"].startswith(expected)
-            assert cnn.error(outputs) <= 3 * cnn.bands["fp32"][1]
-
-
-@pytest.mark.skipif(find_spec("iree") is None, reason="iree-base-runtime is not installed here")
-class TestIree(BackendContract):
-    backend = iree.BACKEND
-    target = Target(threads=2)
 
     def test_what_is_staged_onto_others_joins_them(self) -> None:
         encoder = tiny_models()["encoder"]
@@ -163,6 +139,50 @@ class TestIree(BackendContract):
         with self.session(tiny) as session:
             precision = session.actual().precision
         assert (precision.value, precision.evidence) == ("fp32", "reported")
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")
+class TestXla(BackendContract):
+    backend = xla.BACKEND
+    target = Target(threads=2)
+    expected_failures: ClassVar[Failures] = {
+        f"test_actual_agrees_with_the_case[{model}-{precision}]": (
+            "XLA widens products of types that this CPU does not compute, and the proof says so: fp32",
+            AssertionError,
+        )
+        for model in ("cnn", "encoder")
+        for precision in ("bf16", "fp16")
+        if not cpu_computes(precision)
+    }
+
+    def test_an_executable_that_is_refused_is_compiled_while_loading(self, cnn: Tiny, tmp_path: Path) -> None:
+        model = self.model(cnn)
+        assert model is not None
+        built = self.backend.build(model, self.target, cnn.io(1), tmp_path)
+        for content, expected in ((built.path.read_bytes(), "ahead of time"), (b"other", "while loading: ")):
+            built.path.write_bytes(content)
+            with self.backend.load(built, self.target, cnn.io(1)) as session:
+                outputs = session.fetch(session.run(session.stage(cnn.inputs(1))))
+                assert session.actual().settings["compiled"].startswith(expected)
+            assert cnn.error(outputs) <= 3 * cnn.bands["fp32"][1]
+
+
+@pytest.mark.skipif(find_spec("iree") is None, reason="iree-base-runtime is not installed here")
+class TestIree(BackendContract):
+    backend = iree.BACKEND
+    target = Target(threads=2)
+
+
+@pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
+class TestTvm(BackendContract):
+    backend = tvm.BACKEND
+    target = Target(threads=2)
+
+
+@pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
+class TestTvmSchedule(BackendContract):
+    backend = tvm.BACKEND
+    target = Target(threads=2, variant="schedule")
 
 
 class TestNull(BackendContract):

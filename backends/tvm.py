@@ -131,7 +131,7 @@ class TvmBackend(BaseBackend):
     name = "tvm"
     summary = "Apache TVM on a CPU: its own code as it comes, or by a schedule of ours."
     formats: tuple[str, ...] = ("onnx",)
-    install = "bakeoff env create tvm"
+    install = "bakeoff setup tvm"
     runtime: tuple[str, ...] = ("tvm",)
     variants: Mapping[str, str] = {
         "": "compiled as it comes, no schedule: plain loops on one thread",

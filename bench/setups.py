@@ -28,7 +28,7 @@ def parts(specs: Iterable[str]) -> list[Part]:
     each once. Raises UsageError for an unknown name."""
     wanted: dict[str, Needs] = {}
     for spec in specs:
-        for one in _of(spec):
+        for one in needed(spec):
             wanted.setdefault(one.spec, one)
     return [Part(one, place(one)) for one in wanted.values()]
 
@@ -40,7 +40,8 @@ def runtimes() -> list[str]:
     return [name for name in registry.names("runtime") if name in known()]
 
 
-def _of(spec: str) -> Sequence[Needs]:
+def needed(spec: str) -> Sequence[Needs]:
+    """The runtime's, then the tools' behind its model files. Raises UsageError."""
     from backends import registry
     from bench.converters import converters
 

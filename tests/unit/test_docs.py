@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends import registry
+from bench import pages
 from bench.block import Status
 from bench.cli.parser import parse
 from bench.suite import Limits, Suite, load_suite
@@ -66,14 +67,26 @@ def test_every_status_is_explained(status: str) -> None:
 def test_every_workload_and_runtime_is_named() -> None:
     for name in workloads.names():
         assert f"`{name}`" in README
-    titles = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-    titles |= {"xla": "XLA", "iree": "IREE"}
-    assert set(titles) == set(registry.names("runtime"))
-    assert [title for title in titles.values() if title not in README] == []
+    for name in registry.names("runtime"):
+        assert f"[`{name}`](docs/backends/{name}.md)" in README
+
+
+@pytest.mark.parametrize("name", registry.names("runtime"))
+def test_the_page_of_a_backend_says_what_its_code_does(name: str) -> None:
+    page = (pages.PAGES / f"{name}.md").read_text()
+    assert pages.update(page, name) == page, "python -m bench.pages writes it anew"
+    for title in ("How it is run", "What its proof reads", "What it cannot hold"):
+        assert f"## {title}\n" in page
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks the line"):
+        pages.update("# torch\n", "torch")
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+    "page",
+    ["README.md", "CONTRIBUTING.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))],
 )
 def test_links_within_the_project_lead_somewhere(page: str) -> None:
     path = ROOT / page
@@ -88,8 +101,8 @@ def test_every_extra_that_an_install_command_names_is_there() -> None:
     extras = set(metadata("bakeoff").get_all("Provides-Extra") or ())
     assert {"cpu", "prepare", "parquet", "pytest", "dev"} <= extras
     for name in registry.names("runtime"):
-        assert registry.get(name).install == f"pip install 'bakeoff[{name}]'"
-        (needed,) = (r.split("==")[0].split(">=")[0] for r in registry.requirements(name))
+        assert registry.get(name).install in (f"pip install 'bakeoff[{name}]'", f"bakeoff setup {name}")
+        needed, *_ = (r.split("==")[0].split(">=")[0] for r in registry.requirements(name))
         assert [
             r
             for r in requires("bakeoff") or ()

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test contract-all lint types check benchmarks simulations verdicts pairing mutants gpu clean help
+.PHONY: setup bench test contract contract-all lint types check benchmarks simulations verdicts pairing mutants gpu clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -28,7 +28,12 @@ test: setup      ## all tests
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/unit tests/contract
 	$(BIN)/python -m pytest -q tests/e2e
 
-contract-all: setup  ## the contract over every backend and variant, in the environments that are here: an hour
+contract: setup  ## the contract of runtimes in environments of their own, which it makes (4 GB)
+	$(BIN)/python -m tests.contract.environments
+	$(BIN)/python -m pytest -q tests/contract/test_environments.py
+
+contract-all: setup  ## the contract over every backend and variant, each in its environment: hours
+	$(BIN)/python -m tests.contract.environments --all
 	$(BIN)/python -m pytest -q -m "heavy or not heavy" tests/contract
 
 lint: setup      ## ruff, import-linter

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GROUP = "bakeoff.backends"
 # And what begins with an underscore.
-NOT_BACKENDS = {"base", "contract", "formats", "precision", "registry", "support"}
+NOT_BACKENDS = {"bare", "base", "contract", "formats", "precision", "registry", "support"}
 SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w.+!-]+))?")
 
 

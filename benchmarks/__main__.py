@@ -1,7 +1,7 @@
-"""Runs the benchmarks that were named, or all: `python -m benchmarks [overhead|help|startup|turn|parity]`.
+"""Runs the benchmarks that were named, or all: `python -m benchmarks [overhead|help|startup|turn]`.
 
 The long ones run only where they are named, one at a time, and take flags of their own:
-`python -m benchmarks slowdown|pairing|decoding [--help]`.
+`python -m benchmarks parity|slowdown|pairing|decoding [--help]`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from bench.api import own_version
 from bench.errors import did_you_mean
 from bench.processes import guard
 
-NAMES = ("overhead", "help", "startup", "turn", "parity")
-LONG = ("slowdown", "pairing", "decoding")
+NAMES = ("overhead", "help", "startup", "turn")
+LONG = ("parity", "slowdown", "pairing", "decoding")
 
 
 def main(arguments: list[str]) -> int:

@@ -59,4 +59,4 @@ def in_turns(pair: tuple[Seat, Seat], generations: int, rounds: int) -> tuple[li
 def bare(one: Seat) -> Seat:
     """The same file, threads and CPUs, measured by a bare loop over the runtime's own API."""
     case = replace(one.case, scenario="bare loop")
-    return replace(one, job=replace(one.job, case=case), module="benchmarks.bare")
+    return replace(one, job=replace(one.job, case=case), module="backends.bare")

@@ -25,7 +25,7 @@ SUITES = {
 
 
 @pytest.mark.parametrize("name", registry.names("runtime"))
-def test_it_passes_where_it_lives(name: str, tmp_path: Path) -> None:
+def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     there = find(name)
     if there is None:
         pytest.skip(f"{name} has no environment of its own here: bakeoff env create {name} --with pytest")
@@ -39,6 +39,7 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path) -> None:
     assert classes, f"no contract suite names {name}"
     command = [str(there.python), "-P", "-m", "pytest", "-q", "-ra", "--noconftest", "-c", os.devnull]
     command += ["-p", "no:cacheprovider", "--import-mode=importlib", "-k", " or ".join(classes)]
+    command += ["-m", pytestconfig.option.markexpr]
     variables = {
         **os.environ,
         **backend.environment(test_backends.SUITE_TARGET),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import platform
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 
 from backends.base import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
 from backends.precision import word
-from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
+from bench.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
 
 # How runtimes spell their element types → the precision of the arithmetic.
 PRECISIONS = {
@@ -42,7 +43,8 @@ def import_runtime(backend: Backend) -> None:
             importlib.import_module(module)
         except (ImportError, OSError) as error:
             raise BackendUnavailable(
-                f"{backend.name}: {module} cannot be imported ({first_line(error)})", hint=backend.install
+                f"{backend.name}: {module} cannot be imported ({first_line(error)})",
+                hint=os.environ.get(MEND) or backend.install,
             ) from error
 
 

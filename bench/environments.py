@@ -121,6 +121,12 @@ def interpreter(backend: str, version: str | None = None) -> Path:
     )
 
 
+def mend(python: Path) -> str:
+    """The command that makes that interpreter's environment anew; '' where it is not one of these."""
+    folder = python.parent.parent
+    return f"bakeoff env create {folder.name} --again" if folder.parent == root() else ""
+
+
 def tools(name: str) -> Path:
     """The Python that writes model files with the tools of that name; bakeoff's own for ''.
 
@@ -223,5 +229,5 @@ def _distributions(interpreter: str) -> tuple[str, ...]:
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise BackendUnavailable(
             f"{interpreter} does not list what it has installed: {error}",
-            hint=f"{interpreter} -m pip list",
+            hint=mend(Path(interpreter)) or f"{interpreter} -m pip list",
         ) from error

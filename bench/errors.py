@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MEND = "BAKEOFF_MEND"  # a variable that tells a child process what to type where its environment is broken
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -14,7 +14,7 @@ from typing import Any
 
 from backends.base import Capabilities, Target, as_dict
 from bench.cache import cache_root
-from bench.environments import environment_fingerprint, interpreter
+from bench.environments import environment_fingerprint, interpreter, mend
 from bench.errors import BackendUnavailable
 from bench.processes import Process
 
@@ -57,7 +57,7 @@ def _ask(backend: str, python: Path) -> Capabilities:
 
     variables = dict(get(backend).environment(Target()))
     process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
-    again = f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
+    again = mend(python) or f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
     code: int | None = None
     try:
         code = process.popen.wait(PROBE_S)

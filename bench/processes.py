@@ -16,6 +16,8 @@ from pathlib import Path
 
 from bench import keeper
 from bench.cache import cache_root
+from bench.environments import mend
+from bench.errors import MEND
 from bench.keeper import RUN_MARK, WORKER_MARK, kill_marked
 
 LOG_BYTES = 64 * 1024
@@ -117,6 +119,7 @@ class Process:
         self._mark = f"{os.getpid()}.{Process._count}.{secrets.token_hex(4)}"
         path = python_path(interpreter)
         variables = {**os.environ, "PYTHONPATH": path, **(environment or {}), WORKER_MARK: self._mark}
+        variables[MEND] = mend(interpreter) if interpreter else ""
         reader, writer = os.pipe()
         try:
             self.popen = subprocess.Popen(

@@ -96,7 +96,12 @@ SPEC: tuple[Column, ...] = (
     Column("scenario", "str", "how requests arrive", _case("scenario")),
     Column("backend", "str", "the inference runtime", _case("backend")),
     Column("variant", "str", "the runtime's variant; empty for the first one", _target("variant")),
-    Column("version", "str", "version of the runtime that ran", _row("runtime_version")),
+    Column(
+        "version",
+        "str",
+        "version of the runtime that ran; where nothing ran, the one that was asked for",
+        lambda results, row: row.runtime_version or row.case.version or "",
+    ),
     Column("device", "str", "device asked for", _target("device")),
     Column("precision", "str", "precision asked for", _target("precision")),
     Column("threads", "Int64", "threads asked for", _target("threads")),

@@ -220,8 +220,8 @@ class BackendContract:
     def test_every_preset_is_right(self, tiny: Tiny) -> None:
         self.needs_outputs()
         for preset in self.backend.presets:
-            with self.session(tiny, batch=2, preset=preset) as session:
-                error = tiny.error(_infer(session, tiny.inputs(2)))
+            with self.session(tiny, batch=3, preset=preset) as session:
+                error = tiny.error(_infer(session, tiny.inputs(3)))
             high = tiny.bands[self.target.arithmetic][1]
             assert error <= high, f"preset {preset}: error {error:.3g} is over {high:.3g}"
 
@@ -229,8 +229,8 @@ class BackendContract:
         """Within a session and from load to load, to fp32's tolerance (summation order may differ)."""
         results = []
         for _ in range(2):
-            with self.session(tiny, batch=2) as session:
-                results += [_infer(session, tiny.inputs(2)) for _ in range(2)]
+            with self.session(tiny, batch=3) as session:
+                results += [_infer(session, tiny.inputs(3)) for _ in range(2)]
         for other in results[1:]:
             for name, first in results[0].items():
                 np.testing.assert_allclose(other[name], first, rtol=1e-4, atol=1e-5)
@@ -308,8 +308,8 @@ class BackendContract:
     def test_inputs_of_any_layout(self, cnn: Tiny) -> None:
         """Host arrays may be read-only, and not contiguous."""
         self.needs_outputs()
-        with self.session(cnn, batch=2) as session:
-            plain = cnn.inputs(2)
+        with self.session(cnn, batch=3) as session:
+            plain = cnn.inputs(3)
             every_second = {name: np.repeat(array, 2, axis=-1)[..., ::2] for name, array in plain.items()}
             for inputs in (plain, every_second):
                 for array in inputs.values():

@@ -1,22 +1,23 @@
 """XLA's compiler for CPUs by way of JAX: a StableHLO program, compiled ahead of time for the case's shapes.
 
 There is no next step of a decoder, whose shapes are others: each would be a compilation.
-Over 150 lines: a program's weights, its executable and its profile are three things to hold together.
+Over 150 lines: what was compiled ahead of time may be refused by the very CPU that it was compiled for, and
+what ran is read from two sources.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import _hlo, support
-from backends._stablehlo import WEIGHTS, place, read_weights
+from backends import _hlo, _xla_profile, support
+from backends._stablehlo import WEIGHTS, place
+from backends._xla_program import Program
 from backends.base import (
     Actual,
     Array,
@@ -35,59 +36,13 @@ from bench.errors import ModelFileError, UnsupportedCase
 
 if TYPE_CHECKING:
     import jax
-    from jax.export import Exported
 
 PROGRAM = "program.jax"
 EXECUTABLE = "executable.xla"
 POOL = "tf_XLAEigen"  # how XLA names the threads that compute
 OPTIONS = ("jax_cpu_enable_async_dispatch", "xla_cpu_enable_fast_math")
 NO_INTEGERS = "no converter makes a StableHLO program with products of integers"
-# Convolution kernels as XLA's CPU compiler wants them (height, width, in, out): as arguments in PyTorch's
-# order they would be turned at each inference, which took half of ResNet-50's time.
-TO_XLA, TO_TORCH = (2, 3, 1, 0), (3, 2, 0, 1)
 Arrays = tuple["jax.Array", ...]
-
-
-class Program:
-    """A StableHLO program as it was exported, with its weights."""
-
-    def __init__(self, model: ModelFile, io: IOSpec) -> None:
-        import jax
-        import jax.export
-
-        try:
-            self.exported: Exported = jax.export.deserialize(bytearray(model.path.read_bytes()))
-            (wanted, *self.inputs), _ = jax.tree.unflatten(self.exported.in_tree, self.exported.in_avals)
-            stored = read_weights(model.path.parent)
-            found = {name: np.asarray(stored[name], aval.dtype) for name, aval in wanted.items()}
-        except Exception as error:  # whatever a reader of flat buffers and MLIR makes of other bytes
-            raise support.broken(model, error) from error
-        if [aval.shape for aval in self.inputs] != [tensor.shape for tensor in io.inputs]:
-            raise ModelFileError(f"{model.path}: is for other shapes: {self.inputs}", hint="bakeoff run")
-        # Vectors are constants, which XLA folds (batch norms); what is larger stays out of the executable.
-        self.constants = {name: array for name, array in found.items() if array.ndim < 2}
-        self.weights = {
-            name: np.ascontiguousarray(array.transpose(TO_XLA)) if array.ndim == 4 else array
-            for name, array in found.items()
-            if array.ndim >= 2
-        }
-
-    def compile(self, settings: Mapping[str, Any]) -> jax.stages.Compiled:
-        import jax
-
-        def run(weights: Mapping[str, Any], *inputs: Any) -> Any:
-            turned = {n: w.transpose(TO_TORCH) if w.ndim == 4 else w for n, w in weights.items()}
-            return self.exported.call({**self.constants, **turned}, *inputs)
-
-        options = {name: value for name, value in settings.items() if name.startswith("xla_")}
-        return jax.jit(run).lower(self.weights, *self.inputs).compile(compiler_options=options)
-
-    def trees(self) -> tuple[Any, Any]:
-        """How arguments and outputs of the compiled program nest."""
-        import jax
-
-        arguments: Any = ((dict.fromkeys(self.weights, 0), *(0 for _ in self.inputs)), {})
-        return jax.tree.structure(arguments), self.exported.out_tree
 
 
 class XlaSession(BaseSession):
@@ -135,10 +90,10 @@ class XlaSession(BaseSession):
         staged = self.stage(support.untimed_inputs(self._io))
         outputs = self.run(staged)
         known = _hlo.instructions(self._compiled.as_text() or "")
-        runs = [_profiled(lambda: self.run(staged)) for _ in range(support.PROFILED)]
+        runs = [_xla_profile.profiled(lambda: self.run(staged)) for _ in range(support.PROFILED)]
         operations = [
             Operation(known[name].kind, known[name].precision, ns, known[name].product)
-            for name, ns in _least(runs).items()
+            for name, ns in _xla_profile.least(runs).items()
             if name in known
         ]
         precision, shares = support.weigh(operations, "JAX's profile of an untimed run")
@@ -246,30 +201,6 @@ def _support(precision: str) -> Support:
     if support.cpu_computes(precision):
         return Support("native")
     return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
-
-
-def _profiled(run: Callable[[], Any]) -> dict[str, float]:
-    """Instruction → its time in ns, in one run; one that was cut into tasks counts with all of them."""
-    import jax
-
-    options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0
-    with tempfile.TemporaryDirectory(prefix="bakeoff-xla-") as folder:
-        with jax.profiler.trace(folder, profiler_options=options):
-            run()
-        path = next(Path(folder).rglob("*.xplane.pb"))
-        planes = jax.profiler.ProfileData.from_serialized_xspace(path.read_bytes()).planes
-        spent: Counter[str] = Counter()
-        for event in (event for plane in planes for line in plane.lines for event in line.events):
-            if name := dict(event.stats).get("hlo_op"):
-                spent[str(name)] += event.duration_ns
-    return dict(spent)
-
-
-def _least(runs: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Each instruction's least time of several runs."""
-    first, *others = runs
-    return {name: min(ns, *(run.get(name, ns) for run in others)) for name, ns in first.items()}
 
 
 def _pool() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,6 +76,10 @@ class _Outcome:
     seconds: float = 0.0
     made: bool = False
 
+    def result(self) -> cache.Artefact | BakeoffError:
+        """The artefact, or what says why there is none."""
+        return self.artefact or ERRORS[self.status](self.error)
+
 
 def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
     """Case id → what it is measured with; whatever the cache has is taken from there.
@@ -107,13 +111,27 @@ def artefact(workload: str, kind: str, **facts: Any) -> cache.Artefact:
     Raises:
         BakeoffError: as the case would be refused.
     """
+    (found,) = artefacts([(workload, kind, facts)])
+    if isinstance(found, BakeoffError):
+        raise found
+    return found
+
+
+def artefacts(wanted: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[cache.Artefact | BakeoffError]:
+    """As `artefact`, of many at once: (workload, kind, facts) each; in place of one that cannot be made
+    stands what `artefact` would raise."""
+    found = [_node_or_error(*one) for one in wanted]
+    whole = [node for node in found if isinstance(node, Node)]
+    outcomes = _make(list(dict.fromkeys(closure(whole))), lambda event, told: None)
+    return [outcomes[one].result() if isinstance(one, Node) else one for one in found]
+
+
+def _node_or_error(workload: str, kind: str, facts: Mapping[str, Any]) -> Node | BakeoffError:
     known = {"batch": 1, "length": None, "precision": "fp32", "narrow": products_saturate(), **facts}
-    of = Node(kind, workload, content_for(workload), "", ())
-    wanted = nodes.node(kind, of, known)
-    outcome = _make(list(dict.fromkeys(closure([wanted]))), lambda event, told: None)[wanted]
-    if outcome.artefact is None:
-        raise ERRORS[outcome.status](outcome.error)
-    return outcome.artefact
+    try:
+        return nodes.node(kind, Node(kind, workload, content_for(workload), "", ()), known)
+    except BakeoffError as error:
+        return error
 
 
 def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +31,3 @@ def read_weights(folder: Path) -> dict[str, Array]:
             start, end = tensor["data_offsets"]
             found[name] = data[start:end].view(np.float32).reshape(tensor["shape"])
     return found
-
-
-def place(source: Path, target: Path) -> None:
-    """The same file at another path: one copy of the weights on the disk serves programs of all shapes."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

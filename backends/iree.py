@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import support
-from backends._stablehlo import ARGUMENTS, WEIGHTS, place, read_weights
+from backends._stablehlo import ARGUMENTS, WEIGHTS, read_weights
 from backends.base import (
     Actual,
     Array,
@@ -202,7 +202,7 @@ class IreeBackend(BaseBackend):
                 hint="leave this backend out for this workload",
             ) from error
         for name in (WEIGHTS, ARGUMENTS):
-            place(model.path.parent / name, folder / name)
+            support.place(model.path.parent / name, folder / name)
         return ModelFile("iree-module", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> IreeSession:

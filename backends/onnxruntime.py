@@ -1,40 +1,15 @@
-"""ONNX Runtime on its CPU provider.
-
-Over 150 lines: a decoder's state has a session of its own, and the proof is read from a profile.
-"""
+"""ONNX Runtime on its CPU provider, on other providers for CPUs that a build has, or from its own format."""
 
 from __future__ import annotations
 
-import json
-import math
-import tempfile
-from collections import Counter
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from backends import _onnx_file, support
-from backends.base import (
-    Actual,
-    Array,
-    BaseBackend,
-    BaseSession,
-    Capabilities,
-    Fact,
-    IOSpec,
-    ModelFile,
-    Preset,
-    Support,
-    Target,
-)
-from backends.support import PRECISIONS, Operation
+from backends import _ort_session, support
+from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
+from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
 from bench.errors import ModelFileError, UnsupportedCase
 
-if TYPE_CHECKING:
-    import onnxruntime as ort
-
-PROVIDER = "CPUExecutionProvider"
 NO_KERNELS = "its CPU provider has no kernels of that type and casts to fp32"
 DEVICES = {
     "cpu": {
@@ -48,128 +23,6 @@ DEVICES = {
         "int4-weight": Support("native"),
     }
 }
-# How its operators that multiply matrices begin (`MatMulNBits`, `QLinearConv`, `FusedConv` …).
-PRODUCTS = (
-    *("MatMul", "FusedMatMul", "QLinearMatMul", "DynamicQuantizeMatMul", "Gemm", "FusedGemm", "QGemm"),
-    *("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "QLinearConv", "Attention", "MultiHeadAttention"),
-)
-# Attributes of SessionOptions, and keys of onnxruntime_session_options_config_keys.h. The list is closed
-# because ONNX Runtime takes any key in silence.
-ATTRIBUTES = ("enable_cpu_mem_arena", "enable_mem_pattern", "enable_mem_reuse", "use_deterministic_compute")
-CONFIG_KEYS = (
-    "session.disable_prepacking",
-    "session.dynamic_block_base",
-    "session.enable_gemm_fastmath_arm64_bfloat16",
-    "session.force_spinning_stop",
-    "session.intra_op.allow_spinning",
-    "session.intra_op_thread_affinities",
-    "session.set_denormal_as_zero",
-    "session.use_device_allocator_for_initializers",
-    "mlas.enable_gemm_fastmath_arm64_bfloat16",
-)
-
-
-class OnnxRuntimeSession(BaseSession):
-    """Runs through `InferenceSession.run`: the call that people write. It hands its outputs over as NumPy
-    arrays, so their copy is within the `device` boundary too."""
-
-    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
-        self._model, self._target, self._io, self._settings = model, target, io, settings
-        self._session = _open(model, target, io, settings)
-        self._inputs = tuple((t.name, t.name_in_file) for t in io.inputs)
-        self._names = tuple(t.name for t in io.outputs)
-        self._wanted = [t.name_in_file for t in io.outputs]
-        self._run = self._session.run
-
-    def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Array] | None = None) -> dict[str, Array]:
-        if onto is None:
-            return {in_file: inputs[name] for name, in_file in self._inputs}
-        return {**onto, **{in_file: inputs[name] for name, in_file in self._inputs if name in inputs}}
-
-    def run(self, staged: Mapping[str, Array]) -> list[Array]:
-        return self._run(self._wanted, staged)  # type: ignore[no-any-return]
-
-    def fetch(self, outputs: list[Array]) -> dict[str, Array]:
-        return dict(zip(self._names, outputs, strict=True))
-
-    def close(self) -> None:
-        del self._session, self._run
-
-    def actual(self) -> Actual:
-        """From the profile of a second session."""
-        options = self._session.get_session_options()
-        runs = self._profile()
-        weights = _onnx_file.weights(self._model.path)
-        operations = support.quickest(
-            [_operation(node["args"], node["dur"] * 1e3, weights) for node in nodes] for nodes in runs
-        )
-        precision, shares = support.weigh(operations, "profile of an untimed session")
-        providers: Counter[str] = Counter()
-        for node in chain.from_iterable(runs):
-            providers[node["args"]["provider"]] += max(1, node["dur"])
-        provider, spent = providers.most_common(1)[0]
-        share = f"{spent / providers.total():.1%} of the profile's time"
-        device = "cpu" if set(providers) == {PROVIDER} else "mixed"
-        settings = {
-            **shares,
-            "time_by_provider": {name: part / providers.total() for name, part in providers.items()},
-            "inter_op_num_threads": options.inter_op_num_threads,
-            "graph_optimization_level": options.graph_optimization_level.name,
-            **self._settings,
-        }
-        return Actual(
-            precision=precision,
-            device=Fact(device, "executed", ", ".join(providers)),
-            provider=Fact(provider, "executed", share),
-            threads=Fact(str(options.intra_op_num_threads), "reported", "intra_op_num_threads"),
-            settings=settings,
-        )
-
-    def _profile(self) -> list[list[dict[str, Any]]]:
-        """Of each run the nodes; a first one is not counted."""
-        untimed = support.untimed_inputs(self._io)
-        feeds = {in_file: untimed[name] for name, in_file in self._inputs}
-        with tempfile.TemporaryDirectory(prefix="bakeoff-ort-") as folder:
-            prefix = str(Path(folder) / "profile")
-            session = _open(self._model, self._target, self._io, self._settings, profile_prefix=prefix)
-            for _ in range(1 + support.PROFILED):
-                session.run(self._wanted, feeds)
-            events = json.loads(Path(session.end_profiling()).read_text())
-        nodes = [event for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
-        _, *starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
-        ends = [*starts[1:], math.inf]
-        return [
-            [node for node in nodes if start <= node["ts"] < end]
-            for start, end in zip(starts, ends, strict=True)
-        ]
-
-
-class StatefulSession(OnnxRuntimeSession):
-    """Runs on OrtValues, so that outputs that carry state stay with ONNX Runtime: NumPy sees none of them."""
-
-    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
-        import onnxruntime as ort
-
-        super().__init__(model, target, io, settings)
-        self._run = self._session.run_with_ort_values
-        self._value = ort.OrtValue.ortvalue_from_numpy
-        places = {t.name: i for i, t in enumerate(io.outputs)}
-        in_file = dict(self._inputs)
-        self._fetched = tuple((t.name, places[t.name]) for t in io.fetched)
-        self._carried = tuple((in_file[into], places[out]) for out, into in io.state if into in in_file)
-
-    def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        value = self._value
-        fresh = {in_file: value(inputs[name]) for name, in_file in self._inputs if name in inputs}
-        return {**(onto or {}), **fresh}
-
-    def fetch(self, outputs: list[Any]) -> dict[str, Array]:
-        return {name: outputs[i].numpy() for name, i in self._fetched}
-
-    def advance(
-        self, staged: Mapping[str, Any], outputs: list[Any], inputs: Mapping[str, Array]
-    ) -> dict[str, Any]:
-        return self.stage(inputs, {**staged, **{in_file: outputs[i] for in_file, i in self._carried}})
 
 
 class OnnxRuntimeBackend(BaseBackend):
@@ -184,6 +37,11 @@ class OnnxRuntimeBackend(BaseBackend):
     }
     install = "pip install 'bakeoff[onnxruntime]'"
     runtime: tuple[str, ...] = ("onnxruntime",)
+    variants: Mapping[str, str] = {
+        "": "its CPU provider (MLAS)",
+        OPTIMISED: "the same, from a file in the ORT format that the build optimises: for phones and boards",
+        **{name: f"{provider}, where the installed build has it" for name, provider in PROVIDERS.items()},
+    }
     no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "ONNX Runtime's README and 'Get started: Python': a session with its defaults"),
@@ -199,88 +57,59 @@ class OnnxRuntimeBackend(BaseBackend):
         support.import_runtime(self)
         import onnxruntime as ort
 
-        return Capabilities(
-            ort.__version__, DEVICES, {"providers in this build": ", ".join(ort.get_available_providers())}
-        )
+        detail = {"providers in this build": ", ".join(ort.get_available_providers())}
+        variants = {name: _table(name) for name in PROVIDERS}
+        return Capabilities(ort.__version__, DEVICES, detail, variants)
 
-    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> OnnxRuntimeSession:
-        support.import_runtime(self)
-        support.require(self, target, DEVICES)
+    def builds(self, target: Target) -> bool:
+        return target.variant == OPTIMISED or target.variant in PROVIDERS
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        """The file in the ORT format. For another provider the file as it is, once that provider is seen to
+        run some of it: what it does not take goes to the CPU provider in silence."""
+        self._settle(target)
+        settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
+        if target.variant == OPTIMISED:
+            path = folder / "model.ort"
+            _ort_session.write_optimised(model, target, io, settings, path)
+            return ModelFile(OPTIMISED, path, model.sha256)
+        with _ort_session.OnnxRuntimeSession(model, target, io, settings) as session:
+            ran = session.providers()
+        if PROVIDERS[target.variant] not in ran:
+            raise UnsupportedCase(
+                f"onnxruntime: {PROVIDERS[target.variant]} takes no operation of this model, "
+                f"which would run on {', '.join(ran)}",
+                hint=f"--backend {self.name}",
+            )
+        for file in model.path.parent.glob(f"{model.path.name}*"):
+            support.place(file, folder / file.name)
+        return ModelFile(model.format, folder / model.path.name, model.sha256)
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> _ort_session.OnnxRuntimeSession:
+        self._settle(target)
         if model is None:
             raise ModelFileError("onnxruntime: no model file was given", hint="prepare an onnx file")
         settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
-        session = StatefulSession if io.state else OnnxRuntimeSession
+        session = _ort_session.StatefulSession if io.state else _ort_session.OnnxRuntimeSession
         return session(model, target, io, settings)
 
+    def _settle(self, target: Target) -> None:
+        support.import_runtime(self)
+        support.require(self, target, _table(target.variant))
 
-def _open(
-    model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any], profile_prefix: str = ""
-) -> ort.InferenceSession:
+
+def _table(variant: str) -> Devices:
+    """Device → precision → support of a variant."""
+    if variant not in PROVIDERS:
+        return DEVICES
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = target.threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    for key, value in settings.items():
-        if key in ATTRIBUTES:
-            setattr(options, key, bool(value))
-        else:
-            options.add_session_config_entry(key, str(int(value) if isinstance(value, bool) else value))
-    if profile_prefix:
-        options.enable_profiling = True
-        options.profile_file_prefix = profile_prefix
-    try:
-        for dimension, extent in _onnx_file.extents(model.path, io).items():
-            options.add_free_dimension_override_by_name(dimension, extent)
-        session = ort.InferenceSession(str(model.path), options, providers=[PROVIDER])
-    except state.NotImplemented as error:
-        raise UnsupportedCase(f"onnxruntime: {support.first_line(error)}", hint="bakeoff doctor") from error
-    except (
-        OSError,
-        ValueError,
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NoModel,
-        state.NoSuchFile,
-    ) as error:
-        raise support.broken(model, error) from error
-    if session.get_providers() != [PROVIDER]:
-        raise UnsupportedCase(
-            f"onnxruntime: {PROVIDER} was asked for, {', '.join(session.get_providers())} came",
-            hint="bakeoff doctor",
-        )
-    has = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
-    missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
-    if missing:
-        raise ModelFileError(f"{model.path}: has no {', '.join(missing)} (it has {', '.join(sorted(has))})")
-    return session
-
-
-def _operation(args: Mapping[str, Any], ns: float, weights: str) -> Operation:
-    """A node of a profile; `weights` is the precision that MatMulNBits stands for in this model."""
-    kind = args["op_name"]
-    if kind == "MatMulNBits":
-        precision = weights
-    elif kind.startswith("DynamicQuantize"):
-        precision = "int8"  # its first input is what it quantises
-    else:
-        precision = _precision(args)
-    return Operation(kind, precision, ns, kind.startswith(PRODUCTS))
-
-
-def _precision(args: Mapping[str, Any]) -> str:
-    """A node's arithmetic: the type of its first input, or of its output where that is a mask or an index."""
-    for tensors in (args["input_type_shape"], args["output_type_shape"]):
-        for tensor in tensors[:1]:
-            for dtype in tensor:
-                if dtype in PRECISIONS:
-                    return PRECISIONS[dtype]
-    return ""
+    provider = PROVIDERS[variant]
+    if provider not in ort.get_available_providers():
+        lacks = Support("none", f"this build of ONNX Runtime has no {provider}")
+        return {"cpu": dict.fromkeys(DEVICES["cpu"], lacks)}
+    others = dict.fromkeys(DEVICES["cpu"], Support("none", f"{provider} is measured in fp32 alone"))
+    return {"cpu": {**others, "fp32": Support("native")}}
 
 
 BACKEND = OnnxRuntimeBackend()

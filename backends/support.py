@@ -9,6 +9,7 @@ import functools
 import importlib
 import os
 import platform
+import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,6 +137,14 @@ def settings(backend: Backend, target: Target, known: Collection[str]) -> dict[s
                 f"{backend.name} takes no option {option!r}", hint=did_you_mean(option, known)
             )
     return {**preset.settings, **target.options}
+
+
+def place(source: Path, target: Path) -> None:
+    """The same file at another path: one copy of the weights on the disk serves programs of all shapes."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def untimed_inputs(io: IOSpec) -> dict[str, Array]:

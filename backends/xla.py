@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import _hlo, _xla_profile, support
-from backends._stablehlo import WEIGHTS, place
+from backends._stablehlo import WEIGHTS
 from backends._xla_program import Program
 from backends.base import (
     Actual,
@@ -157,7 +157,7 @@ class XlaBackend(BaseBackend):
         path = folder / EXECUTABLE
         path.write_bytes(serialize_executable.serialize(compiled)[0])
         for source, name in ((model.path, PROGRAM), (model.path.parent / WEIGHTS, WEIGHTS)):
-            place(source, folder / name)
+            support.place(source, folder / name)
         return ModelFile("xla-executable", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> XlaSession:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.block import Status
+from bench.environments import mend
 from bench.job import Job
 from bench.processes import Process
 from bench.residence import speaks_of_memory
@@ -51,6 +52,7 @@ class Link:
         module: str = "bench.worker",
     ) -> None:
         self.case = job.case
+        self._mend = mend(interpreter) if interpreter else ""
         ours, theirs = socket.socketpair()
         try:
             spawned_ns = time.monotonic_ns()
@@ -125,6 +127,8 @@ class Link:
         if code == -signal.SIGKILL:
             # Not by us: we end a worker only after the last command. The kernel's OOM killer looks the same.
             return Failure("crashed", f"killed (SIGKILL) during {command}: by a person, or out of memory")
+        if command == "start" and self._mend:  # no runtime is loaded by then
+            return Failure("missing", f"its environment does not start: {_how(code)} ({self._mend})", log)
         return Failure("crashed", f"{_how(code)} during {command}")
 
     def _exit_code(self) -> int | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends._stablehlo import WEIGHTS, place
+from backends import support
+from backends._stablehlo import WEIGHTS
 from backends.precision import FLOAT_BYTES
 from bench.converters import Converter, Job
 from bench.converters.origin import restore
@@ -49,7 +50,7 @@ def make(job: Job) -> Mapping[str, Any]:
     ]
     exported = jax.export.export(jax.jit(program), platforms=("cpu",))(weights, *inputs)
     job.output.write_bytes(exported.serialize())
-    place(job.parents["origin"].path, job.output.parent / WEIGHTS)
+    support.place(job.parents["origin"].path, job.output.parent / WEIGHTS)
     version = exported.calling_convention_version
     return {"lineage": {"exporter": f"torchax and jax.export, calling convention {version}"}}
 

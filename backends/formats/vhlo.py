@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from backends._stablehlo import ARGUMENTS, WEIGHTS, place
+from backends import support
+from backends._stablehlo import ARGUMENTS, WEIGHTS
 from bench.converters import Converter, Job
 
 
@@ -25,7 +26,7 @@ def make(job: Job) -> Mapping[str, Any]:
     kept = [arguments[index] for index in exported.module_kept_var_idx]
     job.output.write_bytes(exported.mlir_module_serialized)
     (job.output.parent / ARGUMENTS).write_text(json.dumps(kept))
-    place(parent.parent / WEIGHTS, job.output.parent / WEIGHTS)
+    support.place(parent.parent / WEIGHTS, job.output.parent / WEIGHTS)
     return {"arguments": len(kept)}
 
 

@@ -75,6 +75,35 @@ class TestOnnxRuntime(BackendContract):
     target = Target(threads=2)
 
 
+class TestOnnxRuntimeFormat(BackendContract):
+    backend = onnxruntime.BACKEND
+    target = Target(threads=2, variant="ort")
+
+
+class OnnxRuntimeProvider(BackendContract):
+    """Another provider for CPUs, which the installed build may not have."""
+
+    backend = onnxruntime.BACKEND
+
+    @pytest.fixture(autouse=True)
+    def _needs_the_provider(self) -> None:
+        support = self.capabilities.of(self.target.variant)["cpu"]["fp32"]
+        if support.level == "none":
+            pytest.skip(f"onnxruntime: {support.why}")
+
+
+class TestOnnxRuntimeXnnpack(OnnxRuntimeProvider):
+    target = Target(threads=2, variant="xnnpack")
+
+
+class TestOnnxRuntimeDnnl(OnnxRuntimeProvider):
+    target = Target(threads=2, variant="dnnl")
+
+
+class TestOnnxRuntimeOpenVino(OnnxRuntimeProvider):
+    target = Target(threads=2, variant="openvino")
+
+
 class TestOpenVino(BackendContract):
     backend = openvino.BACKEND
     target = Target(threads=2)

@@ -17,7 +17,8 @@ Bakeoff = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables under which the tiny workload is found and its model files are made once a session."""
-    variables = {**os.environ, "PYTHONPATH": str(PLUGIN), "TERM": "dumb", "COLUMNS": "160"}
+    path = os.pathsep.join(filter(None, (str(PLUGIN), os.environ.get("PYTHONPATH"))))
+    variables = {**os.environ, "PYTHONPATH": path, "TERM": "dumb", "COLUMNS": "160"}
     variables["BAKEOFF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     return variables
 

@@ -14,15 +14,14 @@ from bench.environments import installed_versions
 from bench.setups import runtimes
 
 SPEC = "onnxruntime==1.30.0"
-BESIDE = "torch,onnxruntime,openvino"
 AGAIN = f"bakeoff env create {SPEC} --again"
 
 
-def statuses(bakeoff, backends: str, *more: str) -> dict[str, tuple[str, str]]:
+def statuses(bakeoff, backends: str) -> dict[str, tuple[str, str]]:
     """Backend as typed → (status, reason) of a short run."""
-    asked = ("--workload", "tiny-cnn", "--threads", "1", "--backend", backends, "--budget", "1m")
-    done = bakeoff("run", *asked, *more)
-    assert "Traceback" not in done.stderr, done.stderr
+    asked = ("--workload", "tiny-cnn", "--threads", "1", "--precision", "fp32", "--backend", backends)
+    done = bakeoff("run", *asked, "--budget", "5s")
+    assert done.returncode in (0, 1), done.stderr
     shown = json.loads(bakeoff("show", "--json").stdout)["rows"]
     rows = [row for row in shown if row["workload"] == "tiny-cnn"]
     assert len(rows) == len(backends.split(","))
@@ -45,6 +44,7 @@ def without_numpy(folder: Path) -> None:
 
 def with_a_broken_library(folder: Path) -> None:
     (library,) = folder.glob("lib/python3*/site-packages/onnxruntime/capi/onnxruntime_pybind11_state*.so")
+    library.unlink()  # the installer's cache may hold the same file
     library.write_bytes(b"\x7fELF, and no more")
 
 
@@ -53,33 +53,28 @@ def without_its_python(folder: Path) -> None:
     (folder / "bin" / "python").symlink_to("/nonexistent/python3")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("damage", "mend"),
-    [
-        (without_the_package, AGAIN),
-        (without_numpy, AGAIN),
-        (with_a_broken_library, AGAIN),
-        (without_its_python, AGAIN.removesuffix(" --again")),
-    ],
+DAMAGE: tuple[tuple[Callable[[Path], None], str], ...] = (
+    (without_the_package, AGAIN),
+    (without_numpy, AGAIN),
+    (with_a_broken_library, AGAIN),
+    (without_its_python, AGAIN.removesuffix(" --again")),
 )
-def test_a_broken_environment(
-    bakeoff, environment: dict[str, str], damage: Callable[[Path], None], mend: str
-) -> None:
-    made = bakeoff("env", "create", SPEC, timeout=600)
-    assert made.returncode == 0, made.stdout + made.stderr
-    everything = f"{BESIDE},{SPEC}"
-    before = statuses(bakeoff, everything)
-    assert {status for status, _ in before.values()} == {"ok"}, before
-    damage(Path(environment["BAKEOFF_CACHE"]) / "environments" / SPEC)
-    after = statuses(bakeoff, everything)
-    status, reason = after.pop(SPEC)
-    assert status == "missing"
-    assert mend in reason
-    assert {status for status, _ in after.values()} == {"ok"}, after
-    again = bakeoff(*mend.split()[1:], timeout=600)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert statuses(bakeoff, everything)[SPEC] == ("ok", "")
+
+
+@pytest.mark.slow
+def test_a_broken_environment(bakeoff, environment: dict[str, str]) -> None:
+    both = f"torch,{SPEC}"
+    assert bakeoff("env", "create", SPEC, timeout=600).returncode == 0
+    assert statuses(bakeoff, both) == {"torch": ("ok", ""), SPEC: ("ok", "")}
+    for damage, mend in DAMAGE:
+        damage(Path(environment["BAKEOFF_CACHE"]) / "environments" / SPEC)
+        after = statuses(bakeoff, both)
+        status, reason = after[SPEC]
+        assert (status, after["torch"]) == ("missing", ("ok", "")), damage.__name__
+        assert mend in reason, damage.__name__
+        made = bakeoff(*mend.split()[1:], timeout=600)
+        assert made.returncode == 0, made.stdout + made.stderr
+    assert statuses(bakeoff, both)[SPEC] == ("ok", "")
 
 
 @pytest.mark.slow

@@ -367,9 +367,10 @@ class BackendContract:
         path = tmp_path / f"broken{model.path.suffix}"
         if content is not None:
             path.write_bytes(content)
-        broken = replace(model, path=path)
+        broken, folder = replace(model, path=path), tmp_path / "built"
+        folder.mkdir()
         with pytest.raises(ModelFileError, match=path.name):
-            _built_and_loaded(self.backend, broken, self.target, cnn.io(1), tmp_path)
+            _built_and_loaded(self.backend, broken, self.target, cnn.io(1), folder)
 
     @pytest.mark.parametrize("precision", PRECISIONS)
     def test_actual_agrees_with_the_case(self, tiny: Tiny, precision: str) -> None:

@@ -109,6 +109,15 @@ class TestOpenVino(BackendContract):
     target = Target(threads=2)
 
 
+class TestOpenVinoCached(BackendContract):
+    backend = openvino.BACKEND
+    target = Target(threads=2, variant="cached")
+
+    def test_the_compiled_model_comes_from_the_cache(self, tiny: Tiny) -> None:
+        with self.session(tiny) as session:
+            assert session.loaded_from_cache()  # type: ignore[attr-defined]
+
+
 @pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="bakeoff env create litert")
 class TestLiteRt(BackendContract):
     backend = litert.BACKEND

@@ -10,8 +10,8 @@ import pytest
 
 from backends import iree
 from backends._hlo import Instruction, instructions
-from backends._stablehlo import WEIGHTS, place, read_weights
-from backends.support import Operation
+from backends._stablehlo import WEIGHTS, read_weights
+from backends.support import Operation, place
 
 TEXT = """\
 HloModule jit_run, is_scheduled=true, entry_computation_layout={(f32[1,8]{1,0})->(f32[1,4]{1,0}, s32[])}

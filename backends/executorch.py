@@ -40,8 +40,8 @@ NO_RECIPE = "its quantisers for XNNPACK quantise activations too: int8:native, i
 DEVICES = {
     "cpu": {
         "fp32": Support("native"),
-        "bf16": Support("none", "XNNPACK's partitioner takes no bf16"),
-        "fp16": Support("none", "no program is made in fp16"),
+        "bf16": Support("none", "XnnpackPartitioner leaves it to reference kernels (enable_bf16 is off)"),
+        "fp16": Support("none", "XNNPACK's kernels of fp16 add in fp32 where a CPU has no fp16"),
         "int8:qdq": Support("none", "its own quantiser's static model is int8:native"),
         "int8:native": Support("native"),
         "int8-dynamic": Support("native"),
@@ -90,9 +90,7 @@ class ExecuTorchSession(BaseSession):
     def actual(self) -> Actual:
         untimed = self.stage(support.untimed_inputs(self._io))
         found = _executorch_profile.executed(_bindings(), self._model.path, untimed)
-        threads = (
-            f"{self._threads} with the caller, {_bindings()._threadpool_get_thread_count()} by its count"
-        )
+        told = f"{_bindings()._threadpool_get_thread_count()} by its own count"
         return Actual(
             precision=found.precision,
             device=Fact("cpu", "executed", "XNNPACK and its own kernels have no other"),

@@ -2,6 +2,9 @@
 
 The bindings are imported as they are, beside torch, whose tensors they take. `executorch.runtime`, the thin
 wrapper of them, would import the exporter too.
+
+Over 150 lines: threads belong to a pool of the process, which has to be made anew and counted, and a program of
+one shape has to be held against the case's.
 """
 
 from __future__ import annotations
@@ -110,7 +113,7 @@ class ExecuTorchBackend(BaseBackend):
         "int4-weight": ("executorch-weight",),
     }
     install = "bakeoff env create executorch"
-    runtime: tuple[str, ...] = ("torch", BINDINGS)
+    runtime: tuple[str, ...] = ("executorch.version", "torch", BINDINGS)
     presets: Mapping[str, Preset] = {
         "stock": Preset(
             {CLONE: True},

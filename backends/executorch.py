@@ -3,8 +3,8 @@
 The bindings are imported as they are, beside torch, whose tensors they take. `executorch.runtime`, the thin
 wrapper of them, would import the exporter too.
 
-Over 150 lines: threads belong to a pool of the process, which has to be made anew and counted, and a program of
-one shape has to be held against the case's.
+Over 150 lines: threads belong to a pool of the process, which has to be made anew and counted, and a program
+of one shape has to be held against the case's.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Both are flatbuffers, told in JSON by the `flatc` of the package: its own reader
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import tempfile
@@ -28,6 +29,9 @@ DELEGATE, OWN = "XNNPACK", "ExecuTorch's own kernels"
 # Its own kernels that multiply matrices.
 PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::linear", "aten::convolution")
 LIMIT_S = 240.0
+# As flatc writes what JSON has no word for, and as Python reads it.
+NOT_FINITE = re.compile(r"(?<=[\s:\[,])(-?)(inf|nan)\b")
+PYTHONS = {"inf": "Infinity", "nan": "NaN"}
 
 Json = Mapping[str, Any]
 
@@ -92,7 +96,8 @@ def _json(root: Path, schema: str, file: Path, *flags: str) -> Any:
     command = [str(root / "data/bin/flatc"), *flags, "--json", "--defaults-json", "--strict-json"]
     command += ["-o", str(file.parent), str(root / schema), "--", str(file)]
     subprocess.run(command, check=True, timeout=LIMIT_S, capture_output=True)
-    return json.loads(file.with_suffix(".json").read_text())
+    told = file.with_suffix(".json").read_text()
+    return json.loads(NOT_FINITE.sub(lambda found: found[1] + PYTHONS[found[2]], told))
 
 
 def _operations(events: Sequence[Json], plan: Json) -> list[Operation]:

@@ -27,7 +27,7 @@ def make(job: Job) -> Mapping[str, Any]:
     quantize_(
         module,
         Int8DynamicActivationIntxWeightConfig(
-            weight_dtype=torch.int4, weight_granularity=PerGroup(how.group)
+            weight_dtype=getattr(torch, f"int{how.bits}"), weight_granularity=PerGroup(how.group)
         ),
     )
     weights: Counter[str] = Counter()

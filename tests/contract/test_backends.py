@@ -13,7 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, iree, litert, null, onnxruntime, openvino, reference, registry, torch, tvm, xla
+from backends import (
+    anchor,
+    executorch,
+    iree,
+    litert,
+    null,
+    onnxruntime,
+    openvino,
+    reference,
+    registry,
+    torch,
+    tvm,
+    xla,
+)
 from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
@@ -177,6 +190,43 @@ class TestLiteRt(BackendContract):
         with self.session(tiny) as session:
             precision = session.actual().precision
         assert (precision.value, precision.evidence) == ("fp32", "reported")
+
+
+@pytest.mark.skipif(find_spec("executorch") is None, reason="bakeoff env create executorch")
+class TestExecuTorch(BackendContract):
+    backend = executorch.BACKEND
+    target = Target(threads=2)
+
+    def test_a_file_of_another_shape_is_refused(self, cnn: Tiny) -> None:
+        with pytest.raises(ModelFileError, match=r"model.pte: .*sizes=\[2, 3, 16, 16\]"):
+            self.backend.load(cnn.file("executorch", 2), self.target, cnn.io(1))
+
+    def test_threads_are_those_that_it_started(self, cnn: Tiny) -> None:
+        for threads in (1, 2, 3):
+            with self.session(cnn, threads=threads) as session:
+                assert session.actual().threads.value == str(threads)
+
+    def test_what_xnnpack_leaves_is_told(self) -> None:
+        with self.session(tiny_models()["encoder"]) as session:
+            ran = session.actual()
+        assert "aten::native_layer_norm" in ran.provider.detail
+        assert ran.settings["outside_xnnpack"]["aten::embedding"] == 1
+
+    @pytest.mark.parametrize("precision", executorch.BACKEND.quantised)
+    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny, precision: str) -> None:
+        try:
+            low, high = tiny.band(precision)
+        except UnsupportedCase as error:
+            pytest.skip(error.message)
+        errors = []
+        with self.session(tiny, precision=precision) as session:
+            for i in range(8):
+                found = session.fetch(session.run(session.stage(tiny.inputs(1, i))))
+                errors.append(tiny.error(found, i))
+            ran = session.actual()
+        assert low <= max(errors) <= high
+        # Its clock has microseconds: which kernel took longest is chance in models as small as these.
+        assert runs_as(precision) in ran.settings["products_by_precision"]
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")

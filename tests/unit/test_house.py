@@ -13,7 +13,8 @@ from backends import registry
 ROOT = Path(__file__).resolve().parents[2]
 # Workloads are defined in PyTorch, and references and bands are its runs: it is named where that is done.
 NAMES = set(registry.names("runtime")) - {"torch"}
-MODULES = NAMES | {module.split(".")[0] for name in NAMES for module in registry.get(name).runtime}
+TOPS = {module.split(".")[0] for name in NAMES for module in registry.get(name).runtime}
+MODULES = NAMES | TOPS - {"torch"}
 FILES = [path for room in ("bench", "workloads", "reports") for path in sorted((ROOT / room).rglob("*.py"))]
 
 

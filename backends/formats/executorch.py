@@ -1,0 +1,28 @@
+"""An ExecuTorch program (.pte) in fp32 from the origin: of one batch and one length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import executorch_graph
+from bench.converters import Converter, Job
+from bench.converters.origin import restore
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    executorch_graph.lower(job, restore(job))
+    return {"lineage": {"exporter": executorch_graph.LOWERED}}
+
+
+CONVERTER = Converter(
+    kind="executorch",
+    file="model.pte",
+    revision=1,
+    parents=("origin",),
+    axes=("batch", "length"),
+    distributions=("executorch", "torch"),
+    make=make,
+    model=True,
+    tools="to-executorch",
+)

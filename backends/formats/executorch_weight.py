@@ -1,0 +1,54 @@
+"""`int4-weight` of ExecuTorch: linear layers with int4 weights in groups, by torchao ("8da4w").
+
+XNNPACK's kernels quantise rows of activations on the fly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import executorch_graph
+from backends.precision import scheme
+from bench.converters import Converter, Job
+from bench.converters.origin import restore
+from bench.converters.quantising import require_quantised
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    import torch
+    from torchao.quantization.granularity import PerGroup
+    from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
+
+    how = scheme(str(job.facts["precision"]))
+    assert how is not None
+    module = restore(job)
+    quantize_(
+        module,
+        Int8DynamicActivationIntxWeightConfig(
+            weight_dtype=getattr(torch, f"int{how.bits}"), weight_granularity=PerGroup(how.group)
+        ),
+    )
+    weights: Counter[str] = Counter()
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
+            plain = type(layer.weight.detach()) is torch.Tensor
+            weights["float" if plain else "int4"] += layer.weight.numel()
+    shares = require_quantised("torchao's int4 recipe", "int4", weights)
+    executorch_graph.lower(job, module)
+    quantiser = f"torchao Int8DynamicActivationIntxWeightConfig, int4, groups of {how.group}"
+    return {"shares": shares, "lineage": {"exporter": executorch_graph.LOWERED, "quantiser": quantiser}}
+
+
+CONVERTER = Converter(
+    kind="executorch-weight",
+    file="model.pte",
+    revision=1,
+    parents=("origin",),
+    axes=("batch", "length", "precision"),
+    distributions=("executorch", "torch", "torchao"),
+    make=make,
+    model=True,
+    tools="to-executorch",
+)

@@ -13,7 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, iree, litert, null, onnxruntime, openvino, reference, registry, torch, tvm, xla
+from backends import (
+    anchor,
+    iree,
+    litert,
+    null,
+    onnxruntime,
+    openvino,
+    reference,
+    registry,
+    tensorflow,
+    torch,
+    tvm,
+    xla,
+)
 from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
@@ -183,6 +196,19 @@ class TestTvm(BackendContract):
 class TestTvmSchedule(BackendContract):
     backend = tvm.BACKEND
     target = Target(threads=2, variant="schedule")
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
+class TestTensorFlow(BackendContract):
+    backend = tensorflow.BACKEND
+    target = Target(threads=2)
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
+class TestTensorFlowXla(BackendContract):
+    backend = tensorflow.BACKEND
+    target = Target(threads=2, variant="xla")
+    loads = 6  # it keeps what XLA compiled, half a megabyte a load; weights that were kept would still show
 
 
 class TestNull(BackendContract):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def apply(tf: Any, kind: str, inputs: Inputs, attributes: Attributes) -> Any:
     axes = _axes(inputs, attributes) if kind in REDUCTIONS else None
     if isinstance(inputs[0], Image) and axes and attributes.get("keepdims", 1):
         axes = [LAST.index(axis % 4) for axis in axes]
-        return Image(getattr(tf, REDUCTIONS[kind])(inputs[0].tensor, axis=axes, keepdims=True))
+        return Image(attrgetter(REDUCTIONS[kind])(tf)(inputs[0].tensor, axis=axes, keepdims=True))
     images = [value for value in inputs if isinstance(value, Image)]
     others = [value for value in inputs if not isinstance(value, Image)]
     if images and kind in ELEMENTWISE and all(value is None or np.ndim(value) == 0 for value in others):
@@ -219,13 +220,13 @@ def _axes(inputs: Inputs, attributes: Attributes) -> list[int] | None:
 def _reduce(function: str) -> Operation:
     def reduce(tf: Any, inputs: Inputs, attributes: Attributes) -> Any:
         keep = bool(attributes.get("keepdims", 1))
-        return getattr(tf, function)(inputs[0], axis=_axes(inputs, attributes), keepdims=keep)
+        return attrgetter(function)(tf)(inputs[0], axis=_axes(inputs, attributes), keepdims=keep)
 
     return reduce
 
 
 REDUCTIONS = {
-    "ReduceL2": "norm",
+    "ReduceL2": "math.reduce_euclidean_norm",
     "ReduceMax": "reduce_max",
     "ReduceMean": "reduce_mean",
     "ReduceSum": "reduce_sum",

@@ -23,6 +23,7 @@ from backends import (
     openvino,
     reference,
     registry,
+    tensorflow,
     torch,
     tvm,
     xla,
@@ -271,6 +272,19 @@ class TestTvm(BackendContract):
 class TestTvmSchedule(BackendContract):
     backend = tvm.BACKEND
     target = Target(threads=2, variant="schedule")
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
+class TestTensorFlow(BackendContract):
+    backend = tensorflow.BACKEND
+    target = Target(threads=2)
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
+class TestTensorFlowXla(BackendContract):
+    backend = tensorflow.BACKEND
+    target = Target(threads=2, variant="xla")
+    loads = 6  # it keeps what XLA compiled, half a megabyte a load; weights that were kept would still show
 
 
 class TestNull(BackendContract):

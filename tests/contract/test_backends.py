@@ -13,7 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, iree, litert, null, onnxruntime, openvino, reference, registry, torch, tvm, xla
+from backends import (
+    anchor,
+    iree,
+    litert,
+    ncnn,
+    null,
+    onnxruntime,
+    openvino,
+    reference,
+    registry,
+    torch,
+    tvm,
+    xla,
+)
 from backends._tiny import Tiny, tiny_models
 from backends.base import Target
 from backends.contract import BackendContract, Failures
@@ -183,6 +196,23 @@ class TestTvm(BackendContract):
 class TestTvmSchedule(BackendContract):
     backend = tvm.BACKEND
     target = Target(threads=2, variant="schedule")
+
+
+@pytest.mark.skipif(find_spec("ncnn") is None, reason="bakeoff env create ncnn")
+class TestNcnn(BackendContract):
+    backend = ncnn.BACKEND
+    target = Target(threads=2)
+    expected_failures: ClassVar[Failures] = {
+        "test_actual_agrees_with_the_case[cnn-fp32]": ("ncnn's Python has no profile", AssertionError),
+    }
+
+    @pytest.fixture(params=["cnn", "encoder"])
+    def tiny(self, request: pytest.FixtureRequest) -> Tiny:
+        try:
+            tiny_models()[request.param].file("ncnn")
+        except UnsupportedCase as error:
+            pytest.skip(error.message)
+        return tiny_models()[request.param]
 
 
 class TestNull(BackendContract):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from backends import _litert_profile, support
+from backends import _litert_profile, _xnnpack, support
 from backends.base import Fact
 from backends.support import Operation
 
 DELEGATE = "DELEGATE"
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
-# How XNNPACK names its operators that multiply matrices: `Fully Connected (NC, QD8, F32, QC8W) GEMM`.
-KERNELS = ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully", "Batch Matrix Multiply")
-TYPES = re.compile(r"\(([^)]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +74,12 @@ def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list
 def _operation(kind: str, name: str, ns: float, places: Mapping[int, Mapping[str, Any]]) -> Operation:
     """A line of the profile: an operator of XNNPACK with its types, or a built-in kernel with its node."""
     kind = kind.removeprefix("Delegate/")
-    if types := TYPES.search(kind):
-        return Operation(kind, _arithmetic(types[1].split(", ")), ns, kind.startswith(KERNELS))
+    if _xnnpack.TYPES.search(kind):
+        return _xnnpack.operation(kind, ns)
     number = name.rpartition(":")[2]
     node = places.get(int(number)) if number.isdigit() else None
     product = kind in PRODUCTS
     return Operation(kind, _of_node(node) if node is not None and product else "", ns, product)
-
-
-def _arithmetic(types: Sequence[str]) -> str:
-    """XNNPACK's types: QS8, QU8, QC8 static, QD8, QP8 dynamic activations; QC8W, QC4W, QB4W weights."""
-    if any(one.endswith("4W") for one in types):
-        return "int4-weight"
-    if any(one[:3] in ("QS8", "QU8", "QD8", "QP8", "QDU") or one == "QC8" for one in types):
-        return "int8"
-    if "QC8W" in types:
-        return "int8-weight"
-    if any(one in ("F16", "PF16") for one in types):
-        return "fp16"
-    return "fp32" if any(one in ("F32", "PF32") for one in types) else ""
 
 
 def _of_node(node: Mapping[str, Any]) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,6 @@ BINDINGS = "executorch.extension.pybindings._C"
 DELEGATE = "XnnpackBackend"
 METHOD = "forward"
 CLONE = "clone_outputs"
-TASKS = Path("/proc/self/task")
 NO_RECIPE = "its quantisers for XNNPACK quantise activations too: int8:native, int8-dynamic"
 DEVICES = {
     "cpu": {
@@ -112,7 +110,7 @@ class ExecuTorchBackend(BaseBackend):
         "int8-dynamic": ("executorch-dynamic",),
         "int4-weight": ("executorch-weight",),
     }
-    install = "bakeoff env create executorch"
+    install = "bakeoff setup executorch"
     runtime: tuple[str, ...] = ("executorch.version", "torch", BINDINGS)
     presets: Mapping[str, Preset] = {
         "stock": Preset(
@@ -152,14 +150,9 @@ def _pool(threads: int) -> int:
     """
     bindings = _bindings()
     bindings._unsafe_reset_threadpool(1)
-    before = _tasks()
+    before = support.tasks()
     bindings._unsafe_reset_threadpool(threads)
-    return 1 + _tasks() - before if before else int(bindings._threadpool_get_thread_count())
-
-
-def _tasks() -> int:
-    """Threads of this process; 0 where the system does not list them."""
-    return len(list(TASKS.iterdir())) if TASKS.is_dir() else 0
+    return 1 + support.tasks() - before if before else int(bindings._threadpool_get_thread_count())
 
 
 def _bindings() -> Any:

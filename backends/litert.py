@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from backends import _litert_graph, support
@@ -44,7 +43,6 @@ DEVICES = {
         "int4-weight": Support("native"),
     }
 }
-TASKS = Path("/proc/self/task")
 
 
 def _module() -> str:
@@ -61,9 +59,9 @@ class LiteRtSession(BaseSession):
 
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         self._model, self._target, self._io, self._settings = model, target, io, settings
-        before = _tasks()
+        before = support.tasks()
         self._interpreter = _open(model, target, settings)
-        self._started = _tasks() - before
+        self._started = support.tasks() - before
         runner = self._interpreter.get_signature_runner()
         ins = _in_order(model, io.inputs, runner.get_input_details())
         outs = _in_order(model, io.outputs, runner.get_output_details())
@@ -108,7 +106,7 @@ class LiteRtSession(BaseSession):
         )
 
     def _threads(self) -> Fact:
-        if not TASKS.is_dir():
+        if not support.tasks():
             return Fact(str(self._target.threads), "none", "num_threads; this system lists no threads")
         return Fact(str(1 + self._started), "reported", "the caller, and what the interpreter started")
 
@@ -139,11 +137,6 @@ class LiteRtBackend(BaseBackend):
         if model is None:
             raise ModelFileError("litert: no model file was given", hint="prepare a tflite file")
         return LiteRtSession(model, target, io, support.settings(self, target, ()))
-
-
-def _tasks() -> int:
-    """Threads of this process; 0 where the system does not list them."""
-    return len(list(TASKS.iterdir())) if TASKS.is_dir() else 0
 
 
 def _version(package: str) -> str:

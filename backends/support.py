@@ -84,6 +84,11 @@ def cpu_computes(precision: str) -> bool:
     return precision == "fp32" or not cpu_flags().isdisjoint(CPU_FLAGS.get(precision, frozenset()))
 
 
+def tasks(name: str = "") -> int:
+    """Threads of this process whose names begin so; 0 where the system does not list them."""
+    return sum(path.read_text().startswith(name) for path in Path("/proc/self/task").glob("*/comm"))
+
+
 def products_saturate() -> bool:
     """Whether this CPU adds pairs of 8-bit products in 16 bits, which full ranges overflow: an x86 without
     VNNI. Quantisers then take a bit from the weights ("reduce range"), or outputs are wrong."""

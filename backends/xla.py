@@ -99,7 +99,7 @@ class XlaSession(BaseSession):
         precision, shares = support.weigh(operations, "JAX's profile of an untimed run")
         products = Counter(one.kind for one in operations if one.product)
         named = ", ".join(f"{count} {kind}" for kind, count in products.most_common())
-        pool, cpus = _pool(), len(os.sched_getaffinity(0))
+        pool, cpus = support.tasks(POOL), len(os.sched_getaffinity(0))
         return Actual(
             precision=precision,
             device=Fact(",".join({d.platform for d in outputs[0].devices()}), "reported", "of its outputs"),
@@ -201,12 +201,6 @@ def _support(precision: str) -> Support:
     if support.cpu_computes(precision):
         return Support("native")
     return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
-
-
-def _pool() -> int:
-    """Threads of XLA's pool in this process."""
-    names = (path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
-    return sum(name.startswith(POOL) for name in names)
 
 
 def _costs(compiled: jax.stages.Compiled) -> dict[str, float]:

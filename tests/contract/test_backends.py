@@ -18,6 +18,7 @@ from backends import (
     executorch,
     iree,
     litert,
+    ncnn,
     null,
     onnxruntime,
     openvino,
@@ -285,6 +286,23 @@ class TestTensorFlowXla(BackendContract):
     backend = tensorflow.BACKEND
     target = Target(threads=2, variant="xla")
     loads = 6  # it keeps what XLA compiled, half a megabyte a load; weights that were kept would still show
+
+
+@pytest.mark.skipif(find_spec("ncnn") is None, reason="bakeoff env create ncnn")
+class TestNcnn(BackendContract):
+    backend = ncnn.BACKEND
+    target = Target(threads=2)
+    expected_failures: ClassVar[Failures] = {
+        "test_actual_agrees_with_the_case[cnn-fp32]": ("ncnn's Python has no profile", AssertionError),
+    }
+
+    @pytest.fixture(params=["cnn", "encoder"])
+    def tiny(self, request: pytest.FixtureRequest) -> Tiny:
+        try:
+            tiny_models()[request.param].file("ncnn")
+        except UnsupportedCase as error:
+            pytest.skip(error.message)
+        return tiny_models()[request.param]
 
 
 class TestNull(BackendContract):

@@ -63,7 +63,13 @@ class TensorFlowSession(BaseSession):
         carried = {into: places[out] for out, into in io.state}
         self._carried = tuple((i, carried[t.name]) for i, t in enumerate(io.inputs) if t.name in carried)
         if self._compiled:  # when it is first called, as a torch.compile is
-            self._run(*self.stage(support.untimed_inputs(io)))
+            try:
+                self._run(*self.stage(support.untimed_inputs(io)))
+            except tf.errors.OpError as error:
+                raise UnsupportedCase(
+                    f"XLA cannot compile this function: {support.first_line(error)}",
+                    hint="--backend tensorflow",
+                ) from error
 
     def _function(self) -> Any:
         import tensorflow as tf

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def apply(tf: Any, kind: str, inputs: Inputs, attributes: Attributes) -> Any:
     axes = _axes(inputs, attributes) if kind in REDUCTIONS else None
     if isinstance(inputs[0], Image) and axes and attributes.get("keepdims", 1):
         axes = [LAST.index(axis % 4) for axis in axes]
-        return Image(attrgetter(REDUCTIONS[kind])(tf)(inputs[0].tensor, axis=axes, keepdims=True))
+        return Image(REDUCTIONS[kind](tf, inputs[0].tensor, axes, True))
     images = [value for value in inputs if isinstance(value, Image)]
     others = [value for value in inputs if not isinstance(value, Image)]
     if images and kind in ELEMENTWISE and all(value is None or np.ndim(value) == 0 for value in others):
@@ -54,7 +53,8 @@ def apply(tf: Any, kind: str, inputs: Inputs, attributes: Attributes) -> Any:
         return Image(ELEMENTWISE[kind](tf, bare, attributes))
     operation = {**ELEMENTWISE, **OTHERS}.get(kind)
     if kind in REDUCTIONS:
-        operation = _reduce(REDUCTIONS[kind])
+        keep = bool(attributes.get("keepdims", 1))
+        return REDUCTIONS[kind](tf, plain(tf, inputs[0]), axes, keep)
     if operation is None:
         raise _unsupported(f"the operator {kind}")
     return operation(tf, [plain(tf, value) for value in inputs], attributes)
@@ -217,19 +217,18 @@ def _axes(inputs: Inputs, attributes: Attributes) -> list[int] | None:
     return list(attributes["axes"]) if "axes" in attributes else None
 
 
-def _reduce(function: str) -> Operation:
-    def reduce(tf: Any, inputs: Inputs, attributes: Attributes) -> Any:
-        keep = bool(attributes.get("keepdims", 1))
-        return attrgetter(function)(tf)(inputs[0], axis=_axes(inputs, attributes), keepdims=keep)
-
-    return reduce
+def _gather_nd(tf: Any, inputs: Inputs, attributes: Attributes) -> Any:
+    """Of the variable's value: XLA has no such operation on a variable (ResourceGatherNd)."""
+    x, indices = inputs
+    return tf.gather_nd(tf.convert_to_tensor(x), indices, batch_dims=attributes.get("batch_dims", 0))
 
 
-REDUCTIONS = {
-    "ReduceL2": "math.reduce_euclidean_norm",
-    "ReduceMax": "reduce_max",
-    "ReduceMean": "reduce_mean",
-    "ReduceSum": "reduce_sum",
+# Of a tensor, axes, and whether these stay. XLA has no EuclideanNorm.
+REDUCTIONS: Mapping[str, Callable[..., Any]] = {
+    "ReduceL2": lambda tf, x, axes, keep: tf.sqrt(tf.reduce_sum(tf.square(x), axes, keep)),
+    "ReduceMax": lambda tf, x, axes, keep: tf.reduce_max(x, axes, keep),
+    "ReduceMean": lambda tf, x, axes, keep: tf.reduce_mean(x, axes, keep),
+    "ReduceSum": lambda tf, x, axes, keep: tf.reduce_sum(x, axes, keep),
 }
 SPATIAL: Mapping[str, Operation] = {"Conv": _conv, "MaxPool": _max_pool}
 ELEMENTWISE: Mapping[str, Operation] = {
@@ -250,7 +249,7 @@ OTHERS: Mapping[str, Operation] = {
     "Concat": lambda tf, x, a: tf.concat(x, a["axis"]),
     "Expand": _expand,
     "Gather": _gather,
-    "GatherND": lambda tf, x, a: tf.gather_nd(*x, batch_dims=a.get("batch_dims", 0)),
+    "GatherND": _gather_nd,
     "Gelu": lambda tf, x, a: tf.nn.gelu(x[0], approximate=a.get("approximate", b"none") == b"tanh"),
     "Gemm": _gemm,
     "LayerNormalization": _layer_normalization,

@@ -26,7 +26,6 @@ from bench.errors import ModelFileError, UnsupportedCase
 
 XLA = "xla"
 SIGNATURE = "serving_default"
-FREEZE = "freeze"
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 NO_INTEGERS = "TensorFlow quantises for TensorFlow Lite; a SavedModel of int8 computes in floats on a CPU"
 DEVICES = {
@@ -54,14 +53,10 @@ class TensorFlowSession(BaseSession):
         self._constant = tf.constant
         self._loaded = _read(model)
         self._infer = _by_place(self._loaded.signatures[SIGNATURE], model, io)
-        if settings.get(FREEZE):
-            self._infer = _frozen(self._infer, io)
         self._run = self._function()
         self._inputs = tuple((t.name, t.dtype) for t in io.inputs)
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name]) for t in io.fetched)
-        carried = {into: places[out] for out, into in io.state}
-        self._carried = tuple((i, carried[t.name]) for i, t in enumerate(io.inputs) if t.name in carried)
         if self._compiled:  # when it is first called, as a torch.compile is
             try:
                 self._run(*self.stage(support.untimed_inputs(io)))
@@ -87,12 +82,6 @@ class TensorFlowSession(BaseSession):
 
     def fetch(self, outputs: Tensors) -> dict[str, Array]:
         return {name: outputs[i].numpy() for name, i in self._fetched}
-
-    def advance(self, staged: Tensors, outputs: Tensors, inputs: Mapping[str, Array]) -> Tensors:
-        kept = list(staged)
-        for place, source in self._carried:
-            kept[place] = outputs[source]
-        return self.stage(inputs, tuple(kept))
 
     def close(self) -> None:
         del self._run, self._infer, self._loaded
@@ -121,6 +110,22 @@ class TensorFlowSession(BaseSession):
         )
 
 
+class SteppingSession(TensorFlowSession):
+    """A decoder's cache grows within TensorFlow; XLA would compile anew for each length."""
+
+    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+        super().__init__(model, target, io, settings)
+        places = {t.name: i for i, t in enumerate(io.outputs)}
+        carried = {into: places[out] for out, into in io.state}
+        self._carried = tuple((i, carried[t.name]) for i, t in enumerate(io.inputs) if t.name in carried)
+
+    def advance(self, staged: Tensors, outputs: Tensors, inputs: Mapping[str, Array]) -> Tensors:
+        kept = list(staged)
+        for place, source in self._carried:
+            kept[place] = outputs[source]
+        return self.stage(inputs, tuple(kept))
+
+
 class TensorFlowBackend(BaseBackend):
     name = "tensorflow"
     summary = "TensorFlow's own kernels, or XLA by jit_compile, from a SavedModel."
@@ -134,10 +139,9 @@ class TensorFlowBackend(BaseBackend):
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "TensorFlow's guide, 'Using the SavedModel format': load, and call a signature"),
         "expert": Preset(
-            {FREEZE: True, ONEDNN: "1"},
+            {ONEDNN: "1"},
             "TensorFlow's release notes, 2.9: oneDNN optimisations, which it switches on by itself on CPUs "
-            "with AVX512_VNNI, AVX512_BF16 or AMX alone; convert_variables_to_constants_v2, whose "
-            "constants Grappler folds and oneDNN keeps in its own layout (mkl_layout_pass.cc)",
+            "with AVX512_VNNI, AVX512_BF16 or AMX alone",
         ),
     }
 
@@ -156,11 +160,12 @@ class TensorFlowBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TensorFlowSession:
         support.import_runtime(self)
         support.require(self, target, DEVICES)
-        settings = support.settings(self, target, (FREEZE, ONEDNN))
+        settings = support.settings(self, target, (ONEDNN,))
         if model is None:
             raise ModelFileError("tensorflow: no model file was given", hint="prepare a saved-model file")
         _hold(target.threads)
-        return TensorFlowSession(model, target, io, settings)
+        session = TensorFlowSession if target.variant == XLA else SteppingSession
+        return session(model, target, io, settings)
 
 
 def _hold(threads: int) -> None:
@@ -213,21 +218,6 @@ def _by_place(signature: Any, model: ModelFile, io: IOSpec) -> Callable[..., Ten
         return tuple(found[name] for name in outputs)
 
     return infer
-
-
-def _frozen(infer: Callable[..., Tensors], io: IOSpec) -> Callable[..., Tensors]:
-    """With the weights as constants, at the case's shapes; what grows stays open."""
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    shapes = [list(t.shape) for t in io.inputs]
-    for t, shape in zip(io.inputs, shapes, strict=True):
-        if t.name in io.growing:
-            shape[io.growing[t.name]] = None  # type: ignore[call-overload]
-    specs = [tf.TensorSpec(shape, t.dtype) for shape, t in zip(shapes, io.inputs, strict=True)]
-    function = tf.function(infer, autograph=False).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(function)
-    return lambda *inputs: tuple(frozen(*inputs))
 
 
 BACKEND = TensorFlowBackend()

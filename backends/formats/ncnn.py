@@ -29,8 +29,8 @@ def make(job: Job) -> Mapping[str, Any]:
     traced = folder / "traced.pt"
     with torch.no_grad():
         arguments = tuple(torch.from_numpy(arrays[spec.name]) for spec in specs)
-        module = torch.jit.trace(restore(job), arguments, check_trace=False)  # type: ignore[no-untyped-call]
-    module.save(str(traced))
+        module: Any = torch.jit.trace(restore(job), arguments, check_trace=False)  # type: ignore[no-untyped-call]
+        module.save(str(traced))
     shapes = (f"[{','.join(map(str, spec.shape))}]{SUFFIXES[spec.dtype]}" for spec in specs)
     command = [str(Path(pnnx.__file__).parent / "pnnx"), traced.name, f"inputshape={','.join(shapes)}"]
     command += ["fp16=0", f"ncnnparam={job.output.name}", "ncnnbin=model.bin"]

@@ -1,7 +1,7 @@
 """ncnn on the CPU.
 
 ncnn has no batch axis: a batch runs sample by sample within `run`, as its users do.
-Over 150 lines: what is refused says why, and every option of fewer bits is named, to be held off and read back.
+Over 150 lines: each refusal says why, and each option of fewer bits is named, held off and read back.
 """
 
 from __future__ import annotations

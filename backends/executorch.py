@@ -136,8 +136,7 @@ class ExecuTorchBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ExecuTorchSession:
         support.import_runtime(self)
         support.require(self, target, DEVICES)
-        if model is None:
-            raise ModelFileError("executorch: no model file was given", hint="prepare an executorch file")
+        model = support.given(self, model)
         return ExecuTorchSession(model, target, io, support.settings(self, target, (CLONE,)))
 
 

@@ -36,7 +36,7 @@ from backends.base import (
     Target,
 )
 from backends.support import PRECISIONS, Operation
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import iree.runtime as rt
@@ -207,8 +207,7 @@ class IreeBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> IreeSession:
         settings = self._settle(target)
-        if model is None:
-            raise ModelFileError("iree: no model file was given", hint="prepare a vhlo file")
+        model = support.given(self, model)
         return IreeSession(model, target, io, settings)
 
     def _settle(self, target: Target) -> dict[str, Any]:

@@ -134,8 +134,7 @@ class LiteRtBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> LiteRtSession:
         support.import_runtime(self)
         support.require(self, target, DEVICES)
-        if model is None:
-            raise ModelFileError("litert: no model file was given", hint="prepare a tflite file")
+        model = support.given(self, model)
         return LiteRtSession(model, target, io, support.settings(self, target, ()))
 
 

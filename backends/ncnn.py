@@ -26,7 +26,7 @@ from backends.base import (
     Support,
     Target,
 )
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import ncnn
@@ -141,8 +141,7 @@ class NcnnBackend(BaseBackend):
         support.import_runtime(self)
         support.require(self, target, DEVICES)
         settings = support.settings(self, target, OPTIONS)
-        if model is None:
-            raise ModelFileError("ncnn: no model file was given", hint="prepare an ncnn file")
+        model = support.given(self, model)
         if io.carried:
             raise UnsupportedCase(
                 "ncnn has no batch axis, and this backend carries no state", hint="another backend"

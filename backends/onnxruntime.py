@@ -8,7 +8,7 @@ from pathlib import Path
 from backends import _ort_session, support
 from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
 from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import UnsupportedCase
 
 NO_KERNELS = "its CPU provider has no kernels of that type and casts to fp32"
 DEVICES = {
@@ -87,8 +87,7 @@ class OnnxRuntimeBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> _ort_session.OnnxRuntimeSession:
         self._settle(target)
-        if model is None:
-            raise ModelFileError("onnxruntime: no model file was given", hint="prepare an onnx file")
+        model = support.given(self, model)
         settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
         session = _ort_session.StatefulSession if io.state else _ort_session.OnnxRuntimeSession
         return session(model, target, io, settings)

@@ -95,8 +95,7 @@ class OpenVinoBackend(BaseBackend):
         asked = word(target.arithmetic)
         known = {precision: Support("none") for precision in HINTS} | {asked: _support(asked)}
         how = support.require(self, target, {"cpu": known})
-        if model is None:
-            raise ModelFileError("openvino: no model file was given", hint="prepare an onnx file")
+        model = support.given(self, model)
         config = {
             **support.settings(self, target, _options()),
             "INFERENCE_NUM_THREADS": target.threads,

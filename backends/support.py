@@ -49,6 +49,14 @@ def import_runtime(backend: Backend) -> None:
             ) from error
 
 
+def given(backend: Backend, model: ModelFile | None) -> ModelFile:
+    """The model file, of a backend that takes one. Raises ModelFileError where there is none."""
+    if model is None:
+        wanted = " or ".join(backend.formats)
+        raise ModelFileError(f"{backend.name}: no model file was given", hint=f"prepare one of {wanted}")
+    return model
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message that says something."""
     lines = (line.strip() for line in str(error).splitlines())

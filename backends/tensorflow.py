@@ -161,8 +161,7 @@ class TensorFlowBackend(BaseBackend):
         support.import_runtime(self)
         support.require(self, target, DEVICES)
         settings = support.settings(self, target, (ONEDNN,))
-        if model is None:
-            raise ModelFileError("tensorflow: no model file was given", hint="prepare a saved-model file")
+        model = support.given(self, model)
         _hold(target.threads)
         session = TensorFlowSession if target.variant == XLA else SteppingSession
         return session(model, target, io, settings)

@@ -87,8 +87,7 @@ class TorchBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TorchSession:
         settings, how = self._settle(target)
-        if model is None:
-            raise ModelFileError("torch: no model file was given", hint="prepare a torch-graph")
+        model = support.given(self, model)
         emulated = how.level == "emulated"
         if target.variant:
             example = _example(target, io, settings)

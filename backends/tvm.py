@@ -29,7 +29,6 @@ from backends.base import (
     Target,
 )
 from backends.support import PRECISIONS, Operation
-from bench.errors import ModelFileError
 
 LIBRARY = "model.so"
 CASTS = "its ONNX frontend keeps the file's fp32, and its code for a CPU computes narrower floats in fp32"
@@ -164,8 +163,7 @@ class TvmBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TvmSession:
         settings = self._settle(target)
-        if model is None:
-            raise ModelFileError("tvm: no model file was given", hint="prepare an onnx file")
+        model = support.given(self, model)
         try:
             return TvmSession(model.path, target, io, settings)
         except (OSError, RuntimeError) as error:

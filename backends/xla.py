@@ -32,7 +32,7 @@ from backends.base import (
     Target,
 )
 from backends.support import Operation
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import jax
@@ -162,8 +162,7 @@ class XlaBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> XlaSession:
         settings, how = self._settle(target)
-        if model is None:
-            raise ModelFileError("xla: no model file was given", hint="prepare a stablehlo file")
+        model = support.given(self, model)
         import jax
         from jax.experimental import serialize_executable
 

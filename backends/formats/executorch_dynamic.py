@@ -8,15 +8,11 @@ from typing import Any
 
 from backends.formats import executorch_graph
 from bench.converters import Converter, Job
-from bench.converters.quantising import require_quantised
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    module = executorch_graph.quantised(job, dynamic=True)
-    shares = require_quantised("XNNPACKQuantizer", "int8", executorch_graph.weights(module))
-    executorch_graph.lower(job, module)
     quantiser = "torchao PT2E, XNNPACKQuantizer, is_dynamic, per channel"
-    return {"shares": shares, "lineage": {"exporter": executorch_graph.LOWERED, "quantiser": quantiser}}
+    return executorch_graph.make(job, dynamic=True, quantiser=quantiser)
 
 
 CONVERTER = Converter(

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 from backends.formats.exported import export
 from bench.converters import Job
 from bench.converters.origin import restore
-from bench.converters.quantising import samples
+from bench.converters.quantising import require_quantised, samples
 
 if TYPE_CHECKING:
     import torch
 
 LOWERED = "torch.export and to_edge_transform_and_lower, XnnpackPartitioner"
+
+
+def make(job: Job, dynamic: bool, quantiser: str) -> Mapping[str, Any]:
+    """Quantises by XNNPACKQuantizer, lowers, and tells what came of it."""
+    module = quantised(job, dynamic)
+    shares = require_quantised("XNNPACKQuantizer", "int8", weights(module))
+    lower(job, module)
+    return {"shares": shares, "lineage": {"exporter": LOWERED, "quantiser": quantiser}}
 
 
 def lower(job: Job, module: torch.nn.Module) -> None:

@@ -7,15 +7,12 @@ from typing import Any
 
 from backends.formats import executorch_graph
 from bench.converters import Converter, Job
-from bench.converters.quantising import require_quantised
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    module = executorch_graph.quantised(job, dynamic=False)
-    shares = require_quantised("XNNPACKQuantizer", "int8", executorch_graph.weights(module))
-    executorch_graph.lower(job, module)
-    quantiser = "torchao PT2E, XNNPACKQuantizer, per channel, activations by histogram"
-    return {"shares": shares, "lineage": {"exporter": executorch_graph.LOWERED, "quantiser": quantiser}}
+    return executorch_graph.make(
+        job, False, "torchao PT2E, XNNPACKQuantizer, per channel, activations by histogram"
+    )
 
 
 CONVERTER = Converter(

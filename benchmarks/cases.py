@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
 from bench.api import plan_suite, silent
 from bench.block import Block
@@ -16,15 +15,15 @@ from bench.turns import Limits, Seat, measure_part
 
 
 def seats(workload: str, backends: str, threads: str = "auto") -> tuple[list[Case], list[Seat]]:
-    """Cases of a quick suite with their seats, model files prepared."""
-    flags = {"workloads": workload, "backends": backends, "threads": threads}
+    """Cases of a quick suite in fp32 with their seats, model files prepared."""
+    flags = {"workloads": workload, "backends": backends, "precisions": "fp32", "threads": threads}
     suite = suite_from_flags(load_suite("quick"), flags)
     plan, budget, _ = plan_suite(suite)
     for case, status, reason in plan.refused:
         print(f"  {status}: {case.label}: {reason}")
     cases = [case for case in plan.cases if case.role == "runtime"]
     prepared = prepare(cases, silent)
-    setting = Setting("benchmark", plan.profile, Limits(), budget, None, Path("/nonexistent"))
+    setting = Setting("benchmark", plan.profile, Limits(), budget, None)
     return cases, [seat(case, prepared[case.id], setting) for case in cases]
 
 

@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> None:
             own, plain = in_turns((place, bare(place)), options.generations, options.rounds)
             found = ratio(own, plain)
             latency = statistics.median(burst_medians(own[0]).values()) / 1e6
-            assert found.low is not None and found.high is not None  # of two generations or more
+            assert found.low is not None  # an interval is of two generations or more
+            assert found.high is not None
             within = max(1 - found.low, found.high - 1) <= GOAL
             print(
                 f"| {place.case.label} | {latency:.1f} ms | {found.value:.4f} "

@@ -160,8 +160,8 @@ class TestLiteRt(BackendContract):
         assert cnn.error(found, 1) < 3 * cnn.bands["fp32"][1]
 
     def test_a_file_of_another_shape_is_refused(self, cnn: Tiny) -> None:
-        with pytest.raises(ModelFileError, match=r"model.tflite: has tensors of \[\(2, 3, 16, 16\)\]"):
-            self.backend.load(cnn.file("tflite", 2), self.target, cnn.io(1))
+        with pytest.raises(ModelFileError, match=r"model.tflite: has tensors of \[\(3, 3, 16, 16\)\]"):
+            self.backend.load(cnn.file("tflite", 3), self.target, cnn.io(1))
 
     def test_threads_are_those_that_it_started(self, cnn: Tiny) -> None:
         for threads in (1, 2, 3):
@@ -201,7 +201,7 @@ class TestExecuTorch(BackendContract):
 
     def test_a_file_of_another_shape_is_refused(self, cnn: Tiny) -> None:
         with pytest.raises(ModelFileError, match=r"model.pte: .*sizes=\[2, 3, 16, 16\]"):
-            self.backend.load(cnn.file("executorch", 2), self.target, cnn.io(1))
+            self.backend.load(cnn.file("executorch", 3), self.target, cnn.io(1))
 
     def test_threads_are_those_that_it_started(self, cnn: Tiny) -> None:
         for threads in (1, 2, 3):

@@ -12,11 +12,11 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backends import _xnnpack, support
+from backends._xnnpack import Found
 from backends.base import Fact
 from backends.support import PRECISIONS, PROFILED, Operation
 
@@ -34,15 +34,6 @@ NOT_FINITE = re.compile(r"(?<=[\s:\[,])(-?)(inf|nan)\b")
 PYTHONS = {"inf": "Infinity", "nan": "NaN"}
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What ran, for `Actual`."""
-
-    precision: Fact
-    provider: Fact
-    shares: Mapping[str, Any]
 
 
 def executed(library: Any, path: Path, inputs: Sequence[Any]) -> Found:

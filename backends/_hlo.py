@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from backends.support import PRECISIONS
+from backends.support import PRECISIONS, Operation, least
 
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\((.*)$")
@@ -36,6 +36,16 @@ def instructions(text: str) -> dict[str, Instruction]:
     for name, line in lines.items():
         inside.setdefault(line.computation, []).append(name)
     return {name: _read(line, lines, types, inside) for name, line in lines.items()}
+
+
+def operations(text: str, runs: Iterable[Mapping[str, float]]) -> list[Operation]:
+    """What ran of a module with that text; each run tells the time in ns of its instructions by name."""
+    known = instructions(text)
+    return [
+        Operation(known[name].kind, known[name].precision, ns, known[name].product)
+        for name, ns in least(runs).items()
+        if name in known
+    ]
 
 
 @dataclass(frozen=True, slots=True)

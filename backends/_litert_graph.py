@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from backends import _litert_profile, _xnnpack, support
+from backends._xnnpack import Found
 from backends.base import Fact
 from backends.support import Operation
 
 DELEGATE = "DELEGATE"
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What ran, for `Actual`."""
-
-    precision: Fact
-    provider: Fact
-    shares: Mapping[str, Any]
 
 
 def executed(interpreter: Any, path: Path, threads: int) -> Found:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from backends import _hlo
-from backends.support import PRECISIONS, PROFILED, Operation
+from backends import _hlo, support
+from backends.support import PRECISIONS, Operation
 
 KERNEL = re.compile(r"(\S+):(\w+)")  # how the trace names one: its node and its operation
 PRODUCT = re.compile(r"Conv2D|DepthwiseConv|MatMul|Einsum")
 Run = Callable[[], Any]
+K = TypeVar("K", bound=Hashable)
 
 
 def kernels(run: Run) -> list[Operation]:
@@ -35,19 +35,14 @@ def kernels(run: Run) -> list[Operation]:
     types = {node.name: _type(node) for node in nodes}
     return [
         Operation(kind, types[name], ns, bool(PRODUCT.search(kind)))
-        for (name, kind), ns in _least(run, _kernel).items()
+        for (name, kind), ns in support.least(_runs(run, _kernel)).items()
         if name in types
     ]
 
 
 def instructions(run: Run, text: str) -> list[Operation]:
     """Of a function that XLA compiled to a module with that text (HLO)."""
-    known = _hlo.instructions(text)
-    return [
-        Operation(known[name].kind, known[name].precision, ns, known[name].product)
-        for name, ns in _least(run, _instruction).items()
-        if name in known
-    ]
+    return _hlo.operations(text, _runs(run, _instruction))
 
 
 def _type(node: Any) -> str:
@@ -67,17 +62,14 @@ def _instruction(_name: str, stats: Mapping[str, str]) -> str | None:
     return stats.get("hlo_op")
 
 
-def _least(run: Run, key: Callable[[str, Mapping[str, str]], Any]) -> dict[Any, float]:
-    """What `key` makes of each event → its time in ns, the least of several runs."""
-    runs = []
-    for _ in range(PROFILED):
-        spent: Counter[Any] = Counter()
+def _runs(run: Run, key: Callable[[str, Mapping[str, str]], K | None]) -> Iterator[dict[K, float]]:
+    """Of each of several runs: what `key` makes of an event → its time in ns."""
+    for _ in range(support.PROFILED):
+        spent: dict[K, float] = {}
         for name, stats, ns in _events(run):
             if (one := key(name, stats)) is not None:
-                spent[one] += ns  # type: ignore[assignment]
-        runs.append(spent)
-    first, *others = runs
-    return {one: min(ns, *(run.get(one, ns) for run in others)) for one, ns in first.items()}
+                spent[one] = spent.get(one, 0.0) + ns
+        yield spent
 
 
 def _events(run: Run) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,3 @@ def profiled(run: Callable[[], Any]) -> dict[str, float]:
             if name := dict(event.stats).get("hlo_op"):
                 spent[str(name)] += event.duration_ns
     return dict(spent)
-
-
-def least(runs: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Each instruction's least time of several runs."""
-    first, *others = runs
-    return {name: min(ns, *(run.get(name, ns) for run in others)) for name, ns in first.items()}

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from backends.base import Fact
 from backends.support import Operation
 
 # How those begin that multiply matrices.
 PRODUCTS = ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully", "Batch Matrix Multiply")
 TYPES = re.compile(r"\(([^)]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What ran of a program that XNNPACK took part in, for `Actual`."""
+
+    precision: Fact
+    provider: Fact
+    shares: Mapping[str, Any]
 
 
 def operation(name: str, ns: float) -> Operation:

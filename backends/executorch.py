@@ -94,7 +94,7 @@ class ExecuTorchSession(BaseSession):
         told = f"{_bindings()._threadpool_get_thread_count()} by its own count"
         return Actual(
             precision=found.precision,
-            device=Fact("cpu", "executed", "XNNPACK and its own kernels have no other"),
+            device=Fact("cpu", "reported", "XNNPACK and its own kernels have no other"),
             provider=found.provider,
             threads=Fact(str(self._threads), "reported", f"the caller and those of its pool; {told}"),
             settings={**found.shares, **self._settings},

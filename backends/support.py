@@ -11,10 +11,10 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -177,12 +177,19 @@ class Operation:
 
 
 PROFILED = 3  # untimed runs
+K = TypeVar("K", bound=Hashable)
 
 
 def quickest(runs: Iterable[Sequence[Operation]]) -> list[Operation]:
     """Each operation with the least time that it took in any of several runs of the same operations: what
     others stole in one of them has no say."""
     return [min(same, key=lambda operation: operation.ns) for same in zip(*runs, strict=True)]
+
+
+def least(runs: Iterable[Mapping[K, float]]) -> dict[K, float]:
+    """Of each thing that the first run names its least time in any of them."""
+    first, *others = runs
+    return {name: min(ns, *(run.get(name, ns) for run in others)) for name, ns in first.items()}
 
 
 def weigh(operations: Iterable[Operation], source: str) -> tuple[Fact, dict[str, Any]]:

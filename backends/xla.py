@@ -31,7 +31,6 @@ from backends.base import (
     Support,
     Target,
 )
-from backends.support import Operation
 from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
@@ -89,13 +88,8 @@ class XlaSession(BaseSession):
         """From JAX's profile of untimed runs, and what the optimised program says of its instructions."""
         staged = self.stage(support.untimed_inputs(self._io))
         outputs = self.run(staged)
-        known = _hlo.instructions(self._compiled.as_text() or "")
         runs = [_xla_profile.profiled(lambda: self.run(staged)) for _ in range(support.PROFILED)]
-        operations = [
-            Operation(known[name].kind, known[name].precision, ns, known[name].product)
-            for name, ns in _xla_profile.least(runs).items()
-            if name in known
-        ]
+        operations = _hlo.operations(self._compiled.as_text() or "", runs)
         precision, shares = support.weigh(operations, "JAX's profile of an untimed run")
         products = Counter(one.kind for one in operations if one.product)
         named = ", ".join(f"{count} {kind}" for kind, count in products.most_common())

@@ -145,7 +145,7 @@ def tools(name: str) -> Path:
 def place(wanted: Needs) -> Path | None:
     """The Python of the environment that holds what is needed, None if none does."""
     if own := find(wanted.spec):
-        return own.python
+        return None if own.stale else own.python
     return None if unmet(wanted.lines, distributions(home())) else home()
 
 

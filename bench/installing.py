@@ -30,7 +30,7 @@ from bench.environments import (
 )
 from bench.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.holdings import folder_bytes
-from bench.requirements import NUMPY, Needs, needs
+from bench.requirements import NUMPY, Needs, distribution, needs
 from bench.units import size_text
 
 Progress = Callable[[str], None]
@@ -160,7 +160,7 @@ def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progr
     begun = time.monotonic()
     uv = _uv()
     inside = python_in(folder)
-    lines = [*wanted.lines, *([] if any(_is_numpy(line) for line in wanted.lines) else [NUMPY]), *extra]
+    lines = [*wanted.lines, *([] if NUMPY in map(distribution, wanted.lines) else [NUMPY]), *extra]
     progress(f"{wanted.spec}: installing {', '.join(lines)} with {'uv' if uv else 'pip'}")
     with writing():
         folder.mkdir(parents=True)
@@ -194,12 +194,6 @@ def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progr
     made = Environment(wanted.spec, folder, facts)
     progress(f"{wanted.spec}: {size_text(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")
     return made
-
-
-def _is_numpy(line: str) -> bool:
-    from packaging.requirements import Requirement
-
-    return Requirement(line).name.lower() == NUMPY
 
 
 def _install(wanted: Needs, command: Sequence[str], log: Path, variables: Mapping[str, str]) -> None:

@@ -142,6 +142,7 @@ def test_one_that_has_changed_is_made_anew(shop: Path) -> None:
     assert stale is not None
     assert stale.stale
     assert why_not(stale) == "bakeoff needs other packages there now"
+    assert place(needs("odd")) is None, "a set-up makes it anew"
     assert version_in(create("odd", **QUIET).python) == "1.0"
 
 

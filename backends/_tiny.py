@@ -1,4 +1,4 @@
-"""The two models of the contract suite as model files, references and bands, made as any workload's are.
+"""The models of the contract suite as model files, references and bands, made as any workload's are.
 
 Where $BAKEOFF_CONTRACT names a file, they are taken from what it lists: an environment that holds one runtime
 and pytest cannot make them. `listing` writes it.
@@ -21,7 +21,7 @@ from bench.converters import converters
 from bench.errors import BakeoffError, UnsupportedCase
 from bench.verify import Reference, compare, load_reference
 from workloads import registry
-from workloads._contract import SAMPLES, UNLISTED
+from workloads._contract import SAMPLES
 from workloads.base import Band
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "BAKEOFF_CONTRACT"
 BATCHES = (1, 3)  # what the suite asks for, of each model and precision
-LARGEST = ("contract-cnn", SAMPLES)  # and once
+LARGEST = SAMPLES  # and once, of the first model
 PLAIN = ("exported", "torch-graph", "onnx")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -39,7 +39,7 @@ class Tiny:
     """A tiny model.
 
     Attributes:
-        name: `cnn` or `encoder`.
+        name: `cnn`, `encoder` or `bert`.
         reference: npz with `in:NAME` and `out:NAME` (fp64), each [SAMPLES, …].
         bands: precision → (low, high) of `error`.
     """
@@ -89,18 +89,15 @@ class Tiny:
 
 
 @functools.cache
-def tiny_models() -> Mapping[str, Tiny]:
-    """`cnn` and `encoder`."""
-    return {workload.name.removeprefix("contract-"): _read(workload.name) for workload in UNLISTED}
-
-
-def _read(workload: str) -> Tiny:
+def tiny_model(name: str) -> Tiny:
+    """`cnn`, `encoder` or `bert`."""
+    workload = f"contract-{name}"
     reference = _made(_fact(workload, "reference"))
     bands = {"fp32": Band(**reference["facts"]["band"])}
     for precision in PRECISIONS[1:]:
         bands[precision] = Band(**_made(_fact(workload, "band", 1, precision))["facts"]["band"])
     return Tiny(
-        workload.removeprefix("contract-"),
+        name,
         Path(reference["path"]),
         {precision: (band.low, band.high) for precision, band in bands.items()},
     )
@@ -133,15 +130,22 @@ def _made(fact: Fact) -> Mapping[str, Any]:
     return _described(artefact(workload, kind, **facts))
 
 
-def listing(path: Path, kinds: Iterable[str], quantised: Mapping[str, Sequence[str]]) -> None:
-    """Writes what an environment needs that can make nothing; `kinds` are the model files it will load, and
-    `quantised` those of integers by precision, of one sample."""
+def listing(
+    path: Path, models: Sequence[str], kinds: Iterable[str], quantised: Mapping[str, Sequence[str]]
+) -> None:
+    """Writes what an environment needs that can make nothing.
+
+    Args:
+        models: names of the tiny ones, the first of which is needed in a large batch too.
+        kinds: the model files that will be loaded.
+        quantised: those of integers by precision, of one sample.
+    """
     facts = []
-    for workload in (workload.name for workload in UNLISTED):
+    for workload in (f"contract-{name}" for name in models):
         facts += [_fact(workload, "reference"), *(_fact(workload, "band", 1, p) for p in PRECISIONS[1:])]
         wanted = sorted({*PLAIN, *kinds})
         shapes = [(batch, precision) for batch in BATCHES for precision in PRECISIONS]
-        shapes += [(LARGEST[1], "fp32")] if workload == LARGEST[0] else []
+        shapes += [(LARGEST, "fp32")] if workload == f"contract-{models[0]}" else []
         facts += [_file(workload, kind, *one) for kind in wanted for one in shapes]
         for precision, files in quantised.items():
             facts += [_fact(workload, "band", 1, precision)]

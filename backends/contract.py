@@ -37,7 +37,7 @@ import numpy as np
 import pytest
 
 from backends import registry
-from backends._tiny import Tiny, tiny_models
+from backends._tiny import Tiny, tiny_model
 from backends.base import (
     EMULATED,
     Array,
@@ -95,12 +95,15 @@ class BackendContract:
         expected_failures: test (`test_run_blocks`, or with its parameter) → (reason, exception). A test that
             passes all the same fails.
         loads: how often the model is loaded to see whether memory grows.
+        models: the tiny models that it is tried on (`backends._tiny`); the first serves what needs one
+            alone. A runtime of one family names that family's.
     """
 
     backend: ClassVar[Backend]
     target: ClassVar[Target] = Target()
     expected_failures: ClassVar[Failures] = {}
     loads: ClassVar[int] = 12
+    models: ClassVar[tuple[str, ...]] = ("cnn", "encoder")
 
     def __init_subclass__(cls) -> None:
         for name in cls.expected_failures:
@@ -127,13 +130,18 @@ class BackendContract:
                 reason, exception = self.expected_failures[name]
                 request.applymarker(pytest.mark.xfail(reason=reason, raises=exception, strict=True))
 
-    @pytest.fixture(params=["cnn", "encoder"])
-    def tiny(self, request: pytest.FixtureRequest) -> Tiny:
-        return tiny_models()[request.param]
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        if "tiny" in metafunc.fixturenames:
+            metafunc.parametrize("tiny", cls.models, indirect=True)
 
     @pytest.fixture
-    def cnn(self) -> Tiny:
-        return tiny_models()["cnn"]
+    def tiny(self, request: pytest.FixtureRequest) -> Tiny:
+        return tiny_model(request.param)
+
+    @pytest.fixture
+    def first(self) -> Tiny:
+        return tiny_model(self.models[0])
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -242,11 +250,11 @@ class BackendContract:
             assert isinstance(session, Session)
             assert session.staged_sets >= 1
 
-    def test_run_blocks(self, cnn: Tiny) -> None:
+    def test_run_blocks(self, first: Tiny) -> None:
         """`run` returns when the outputs are complete: they are right if fetched at once, and fetching at
         once takes no longer than fetching after a wait in which a run still going on would have ended."""
-        with self.session(cnn, batch=SAMPLES) as session:
-            inputs = cnn.inputs(SAMPLES)
+        with self.session(first, batch=SAMPLES) as session:
+            inputs = first.inputs(SAMPLES)
             staged = session.stage(inputs)
             for _ in range(3):
                 session.fetch(session.run(staged))
@@ -271,9 +279,9 @@ class BackendContract:
                 f"{median(whole) / 1e3:.0f} µs in all: `run` returns before the outputs are complete"
             )
         if self.backend.role in ("runtime", "test"):
-            with self.session(cnn, batch=1) as session:
+            with self.session(first, batch=1) as session:
                 for i in range(8):  # other inputs each time, so that what is left of the last run is wrong
-                    _assert_right(self, cnn, _infer(session, cnn.inputs(1, i)), i)
+                    _assert_right(self, first, _infer(session, first.inputs(1, i)), i)
 
     def test_staged_sets_are_honest(self, tiny: Tiny) -> None:
         """As many staged inputs live at once as the session says, run in any order."""
@@ -305,24 +313,24 @@ class BackendContract:
                 np.testing.assert_array_equal(inputs[name], array)
 
     @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-    def test_inputs_of_any_layout(self, cnn: Tiny) -> None:
+    def test_inputs_of_any_layout(self, first: Tiny) -> None:
         """Host arrays may be read-only, and not contiguous."""
         self.needs_outputs()
-        with self.session(cnn, batch=3) as session:
-            plain = cnn.inputs(3)
+        with self.session(first, batch=3) as session:
+            plain = first.inputs(3)
             every_second = {name: np.repeat(array, 2, axis=-1)[..., ::2] for name, array in plain.items()}
             for inputs in (plain, every_second):
                 for array in inputs.values():
                     array.flags.writeable = False
-                _assert_right(self, cnn, _infer(session, inputs), 0)
+                _assert_right(self, first, _infer(session, inputs), 0)
 
-    def test_repeated_loads_do_not_grow(self, cnn: Tiny) -> None:
+    def test_repeated_loads_do_not_grow(self, first: Tiny) -> None:
         if not Path("/proc/self/statm").exists():
             pytest.skip("resident memory is read from /proc")
 
         def once() -> None:
-            with self.session(cnn) as session:
-                session.fetch(session.run(session.stage(cnn.inputs(1))))
+            with self.session(first) as session:
+                session.fetch(session.run(session.stage(first.inputs(1))))
 
         for _ in range(3):
             once()
@@ -335,34 +343,34 @@ class BackendContract:
     # No silent fallback.
 
     @pytest.mark.parametrize("device", NO_SUCH_DEVICES)
-    def test_unknown_device_is_refused(self, cnn: Tiny, device: str) -> None:
-        with pytest.raises(UnsupportedCase) as caught, self.session(cnn, device=device):
+    def test_unknown_device_is_refused(self, first: Tiny, device: str) -> None:
+        with pytest.raises(UnsupportedCase) as caught, self.session(first, device=device):
             pass
         assert device in caught.value.message
         assert caught.value.hint
 
     @pytest.mark.parametrize("precision", [*PRECISIONS, "fp7"])
-    def test_unclaimed_precision_is_refused(self, cnn: Tiny, precision: str) -> None:
+    def test_unclaimed_precision_is_refused(self, first: Tiny, precision: str) -> None:
         """One that the probe does not claim, or that is emulated and was not asked for as such."""
         support = self.devices[self.target.device].get(precision)
         if support is not None and support.level == "native":
             pytest.skip(f"{self.backend.name} claims {precision}")
-        with pytest.raises(UnsupportedCase) as caught, self.session(cnn, precision=precision):
+        with pytest.raises(UnsupportedCase) as caught, self.session(first, precision=precision):
             pass
         assert precision in caught.value.message
         if support is not None and support.level == "emulated":
             assert precision + EMULATED in caught.value.hint
 
-    def test_unknown_option_is_refused(self, cnn: Tiny) -> None:
+    def test_unknown_option_is_refused(self, first: Tiny) -> None:
         with (
             pytest.raises(UnsupportedCase, match="no_such_option"),
-            self.session(cnn, options={"no_such_option": 1}),
+            self.session(first, options={"no_such_option": 1}),
         ):
             pass
 
     @pytest.mark.parametrize("content", [None, b"", b"garbage" * 40], ids=["missing", "empty", "garbage"])
-    def test_broken_model_file_is_named(self, cnn: Tiny, tmp_path: Path, content: bytes | None) -> None:
-        if (model := self.model(cnn)) is None:
+    def test_broken_model_file_is_named(self, first: Tiny, tmp_path: Path, content: bytes | None) -> None:
+        if (model := self.model(first)) is None:
             pytest.skip(f"{self.backend.name} takes no model file")
         path = tmp_path / f"broken{model.path.suffix}"
         if content is not None:
@@ -370,7 +378,7 @@ class BackendContract:
         broken, folder = replace(model, path=path), tmp_path / "built"
         folder.mkdir()
         with pytest.raises(ModelFileError, match=path.name):
-            _built_and_loaded(self.backend, broken, self.target, cnn.io(1), folder)
+            _built_and_loaded(self.backend, broken, self.target, first.io(1), folder)
 
     @pytest.mark.parametrize("precision", PRECISIONS)
     def test_actual_agrees_with_the_case(self, tiny: Tiny, precision: str) -> None:

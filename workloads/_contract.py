@@ -1,4 +1,5 @@
-"""The two models of the contract suite: a small CNN and a block of attention. Not listed.
+"""The models of the contract suite: a small CNN, a block of attention, and a BERT for the runtimes that hold
+Transformers of the usual layouts alone. Not listed.
 
 Their weights and inputs are plain noise: what a backend does to them is compared, nothing is timed.
 """
@@ -13,6 +14,7 @@ import numpy as np
 
 from backends.base import Array, IOSpec, TensorSpec
 from workloads.base import check_range
+from workloads.bert import BertConfig, BertEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -147,4 +149,10 @@ ENCODER = ContractModel(
     _encoder,
     _tokens,
 )
-UNLISTED = (CNN, ENCODER)
+BERT = BertEncoder(
+    "contract-bert",
+    "of the contract suite",
+    BertConfig(layers=2, hidden=64, heads=2, ffn=256, vocabulary=2048, positions=TOKENS),
+    default_length=TOKENS,
+)
+UNLISTED = (CNN, ENCODER, BERT)

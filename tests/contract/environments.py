@@ -12,7 +12,7 @@ from bench.environments import home
 from bench.installing import create
 from bench.setups import parts, runtimes
 
-EVERY_CHANGE = ("litert", "tvm", "xla")
+EVERY_CHANGE = ("ctranslate2", "litert", "tvm", "xla")
 
 
 def main(arguments: list[str]) -> None:

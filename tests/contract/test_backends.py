@@ -15,6 +15,7 @@ import pytest
 
 from backends import (
     anchor,
+    ctranslate2,
     executorch,
     iree,
     litert,
@@ -29,7 +30,7 @@ from backends import (
     tvm,
     xla,
 )
-from backends._tiny import Tiny, tiny_models
+from backends._tiny import Tiny, tiny_model
 from backends.base import Target
 from backends.contract import BackendContract, Failures
 from backends.precision import runs_as
@@ -54,9 +55,9 @@ class TestTorchCuda(BackendContract):
         if "cuda:0" not in probed.devices:
             pytest.skip(f"torch: {probed.detail['cuda']}")
 
-    def test_device_time_is_within_the_run(self, cnn: Tiny) -> None:
-        with self.session(cnn, batch=8) as session:
-            session.run(session.stage(cnn.inputs(8)))
+    def test_device_time_is_within_the_run(self, first: Tiny) -> None:
+        with self.session(first, batch=8) as session:
+            session.run(session.stage(first.inputs(8)))
             assert 0 < session.device_ns() < 10**9  # type: ignore[attr-defined]
 
 
@@ -133,13 +134,50 @@ class TestOpenVinoCached(BackendContract):
             assert session.loaded_from_cache()  # type: ignore[attr-defined]
 
 
+class Integers(BackendContract):
+    """Beside the contract: the precisions of integers that a backend has model files for.
+
+    Attributes:
+        floats: model and precision → why it runs in floats all the same.
+    """
+
+    floats: ClassVar[Mapping[tuple[str, str], str]] = {}
+
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        super().pytest_generate_tests(metafunc)
+        if "integer" in metafunc.fixturenames:
+            metafunc.parametrize("integer", list(cls.backend.quantised))
+
+    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny, integer: str) -> None:
+        if why := self.floats.get((tiny.name, integer)):
+            pytest.skip(why)
+        try:
+            low, high = tiny.band(integer)
+        except UnsupportedCase as error:
+            pytest.skip(error.message)
+        errors = []
+        with self.session(tiny, precision=integer) as session:
+            for i in range(8):
+                found = session.fetch(session.run(session.stage(tiny.inputs(1, i))))
+                errors.append(tiny.error(found, i))
+            ran = session.actual()
+        assert low <= max(errors) <= high
+        assert ran.precision.evidence == "executed"
+        # Some clocks have microseconds: which kernel took longest is chance in models as small as these.
+        assert runs_as(integer) in ran.settings["products_by_precision"]
+
+
 @pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="bakeoff env create litert")
-class TestLiteRt(BackendContract):
+class TestLiteRt(Integers):
     backend = litert.BACKEND
     target = Target(threads=2)
+    floats: ClassVar[Mapping[tuple[str, str], str]] = {
+        ("cnn", "int4-weight"): "its convolutions stay floats, and take most of the time"
+    }
 
     def test_what_is_staged_onto_others_joins_them(self) -> None:
-        encoder = tiny_models()["encoder"]
+        encoder = tiny_model("encoder")
         first, second = encoder.inputs(1, 0), encoder.inputs(1, 1)
         mixed = {"ids": second["ids"], "mask": first["mask"]}
         with self.session(encoder) as session:
@@ -150,40 +188,23 @@ class TestLiteRt(BackendContract):
         for name, array in expected.items():
             np.testing.assert_array_equal(found[name], array)
 
-    def test_arrays_that_changed_are_staged_as_they_are(self, cnn: Tiny) -> None:
+    def test_arrays_that_changed_are_staged_as_they_are(self, first: Tiny) -> None:
         """The same array twice, with other contents: what is staged anew is copied anew."""
-        with self.session(cnn) as session:
-            inputs = cnn.inputs(1, 0)
+        with self.session(first) as session:
+            inputs = first.inputs(1, 0)
             session.run(session.stage(inputs))
-            inputs["image"][:] = cnn.inputs(1, 1)["image"]
+            inputs["image"][:] = first.inputs(1, 1)["image"]
             found = session.fetch(session.run(session.stage(inputs)))
-        assert cnn.error(found, 1) < 3 * cnn.bands["fp32"][1]
+        assert first.error(found, 1) < 3 * first.bands["fp32"][1]
 
-    def test_a_file_of_another_shape_is_refused(self, cnn: Tiny) -> None:
+    def test_a_file_of_another_shape_is_refused(self, first: Tiny) -> None:
         with pytest.raises(ModelFileError, match=r"model.tflite: has tensors of \[\(3, 3, 16, 16\)\]"):
-            self.backend.load(cnn.file("tflite", 3), self.target, cnn.io(1))
+            self.backend.load(first.file("tflite", 3), self.target, first.io(1))
 
-    def test_threads_are_those_that_it_started(self, cnn: Tiny) -> None:
+    def test_threads_are_those_that_it_started(self, first: Tiny) -> None:
         for threads in (1, 2, 3):
-            with self.session(cnn, threads=threads) as session:
+            with self.session(first, threads=threads) as session:
                 assert session.actual().threads.value == str(threads)
-
-    @pytest.mark.parametrize("precision", litert.BACKEND.quantised)
-    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny, precision: str) -> None:
-        if (tiny.name, precision) == ("cnn", "int4-weight"):
-            pytest.skip("its convolutions stay floats, and take most of the time")
-        try:
-            low, high = tiny.band(precision)
-        except UnsupportedCase as error:
-            pytest.skip(error.message)
-        errors = []
-        with self.session(tiny, precision=precision) as session:
-            for i in range(8):
-                found = session.fetch(session.run(session.stage(tiny.inputs(1, i))))
-                errors.append(tiny.error(found, i))
-            ran = session.actual().precision
-        assert low <= max(errors) <= high
-        assert (ran.value, ran.evidence) == (runs_as(precision), "executed")
 
     def test_without_a_profile_the_plan_is_reported(
         self, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
@@ -195,40 +216,24 @@ class TestLiteRt(BackendContract):
 
 
 @pytest.mark.skipif(find_spec("executorch") is None, reason="bakeoff env create executorch")
-class TestExecuTorch(BackendContract):
+class TestExecuTorch(Integers):
     backend = executorch.BACKEND
     target = Target(threads=2)
 
-    def test_a_file_of_another_shape_is_refused(self, cnn: Tiny) -> None:
+    def test_a_file_of_another_shape_is_refused(self, first: Tiny) -> None:
         with pytest.raises(ModelFileError, match=r"model.pte: .*sizes=\[3, 3, 16, 16\]"):
-            self.backend.load(cnn.file("executorch", 3), self.target, cnn.io(1))
+            self.backend.load(first.file("executorch", 3), self.target, first.io(1))
 
-    def test_threads_are_those_that_it_started(self, cnn: Tiny) -> None:
+    def test_threads_are_those_that_it_started(self, first: Tiny) -> None:
         for threads in (1, 2, 3):
-            with self.session(cnn, threads=threads) as session:
+            with self.session(first, threads=threads) as session:
                 assert session.actual().threads.value == str(threads)
 
     def test_what_xnnpack_leaves_is_told(self) -> None:
-        with self.session(tiny_models()["encoder"]) as session:
+        with self.session(tiny_model("encoder")) as session:
             ran = session.actual()
         assert "aten::native_layer_norm" in ran.provider.detail
         assert ran.settings["outside_xnnpack"]["aten::embedding"] == 1
-
-    @pytest.mark.parametrize("precision", executorch.BACKEND.quantised)
-    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny, precision: str) -> None:
-        try:
-            low, high = tiny.band(precision)
-        except UnsupportedCase as error:
-            pytest.skip(error.message)
-        errors = []
-        with self.session(tiny, precision=precision) as session:
-            for i in range(8):
-                found = session.fetch(session.run(session.stage(tiny.inputs(1, i))))
-                errors.append(tiny.error(found, i))
-            ran = session.actual()
-        assert low <= max(errors) <= high
-        # Its clock has microseconds: which kernel took longest is chance in models as small as these.
-        assert runs_as(precision) in ran.settings["products_by_precision"]
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")
@@ -245,16 +250,18 @@ class TestXla(BackendContract):
         if not cpu_computes(precision)
     }
 
-    def test_an_executable_that_is_refused_is_compiled_while_loading(self, cnn: Tiny, tmp_path: Path) -> None:
-        model = self.model(cnn)
+    def test_an_executable_that_is_refused_is_compiled_while_loading(
+        self, first: Tiny, tmp_path: Path
+    ) -> None:
+        model = self.model(first)
         assert model is not None
-        built = self.backend.build(model, self.target, cnn.io(1), tmp_path)
+        built = self.backend.build(model, self.target, first.io(1), tmp_path)
         for content, expected in ((built.path.read_bytes(), "ahead of time"), (b"other", "while loading: ")):
             built.path.write_bytes(content)
-            with self.backend.load(built, self.target, cnn.io(1)) as session:
-                outputs = session.fetch(session.run(session.stage(cnn.inputs(1))))
+            with self.backend.load(built, self.target, first.io(1)) as session:
+                outputs = session.fetch(session.run(session.stage(first.inputs(1))))
                 assert session.actual().settings["compiled"].startswith(expected)
-            assert cnn.error(outputs) <= 3 * cnn.bands["fp32"][1]
+            assert first.error(outputs) <= 3 * first.bands["fp32"][1]
 
 
 @pytest.mark.skipif(find_spec("iree") is None, reason="iree-base-runtime is not installed here")
@@ -296,13 +303,28 @@ class TestNcnn(BackendContract):
         "test_actual_agrees_with_the_case[cnn-fp32]": ("ncnn's Python has no profile", AssertionError),
     }
 
-    @pytest.fixture(params=["cnn", "encoder"])
+    @pytest.fixture
     def tiny(self, request: pytest.FixtureRequest) -> Tiny:
         try:
-            tiny_models()[request.param].file("ncnn")
+            tiny_model(request.param).file("ncnn")
         except UnsupportedCase as error:
             pytest.skip(error.message)
-        return tiny_models()[request.param]
+        return tiny_model(request.param)
+
+
+@pytest.mark.skipif(find_spec("ctranslate2") is None, reason="bakeoff env create ctranslate2")
+class TestCTranslate2(Integers):
+    """It holds Transformers of the usual layouts alone."""
+
+    backend = ctranslate2.BACKEND
+    target = Target(threads=2)
+    models = ("bert",)
+
+    def test_a_mask_with_holes_is_refused(self, first: Tiny) -> None:
+        inputs = first.inputs(1)
+        inputs["attention_mask"][:, 1] = 0
+        with self.session(first) as session, pytest.raises(UnsupportedCase, match="holes"):
+            session.stage(inputs)
 
 
 class TestNull(BackendContract):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from backends._tiny import VARIABLE, listing
+from backends._tiny import VARIABLE, listing, tiny_model
 from backends.contract import BackendContract
 from bench.environments import find, versions_of
-from bench.errors import BackendUnavailable
+from bench.errors import BackendUnavailable, UnsupportedCase
 from bench.processes import code_folder
 from tests.contract import test_backends
 
@@ -34,11 +34,12 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
     except BackendUnavailable:
         pytest.skip(f"no pytest in the environment: bakeoff env create {name} --with pytest")
     backend = registry.get(name)
-    listing(tmp_path / "made.json", backend.formats, backend.quantised)
-    classes = [suite for suite, found in SUITES.items() if found.backend is backend]
-    assert classes, f"no contract suite names {name}"
+    suites = {suite: found for suite, found in SUITES.items() if found.backend is backend}
+    assert suites, f"no contract suite names {name}"
+    models = list(dict.fromkeys(model for found in suites.values() for model in found.models))
+    listing(tmp_path / "made.json", models, backend.formats, backend.quantised)
     command = [str(there.python), "-P", "-m", "pytest", "-q", "-ra", "--noconftest", "-c", os.devnull]
-    command += ["-p", "no:cacheprovider", "--import-mode=importlib", "-k", " or ".join(classes)]
+    command += ["-p", "no:cacheprovider", "--import-mode=importlib", "-k", " or ".join(suites)]
     command += ["-m", pytestconfig.option.markexpr]
     variables = {
         **os.environ,
@@ -56,3 +57,17 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
     print(done.stdout[-4000:])
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("cnn", "its specification wants model.embed_tokens.weight, which this model has not"),
+        ("encoder", "its specification wants model.embed_tokens.weight, which this model has not"),
+    ],
+)
+def test_ctranslate2_has_no_place_for_other_layouts(model: str, says: str) -> None:
+    if find("ctranslate2") is None:
+        pytest.skip("bakeoff env create ctranslate2")
+    with pytest.raises(UnsupportedCase, match=f"of its own layout alone: {says}"):
+        tiny_model(model).file("ctranslate2")

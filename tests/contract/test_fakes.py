@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from backends._tiny import Tiny, tiny_models
+from backends._tiny import Tiny, tiny_model
 from backends.base import Backend
 from backends.contract import BackendContract, Failures
 from tests.contract import fakes
@@ -43,7 +43,7 @@ def suite_of(held: Backend) -> PlaysBack:
 
 @pytest.fixture(scope="module")
 def cnn() -> Tiny:
-    return tiny_models()["cnn"]
+    return tiny_model("cnn")
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from backends import _onnx_file, onnxruntime, openvino, reference, support, torch
-from backends._tiny import Tiny, tiny_models
+from backends._tiny import Tiny, tiny_model
 from backends.base import IOSpec, Support, Target, TensorSpec
 from bench.errors import ModelFileError, UnsupportedCase
 
 
 @pytest.fixture(scope="module")
 def encoder() -> Tiny:
-    return tiny_models()["encoder"]
+    return tiny_model("encoder")
 
 
 def test_onnxruntime_is_told_the_shapes_of_the_case(encoder: Tiny) -> None:

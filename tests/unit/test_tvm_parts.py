@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backends import _tvm_onnx
-from backends._tiny import tiny_models
+from backends._tiny import tiny_model
 from backends._tvm_schedule import tile
 
 
@@ -32,7 +32,7 @@ def test_tiles_worked_out_by_hand(extents: tuple[int, int], lanes: int, expected
 
 def test_shapes_are_worked_out_and_nothing_else_changes() -> None:
     ort = pytest.importorskip("onnxruntime")
-    tiny = tiny_models()["encoder"]
+    tiny = tiny_model("encoder")
     path, io = tiny.file("onnx").path, tiny.io(3)
     model = _tvm_onnx.read(path, io)
     kinds = Counter(node.op_type for node in model.graph.node)

@@ -1,0 +1,27 @@
+"""CTranslate2's model (`model.bin` and its vocabulary) in fp32, from the origin: of any batch and length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import ctranslate2_graph
+from bench.converters import Converter, Job
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    return ctranslate2_graph.make(job, None)
+
+
+CONVERTER = Converter(
+    kind="ctranslate2",
+    file="model.bin",
+    revision=1,
+    parents=("origin",),
+    axes=(),
+    distributions=("ctranslate2",),
+    make=make,
+    model=True,
+    shared=True,
+    tools="ctranslate2",
+)

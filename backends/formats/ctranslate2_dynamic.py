@@ -1,0 +1,28 @@
+"""`int8-dynamic` of CTranslate2: weights in int8 with a scale an output channel, embeddings with one a row,
+by its own quantiser. It quantises activations at each inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import ctranslate2_graph
+from bench.converters import Converter, Job
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    return ctranslate2_graph.make(job, "int8")
+
+
+CONVERTER = Converter(
+    kind="ctranslate2-dynamic",
+    file="model.bin",
+    revision=1,
+    parents=("origin",),
+    axes=(),
+    distributions=("ctranslate2",),
+    make=make,
+    model=True,
+    shared=True,
+    tools="ctranslate2",
+)

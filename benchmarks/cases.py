@@ -14,15 +14,22 @@ from bench.suite import load_suite, suite_from_flags
 from bench.turns import Limits, Seat, measure_part
 
 
+class Failed(SystemExit):
+    """A case that cannot be measured, with the reason: ends a benchmark that needs it."""
+
+
 def seats(workload: str, backends: str, threads: str = "auto") -> tuple[list[Case], list[Seat]]:
-    """Cases of a quick suite in fp32 with their seats, model files prepared."""
+    """Cases of a quick suite in fp32 with their seats, model files prepared. Raises Failed."""
     flags = {"workloads": workload, "backends": backends, "precisions": "fp32", "threads": threads}
     suite = suite_from_flags(load_suite("quick"), flags)
     plan, budget, _ = plan_suite(suite)
     for case, status, reason in plan.refused:
-        print(f"  {status}: {case.label}: {reason}")
+        raise Failed(f"{status}: {case.label}: {reason}")
     cases = [case for case in plan.cases if case.role == "runtime"]
     prepared = prepare(cases, silent)
+    for one in prepared.values():
+        if one.error:
+            raise Failed(f"{one.status}: {one.error.splitlines()[0]}")
     setting = Setting("benchmark", plan.profile, Limits(), budget, None)
     return cases, [seat(case, prepared[case.id], setting) for case in cases]
 
@@ -35,7 +42,7 @@ def twins(workload: str, backend: str, count: int, threads: str = "1") -> list[S
 
 
 def in_turns(pair: tuple[Seat, Seat], generations: int, rounds: int) -> tuple[list[Block], list[Block]]:
-    """The blocks of two seats that took turns. Ends the process with the reason where one failed."""
+    """The blocks of two seats that took turns. Raises Failed."""
     order = random.Random(0)
     kept: tuple[list[Block], list[Block]] = ([], [])
     for generation in range(generations):
@@ -50,7 +57,7 @@ def in_turns(pair: tuple[Seat, Seat], generations: int, rounds: int) -> tuple[li
         )
         for blocks, block in zip(kept, found, strict=True):
             if block.status != "ok":
-                raise SystemExit(f"  {block.status}: {block.reason}\n{block.log}")
+                raise Failed(f"{block.status}: {block.reason}\n{block.log}")
             blocks.append(block)
     return kept
 

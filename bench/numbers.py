@@ -14,6 +14,7 @@ from bench.stats import Estimate
 UNTOLD = "–"
 SHARP = 0.03  # a ratio whose half width is over this is marked
 WIDE = 0.25  # a half width over this is shown as its two ends: the interval is no longer symmetric
+NOTHING = 9.0  # and over this its ends are no numbers that anybody has use for: ten times, or a tenth
 
 
 class Unit(NamedTuple):
@@ -127,12 +128,14 @@ def ratio(estimate: Estimate) -> str:
 
 
 def spread(estimate: Estimate, unit: Unit | None = None) -> str:
-    """The interval alone: `±1.2 %`, `[9.8, 14.1]` where it is wide, or `–`. Ends are in `unit`."""
+    """The interval alone: `±1.2 %`, `[9.8, 14.1]` in `unit` where it is wide, `±over 900 %`, or `–`."""
     low, high, half = estimate.low, estimate.high, estimate.half_width
     if low is None or high is None or half is None or not (told(low) and told(high)):
         return UNTOLD
     if half <= WIDE:
         return f"±{percent(half)}"
+    if half > NOTHING:
+        return f"±over {percent(NOTHING)}"
     scale = unit.per_base if unit else 1.0
     return f"[{significant(low * scale)}, {significant(high * scale)}]"
 

@@ -42,6 +42,8 @@ def test_intervals() -> None:
     assert numbers.interval(narrow, numbers.MILLISECONDS) == "12.3 ms ±0.81 %"
     wide = Estimate(0.012, 0.0098, 0.0188, 3)
     assert numbers.interval(wide, numbers.MILLISECONDS) == "12.0 ms [9.80, 18.8]"
+    vast = Estimate(0.012, 8e-7, 96_000.0, 2)
+    assert numbers.interval(vast, numbers.MILLISECONDS) == "12.0 ms ±over 900 %"
     assert numbers.interval(Estimate(0.012, None, None, 1), numbers.MILLISECONDS) == "12.0 ms"
     assert numbers.interval(Estimate(None, None, None, 0), numbers.MILLISECONDS) == "–"
     assert numbers.spread(Estimate(1.0, 0.0, math.inf, 2)) == "–"

@@ -24,7 +24,7 @@ CNN = ResNet("small-cnn", "two stages on 32×32", ResNetConfig(blocks=(2, 1), wi
 ENCODER = BertEncoder(
     "small-encoder",
     "two layers",
-    BertConfig(layers=2, hidden=64, heads=4, ffn=128, vocabulary=400, positions=64),
+    BertConfig(layers=2, hidden=192, heads=4, ffn=384, vocabulary=400, positions=64),
     default_length=24,
 )
 LLAMA = LlamaConfig(layers=2, hidden=64, heads=4, kv_heads=2, ffn=128, vocabulary=300, positions=256)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _tvm_onnx, _tvm_schedule, support
+from backends import _tvm_onnx, _tvm_schedule, _tvm_tuned, support
 from backends.base import IOSpec, ModelFile, Target
 from bench.errors import UnsupportedCase
 
@@ -30,14 +32,26 @@ def build(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, A
     except (OSError, ValueError, DecodeError) as error:
         raise support.broken(model, error) from error
     shapes = {tensor.name_in_file: list(tensor.shape) for tensor in io.inputs}
+    with machine(target), tvm.transform.PassContext(opt_level=3):
+        with _refusals("its ONNX frontend"):
+            module = from_onnx(file, shape_dict=shapes, keep_params_in_input=False)
+        module = WAYS[target.variant](_bounded(module), Job(settings, io, path.parent))
+        with _refusals("its compiler"):
+            made = tvm.compile(module, machine(target))
+        made.export_library(str(path))
+
+
+@contextmanager
+def _refusals(whose: str) -> Iterator[None]:
+    """What TVM itself refuses, in its words. Its exceptions are of many kinds, Python's own among them; what
+    our passes raise is an error of ours, and stays one."""
     try:
-        with machine(target), tvm.transform.PassContext(opt_level=3):
-            module = _bounded(from_onnx(file, shape_dict=shapes, keep_params_in_input=False))
-            module = WAYS[target.variant](module, settings)
-            tvm.compile(module, machine(target)).export_library(str(path))
+        yield
+    except MemoryError:
+        raise
     except Exception as error:
         raise UnsupportedCase(
-            f"tvm cannot compile this model: {support.first_line(error)}",
+            f"tvm cannot compile this model, says {whose}: {support.first_line(error)}",
             hint="leave this backend out for this workload",
         ) from error
 
@@ -56,26 +70,45 @@ def cpu() -> str:
     return str(tvm.get_global_func("target.llvm_get_system_cpu")())
 
 
-def _plain(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
+@dataclass(frozen=True)
+class Job:
+    """What a way of compiling may want to know; `folder` gets what is kept beside the library."""
+
+    settings: Mapping[str, Any]
+    io: IOSpec
+    folder: Path
+
+
+def _plain(module: tvm.IRModule, job: Job) -> tvm.IRModule:
     from tvm import relax
 
-    module = relax.transform.DecomposeOpsForInference()(module)
-    return relax.get_pipeline("zero")(_fast(module, settings))
+    module = _fast(relax.transform.DecomposeOpsForInference()(module), job.settings)
+    with _refusals("its zero pipeline"):
+        return relax.get_pipeline("zero")(module)
 
 
-def _scheduled(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:
+def _scheduled(module: tvm.IRModule, job: Job) -> tvm.IRModule:
+    return _schedule(_fused(module, job.settings))
+
+
+def _tuned(module: tvm.IRModule, job: Job) -> tvm.IRModule:
+    module = _fused(module, job.settings)
+    return _tvm_tuned.tuned(module, _schedule, _vectors(), job.settings, job.io, job.folder)
+
+
+def _schedule(module: tvm.IRModule) -> tvm.IRModule:
+    """Our schedule, for what has none."""
     from tvm.s_tir import dlight
 
-    return dlight.ApplyDefaultSchedule(*_rules())(_fused(module, settings))
+    return dlight.ApplyDefaultSchedule(*_tvm_schedule.rules(*_vectors()))(module)
 
 
-def _rules() -> list[Any]:
-    """For the vectors of this CPU: AVX-512, else 8 floats in 16 registers."""
-    wide = "avx512f" in support.cpu_flags()
-    return _tvm_schedule.rules(lanes=16 if wide else 8, registers=32 if wide else 16)
+def _vectors() -> tuple[int, int]:
+    """Floats of this CPU's vector registers, and how many there are: AVX-512, else 8 in 16."""
+    return (16, 32) if "avx512f" in support.cpu_flags() else (8, 16)
 
 
-WAYS = {"": _plain, "schedule": _scheduled}
+WAYS = {"": _plain, "schedule": _scheduled, "tuned": _tuned}
 
 
 def _fused(module: tvm.IRModule, settings: Mapping[str, Any]) -> tvm.IRModule:

@@ -12,9 +12,13 @@ Where TVM refuses one, the next is tried; what none takes stays as it is, in pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
+
+# (schedule, outer loops, how many of them the weights depend on, rows, columns, lanes, registers) → the loops
+# over the tiles, a tile's loop over its rows and that over its columns, floats of a vector
+Cut = Callable[[Any, Sequence[Any], int, Any, Any, int, int], tuple[list[Any], Any, Any, int]]
 
 ALONE = 1 << 13  # elements under which waking other threads takes longer than they save
 
@@ -83,7 +87,22 @@ def _pads(schedule: Any, info: Any) -> bool:
     return bool(get_global_func("s_tir.schedule.HasIfThenElse")(schedule.get(info.block_rv)))
 
 
+def best(
+    schedule: Any, outer: Sequence[Any], shared: int, rows: Any, columns: Any, lanes: int, registers: int
+) -> tuple[list[Any], Any, Any, int]:
+    """A cut into the tile of `tile`. A column of tiles goes by while its weights stay in the cache."""
+    long, wide = _extents(schedule, (rows, columns))
+    height, width = tile(long, wide, lanes, registers)
+    row_tiles, row = schedule.split(rows, [None, height])
+    column_tiles, column = schedule.split(columns, [None, width])
+    return [*outer[:shared], column_tiles, *outer[shared:], row_tiles], row, column, lanes
+
+
 def _tiled(schedule: Any, found: Any, lanes: int, registers: int) -> bool:
+    return tiled(schedule, found, lanes, registers, best)
+
+
+def tiled(schedule: Any, found: Any, lanes: int, registers: int, cut: Cut) -> bool:
     """Functions with one product; steps before it (padding) go their own way."""
     product = _only_product(schedule, found)
     if product is not None and product is found[-1]:
@@ -106,13 +125,10 @@ def _tiled(schedule: Any, found: Any, lanes: int, registers: int) -> bool:
     if len(loops) == 1:
         loops = [schedule.add_unit_loop(loops[0]), *loops]
     *outer, rows, columns = loops
-    long, wide = _extents(schedule, (rows, columns))
-    height, width = tile(long, wide, lanes, registers)
-    row_tiles, row = schedule.split(rows, [None, height])
-    column_tiles, column = schedule.split(columns, [None, width])
     shared = _column_outer(schedule, product, outer)
-    schedule.reorder(*outer[:shared], column_tiles, *outer[shared:], row_tiles, row, column)
-    grid = schedule.fuse(*outer[:shared], column_tiles, *outer[shared:], row_tiles)
+    tiles, row, column, lanes = cut(schedule, outer, shared, rows, columns, lanes, registers)
+    schedule.reorder(*tiles, row, column)
+    grid = schedule.fuse(*tiles)
     schedule.compute_at(product.block_rv, grid, preserve_unit_loops=True)
     inner = schedule.get_loops(product.block_rv)[1:]
     sums, within = inner[spatial:], inner[:spatial]

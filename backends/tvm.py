@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends import _tvm_build, support
+from backends import _tvm_build, _tvm_tuned, support
 from backends.base import (
     Actual,
     Array,
@@ -46,7 +46,6 @@ DEVICES = {
         "int4-weight": Support("none", NO_QUANTISER),
     }
 }
-PRODUCTS = ("conv2d", "matmul")  # in the names of kernels, joined from those of operations
 OPTIONS = ("fast_math",)
 
 
@@ -128,13 +127,14 @@ class TvmSession(BaseSession):
 
 class TvmBackend(BaseBackend):
     name = "tvm"
-    summary = "Apache TVM on a CPU: its own code as it comes, or by a schedule of ours."
+    summary = "Apache TVM on a CPU: its own code as it comes, by a schedule of ours, or searched for."
     formats: tuple[str, ...] = ("onnx",)
     install = "bakeoff setup tvm"
     runtime: tuple[str, ...] = ("tvm",)
     variants: Mapping[str, str] = {
         "": "compiled as it comes, no schedule: plain loops on one thread",
         "schedule": "by bakeoff's own deterministic CPU schedule",
+        "tuned": "products by MetaSchedule's search, where it beats that schedule; the rest by the schedule",
     }
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "TVM docs, 'Quick Start': the zero pipeline and tvm.compile"),
@@ -165,21 +165,24 @@ class TvmBackend(BaseBackend):
         settings = self._settle(target)
         model = support.given(self, model)
         try:
-            return TvmSession(model.path, target, io, settings)
+            return TvmSession(model.path, target, io, {**settings, **_tvm_tuned.told(model.path.parent)})
         except (OSError, RuntimeError) as error:
             raise support.broken(model, error) from error
 
     def _settle(self, target: Target) -> dict[str, Any]:
         support.import_runtime(self)
         support.require(self, target, DEVICES)
-        return support.settings(self, target, OPTIONS)
+        searches = target.variant == "tuned"
+        known = (*OPTIONS, *_tvm_tuned.OPTIONS) if searches else OPTIONS
+        settings = support.settings(self, target, known)
+        return _tvm_tuned.budget(settings) if searches else settings
 
 
 def _operation(name: str, arguments: tuple[Any, ...], ns: float) -> Operation:
     """A kernel's call: its arithmetic is its first tensor's type, or its output's where that is an index."""
     types = [str(argument.dtype) for argument in arguments if hasattr(argument, "dtype")]
     floats = [PRECISIONS[dtype] for dtype in (*types[:1], *types[-1:]) if dtype in PRECISIONS]
-    return Operation(name, floats[0] if floats else "", ns, any(kind in name for kind in PRODUCTS))
+    return Operation(name, floats[0] if floats else "", ns, any(kind in name for kind in _tvm_tuned.PRODUCTS))
 
 
 BACKEND = TvmBackend()

@@ -282,6 +282,12 @@ class TestTvmSchedule(BackendContract):
     target = Target(threads=2, variant="schedule")
 
 
+@pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
+class TestTvmTuned(BackendContract):
+    backend = tvm.BACKEND
+    target = Target(threads=2, variant="tuned", options={"trials": 8, "minutes": 0.5})
+
+
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
 class TestTensorFlow(BackendContract):
     backend = tensorflow.BACKEND

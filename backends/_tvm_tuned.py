@@ -30,10 +30,15 @@ if TYPE_CHECKING:
     import tvm
 
 OPTIONS = {"trials": 400, "minutes": 8}  # the budget where none is named
-MOST_MINUTES = 20  # of the thirty that a build may take: the rest is for the compiler
+BOUNDS = (
+    ("trials", int, 1e6, "a whole number over 0"),
+    # Of the thirty that a build may take: the rest is for the compiler.
+    ("minutes", int | float, 20, "a number over 0, at most 20"),
+)
 LEAST = 4  # trials that are worth a search
 MOST = 64  # after which a task's search has seen its space
 DUELS = 7
+LOOK_S = 0.4  # for which the whole model is timed
 REPORT, DATABASE = "tuning.json", "tuning"
 PRODUCTS = ("conv2d", "matmul")  # in the names of kernels, joined from those of operations
 
@@ -49,29 +54,30 @@ class Task:
 
 
 def allot(costs: Mapping[str, float], trials: int) -> dict[str, int]:
-    """Task → its trials, by its share of the cost, at most MOST. Those whose share is not worth a search get
-    none, and leave theirs to the others.
+    """Task → its trials by its share of the cost, the dearest first. What is over MOST goes to the next; it
+    ends where a share is not worth a search any more.
 
-    >>> allot({"a": 8.0, "b": 2.0, "c": 0.001}, 20)
-    {'a': 16, 'b': 4}
+    >>> allot({"a": 2.0, "b": 8.0, "c": 0.001}, 20)
+    {'b': 16, 'a': 4}
     """
-    left = dict(sorted(costs.items(), key=lambda item: -item[1]))
-    while left and trials * min(left.values()) < LEAST * sum(left.values()):
-        if len(left) == 1:
+    shares: dict[str, int] = {}
+    cost_left, left = sum(costs.values()), trials
+    for name, cost in sorted(costs.items(), key=lambda item: -item[1]):
+        share = min(MOST, round(left * cost / cost_left))
+        if share < LEAST and shares:
             break
-        left.popitem()
-    total = sum(left.values())
-    return {name: min(MOST, round(trials * cost / total)) for name, cost in left.items()}
+        shares[name] = max(1, share)
+        cost_left, left = cost_left - cost, left - share
+    return shares
 
 
 def budget(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with a budget. Raises UnsupportedCase for one that is none."""
     whole = {**OPTIONS, **settings}
-    for name, most in (("trials", float("inf")), ("minutes", MOST_MINUTES)):
+    for name, kind, most, hint in BOUNDS:
         value = whole[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-            least = "a number over 0" + (f", at most {most}" if most == MOST_MINUTES else "")
-            raise UnsupportedCase(f"tvm:tuned: {name} is {value!r}", hint=f"{name} is {least}")
+        if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= most:
+            raise UnsupportedCase(f"tvm:tuned: {name} is {value!r}", hint=f"{name} is {hint}")
     return whole
 
 
@@ -168,7 +174,8 @@ def _whole(
         VirtualMachine(tvm.compile(one.clone(), machine), tvm.cpu())["main"] for one in (changed, scheduled)
     )
     quicker, gain = duel(
-        lambda: _tvm_search.seconds(mine, arguments), lambda: _tvm_search.seconds(its, arguments)
+        lambda: _tvm_search.seconds(mine, arguments, LOOK_S),
+        lambda: _tvm_search.seconds(its, arguments, LOOK_S),
     )
     return (changed if quicker else scheduled), gain
 

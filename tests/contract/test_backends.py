@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -275,6 +277,32 @@ class TestTvm(BackendContract):
     backend = tvm.BACKEND
     target = Target(threads=2)
 
+    def test_what_its_frontend_does_not_take_is_refused_in_its_words(
+        self, first: Tiny, tmp_path: Path
+    ) -> None:
+        import onnx
+
+        model = self.model(first)
+        assert model is not None
+        graph = onnx.load(model.path)
+        next(node for node in graph.graph.node if node.op_type == "Relu").op_type = "Det"
+        path = tmp_path / "model.onnx"
+        onnx.save(graph, path)
+        with pytest.raises(UnsupportedCase, match=r"its ONNX frontend: .*Det"):
+            self.backend.build(replace(model, path=path), self.target, first.io(1), tmp_path)
+
+    def test_an_error_of_ours_is_no_refusal(
+        self, first: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(module: Any) -> Any:
+            raise RuntimeError("a bug of ours")
+
+        monkeypatch.setattr("backends._tvm_build._bounded", broken)
+        model = self.model(first)
+        assert model is not None
+        with pytest.raises(RuntimeError, match="a bug of ours"):
+            self.backend.build(model, self.target, first.io(1), tmp_path)
+
 
 @pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
 class TestTvmSchedule(BackendContract):
@@ -286,6 +314,37 @@ class TestTvmSchedule(BackendContract):
 class TestTvmTuned(BackendContract):
     backend = tvm.BACKEND
     target = Target(threads=2, variant="tuned", options={"trials": 8, "minutes": 0.5})
+
+    def test_what_was_tried_stands_beside_the_library(self, first: Tiny, tmp_path: Path) -> None:
+        model = self.model(first)
+        assert model is not None
+        built = self.backend.build(model, self.target, first.io(1), tmp_path)
+        report = json.loads((tmp_path / "tuning.json").read_text())
+        assert 0 < report["tried"] <= report["trials"] == 8
+        assert report["kept"] <= report["searched"] <= report["products"]
+        records = (tmp_path / "tuning" / "records.json").read_text().splitlines()
+        assert len(records) == report["tried"] - sum(task["failed"] for task in report["tasks"])
+        with self.backend.load(built, self.target, first.io(1)) as session:
+            tuning = session.actual().settings["tuning"]
+        assert tuning["kept"] == len(tuning["gain_by_kernel"]) == report["kept"]
+
+    def test_a_wrong_kernel_is_not_kept(self) -> None:
+        import tvm as runtime
+        from tvm import te
+
+        from backends import _tvm_build, _tvm_search, _tvm_tuned
+
+        def made(factor: float) -> Any:
+            value = te.placeholder((64, 64), name="value")
+            product = te.compute((64, 64), lambda i, j: value[i, j] * runtime.tirx.const(factor, "float32"))
+            return te.create_prim_func([value, product])
+
+        machine = _tvm_build.machine(self.target)
+        task = _tvm_tuned.Task(1, made(2), made(2), 0.0)
+        right, wrong = (_tvm_search.Search(made(factor), 1, 0) for factor in (2, 2.001))
+        assert _tvm_tuned._judge(task, wrong, machine)["why"] == "its outputs are others"
+        assert _tvm_tuned._judge(task, right, machine)["why"] in ("", "it is not quicker")
+        assert not _tvm_tuned._judge(task, _tvm_search.Search(None, 8, 8), machine)["kept"]
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")

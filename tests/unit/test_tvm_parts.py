@@ -1,15 +1,20 @@
-"""What of the TVM backend needs no TVM: tiles, and ONNX files with their shapes settled."""
+"""What of the TVM backend needs no TVM: tiles, ONNX files with their shapes settled, budgets and duels."""
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from backends import _tvm_onnx
+from backends import _tvm_onnx, _tvm_tuned
 from backends._tiny import tiny_model
 from backends._tvm_schedule import tile
+from bench.errors import UnsupportedCase
 
 
 @pytest.mark.parametrize("lanes", [8, 16])
@@ -42,3 +47,50 @@ def test_shapes_are_worked_out_and_nothing_else_changes() -> None:
     assert [list(t.shape) for t in io.inputs] == [value.shape for value in session.get_inputs()]
     outputs = session.run([t.name_in_file for t in io.outputs], tiny.inputs(3))
     assert tiny.error(dict(zip((t.name for t in io.outputs), map(np.asarray, outputs), strict=True))) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("costs", "trials", "expected"),
+    [
+        ({"a": 2.0, "b": 8.0, "c": 0.001}, 20, {"b": 16, "a": 4}),
+        ({"a": 1.0, "b": 8.0}, 400, {"b": 64, "a": 64}),
+        ({"a": 98.0, "b": 1.0, "c": 1.0}, 100, {"a": 64, "b": 18, "c": 18}),
+        ({"a": 3.0, "b": 2.0}, 3, {"a": 2}),
+        ({"a": 2.0, "b": 2.0, "c": 2.0}, 1, {"a": 1}),
+        ({}, 20, {}),
+    ],
+)
+def test_the_dearest_tasks_get_the_most_trials(
+    costs: dict[str, float], trials: int, expected: dict[str, int]
+) -> None:
+    assert _tvm_tuned.allot(costs, trials) == expected
+
+
+def test_a_budget_is_what_is_asked_for_or_the_default() -> None:
+    assert _tvm_tuned.budget({"fast_math": True}) == {"fast_math": True, "trials": 400, "minutes": 8}
+    assert _tvm_tuned.budget({"trials": 8, "minutes": 0.5}) == {"trials": 8, "minutes": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("trials", 0), ("trials", "many"), ("trials", 2.5), ("trials", True), ("minutes", -1), ("minutes", 29)],
+)
+def test_a_budget_that_is_none_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(UnsupportedCase, match=f"{name} is {value!r}") as caught:
+        _tvm_tuned.budget({name: value})
+    assert caught.value.hint.startswith(f"{name} is a ")
+
+
+def test_a_duel_is_won_in_most_pairs() -> None:
+    assert _tvm_tuned.duel(lambda: 1.0, lambda: 2.0) == (True, 0.5)
+    assert _tvm_tuned.duel(lambda: 2.0, lambda: 1.0) == (False, 2.0)
+    assert _tvm_tuned.duel(lambda: 1.0, lambda: 1.0) == (False, 1.0), "a tie is no win"
+    three_of_seven = itertools.cycle([0.5, 0.5, 0.5, 2.0, 2.0, 2.0, 2.0])
+    assert _tvm_tuned.duel(lambda: next(three_of_seven), lambda: 1.0) == (False, 2.0)
+
+
+def test_the_proof_tells_what_a_search_kept(tmp_path: Path) -> None:
+    assert _tvm_tuned.told(tmp_path) == {}
+    tasks = [{"task": "conv2d", "kept": True, "gain": 0.5}, {"task": "matmul", "kept": False, "gain": 1.1}]
+    (tmp_path / _tvm_tuned.REPORT).write_text(json.dumps({"kept": 1, "tasks": tasks}))
+    assert _tvm_tuned.told(tmp_path) == {"tuning": {"kept": 1, "gain_by_kernel": {"conv2d": 0.5}}}

@@ -36,7 +36,9 @@ def sampled(
     """A cut whose sizes are MetaSchedule's to choose. Its first two decisions are [tiles, vectors of a tile]
     and [tiles, rows of a tile]."""
     extent = int(schedule.get(columns).extent)
-    lanes = max(n for n in range(1, lanes + 1) if extent % n == 0)
+    lanes = _tvm_schedule.vector(extent, lanes)
+    if extent % lanes:
+        lanes = max(n for n in range(1, lanes + 1) if extent % n == 0)
     vectors, lane = schedule.split(columns, [None, lanes])
     column_tiles, vector = schedule.split(vectors, schedule.sample_perfect_tile(vectors, 2, WIDEST))
     column = schedule.fuse(vector, lane)

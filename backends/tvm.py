@@ -131,6 +131,7 @@ class TvmBackend(BaseBackend):
     formats: tuple[str, ...] = ("onnx",)
     install = "bakeoff setup tvm"
     runtime: tuple[str, ...] = ("tvm",)
+    revision = 2
     variants: Mapping[str, str] = {
         "": "compiled as it comes, no schedule: plain loops on one thread",
         "schedule": "by bakeoff's own deterministic CPU schedule",

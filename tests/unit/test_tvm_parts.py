@@ -13,7 +13,7 @@ import pytest
 
 from backends import _tvm_onnx, _tvm_tuned
 from backends._tiny import tiny_model
-from backends._tvm_schedule import tile
+from backends._tvm_schedule import tile, vector
 from bench.errors import UnsupportedCase
 
 
@@ -33,6 +33,14 @@ def test_a_tile_divides_and_fits_the_registers(rows: int, columns: int, lanes: i
 )
 def test_tiles_worked_out_by_hand(extents: tuple[int, int], lanes: int, expected: tuple[int, int]) -> None:
     assert tile(*extents, lanes, 2 * lanes) == expected
+
+
+@pytest.mark.parametrize(
+    ("extent", "lanes", "expected"),
+    [(64, 16, 16), (24, 16, 8), (1000, 16, 8), (12, 16, 4), (24, 8, 8), (12, 8, 4), (7, 16, 16)],
+)
+def test_a_vector_is_whole_where_a_half_or_a_quarter_is(extent: int, lanes: int, expected: int) -> None:
+    assert vector(extent, lanes) == expected
 
 
 def test_shapes_are_worked_out_and_nothing_else_changes() -> None:

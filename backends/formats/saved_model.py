@@ -87,7 +87,7 @@ def _translate(tf: Any, graph: onnx.GraphProto, values: dict[str, Any]) -> None:
 CONVERTER = Converter(
     kind="saved-model",
     file="saved_model.pb",
-    revision=2,
+    revision=3,
     parents=("onnx",),
     axes=(),
     distributions=("tensorflow-cpu", "onnx"),

@@ -86,10 +86,26 @@ def _conv(tf: Any, inputs: Inputs, attributes: Attributes) -> Any:
     if group == 1:
         out = tf.nn.conv2d(image, weights, strides, padding, dilations=dilations)
     elif group == image.shape[-1] and strides[0] == strides[1]:
-        out = tf.nn.depthwise_conv2d(image, weights, (1, *strides, 1), padding, dilations=dilations)
+        out = _depthwise(tf, image, weights, strides, padding, dilations)
     else:
         raise _unsupported(f"convolutions in {group} groups, stride {strides}")
     return tf.nn.bias_add(out, bias[0]) if bias else out
+
+
+def _depthwise(
+    tf: Any, image: Any, weights: Any, strides: Sequence[int], padding: Any, dilations: Sequence[int]
+) -> Any:
+    """With its padding before it, unless TensorFlow has a word for it: where it joins a depthwise convolution
+    with what follows (for oneDNN), explicit padding gets lost, and ends the process."""
+    if padding != "VALID":
+        spans = [(n - 1) * step for n, step in zip(weights.shape[:2], dilations, strict=True)]
+        if set(strides) == {1} and all(
+            pads == [span // 2, span - span // 2] for pads, span in zip(padding[1:3], spans, strict=True)
+        ):
+            padding = "SAME"
+        else:
+            image, padding = tf.pad(image, padding), "VALID"
+    return tf.nn.depthwise_conv2d(image, weights, (1, *strides, 1), padding, dilations=dilations)
 
 
 def kernel(weights: Any, group: int) -> Any:

@@ -2,5 +2,5 @@
 
 from workloads.cnn import ResNet, ResNetConfig
 
-ARCHITECTURE = ResNetConfig(blocks=(1, 1), width=8, classes=10, image=32)
+ARCHITECTURE = ResNetConfig(blocks=(1, 1), width=24, classes=10, image=32)
 TINY = (ResNet("tiny-cnn", "two bottleneck blocks on 32×32 images", ARCHITECTURE),)

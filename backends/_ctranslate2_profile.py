@@ -12,26 +12,21 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from backends import _ctranslate2_model
-from backends.support import PRECISIONS, PROFILED, Operation, quickest
+from backends import _ctranslate2_model, _onednn
+from backends.support import PROFILED, Operation, quickest
 
 ROOT = Path(__file__).parents[1]
 SPOKEN = {"DNNL_VERBOSE": "1", "MKL_VERBOSE": "1"}
 LIMIT_S = 300.0
 MARK = "bakeoff: a run"
-# onednn_verbose,exec,cpu,gemm_api,,undef,src_u8::blocked:ab:f0 wei_s8:: …,,,16x32:32x96,0.0209
-ONEDNN = re.compile(r"^onednn_verbose,exec,cpu,(\w+),.*?\bsrc_(\w+)::\S* wei_(\w+)::.*,([\d.e+-]+)$")
-ONEDNN_THREADS = re.compile(r"^onednn_verbose,info,cpu,runtime:\w+,nthr:(\d+)")
 # MKL_VERBOSE GEMM_S8U8S32_COMPUTE(P,N, …) 56.09us CNR:OFF Dyn:1 FastMM:1 TID:0  NThr:2
 MKL = re.compile(r"^MKL_VERBOSE (\w+)\(.*\) ([\d.]+)(ns|us|ms|s) .*NThr:(\d+)")
 MKL_TYPES = {"S8U8S32": "int8", "BF16BF16F32": "bf16", "F16F16F32": "fp16", "SGEMM": "fp32"}
-SPELT = {"s8": "int8", "u8": "int8", **PRECISIONS}
 UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 
@@ -59,30 +54,22 @@ def heard(text: str) -> Spoken:
     _, *runs = text.split(MARK)
     found = [[product for line in run.splitlines() if (product := _product(line))] for run in runs[:-1]]
     library = "oneDNN" if "onednn_verbose,exec" in text else "MKL" if "MKL_VERBOSE " in text else ""
-    threads = max((int(n) for n in _threads(text)), default=0)
+    threads = max(map(_threads, text.splitlines()), default=0)
     return Spoken(library, tuple(quickest(found)) if found else (), threads)
 
 
 def _product(line: str) -> Operation | None:
-    if found := ONEDNN.match(line):
-        kind, source, weights, ms = found.groups()
-        types = {SPELT.get(one, "") for one in (source, weights)}
-        precision = types.pop() if len(types) == 1 else ""
-        return Operation(f"{kind} {source} {weights}", precision, float(ms) * 1e6, True)
     if found := MKL.match(line):
         name, time, unit, _ = found.groups()
         precision = next((kind for word, kind in MKL_TYPES.items() if word in name), "")
         if precision and not name.endswith(("_PACK", "_GET_SIZE")):
             return Operation(name.lower(), precision, float(time) * UNITS[unit], True)
-    return None
+    return _onednn.product(line)
 
 
-def _threads(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        if found := ONEDNN_THREADS.match(line):
-            yield found[1]
-        elif found := MKL.match(line):
-            yield found[4]
+def _threads(line: str) -> int:
+    found = MKL.match(line)
+    return int(found[4]) if found else _onednn.threads(line)
 
 
 def main(arguments: list[str]) -> None:

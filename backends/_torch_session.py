@@ -6,13 +6,15 @@ Over 150 lines: eager's proof and the compilers' are read from different sources
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import support
+from backends import _onednn, support
 from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target
 from backends.support import PRECISIONS, Operation
 
@@ -51,13 +53,20 @@ Tensors = tuple["torch.Tensor", ...]
 Run = Callable[..., Tensors]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Operations of several runs and where they were seen, the device, and what part of PyTorch ran them."""
+
+    runs: list[list[Operation]]
+    source: str
+    device: Fact
+    provider: Fact
+
+
 class TorchSession(BaseSession):
     """Inputs are staged as tensors in the target's precision; in fp32 on a CPU they share host memory."""
 
-    source: str
-
-    def _watched(self, run: Callable[[], Any]) -> tuple[list[list[Operation]], Fact, Fact]:
-        """Operations of several runs, the device, and what part of PyTorch ran them."""
+    def _watched(self, run: Callable[[], Any]) -> Seen:
         raise NotImplementedError
 
     def __init__(
@@ -98,13 +107,13 @@ class TorchSession(BaseSession):
 
         staged = self.stage(support.untimed_inputs(self._io))
         self.run(staged)
-        runs, device, provider = self._watched(lambda: self.run(staged))
-        precision, shares = support.weigh(support.quickest(runs), self.source)
+        seen = self._watched(lambda: self.run(staged))
+        precision, shares = support.weigh(support.quickest(seen.runs), seen.source)
         onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return Actual(
             precision=precision,
-            device=device,
-            provider=provider,
+            device=seen.device,
+            provider=seen.provider,
             threads=Fact(str(torch.get_num_threads()), "reported", "torch.get_num_threads"),
             emulated=self._emulated,
             settings={
@@ -121,37 +130,39 @@ class TorchSession(BaseSession):
 class EagerSession(TorchSession):
     """Python over ATen; takes any shape, so it can also take the next step of a decoder."""
 
-    source = "dispatched operations of an untimed run"
-
     def advance(self, staged: Tensors, outputs: Tensors, inputs: Mapping[str, Array]) -> Tensors:
         carried = zip(self._stage, staged, strict=True)
         onto = tuple([outputs[self._carried[n]] if n in self._carried else old for (n, _), old in carried])
         return self.stage(inputs, onto)
 
-    def _watched(self, run: Callable[[], Any]) -> tuple[list[list[Operation]], Fact, Fact]:
+    def _watched(self, run: Callable[[], Any]) -> Seen:
         watched = [_watch(run, self._device) for _ in range(support.PROFILED)]
         operations, devices = watched[0]
-        on = Fact(
-            ",".join(sorted(devices)), "executed", "devices of the tensors that the operations computed"
+        return Seen(
+            [found for found, _ in watched],
+            "dispatched operations of an untimed run",
+            Fact(
+                ",".join(sorted(devices)), "executed", "devices of the tensors that the operations computed"
+            ),
+            Fact("eager", "executed", f"{len(operations)} ATen operations"),
         )
-        provider = Fact("eager", "executed", f"{len(operations)} ATen operations")
-        return [found for found, _ in watched], on, provider
 
 
 class CompiledSession(TorchSession):
     """One that a compiler made for the shapes of the case: no next step, whose shapes are others."""
 
-    source = "PyTorch's profile of an untimed run"
-
-    def _watched(self, run: Callable[[], Any]) -> tuple[list[list[Operation]], Fact, Fact]:
+    def _watched(self, run: Callable[[], Any]) -> Seen:
         # From run to run a compiler may fuse anew: the quickest run as a whole is taken.
         profiles = [_profiled(run) for _ in range(support.PROFILED)]
-        best = min(profiles, key=lambda found: sum(operation.ns for operation in found))
+        best, source = min(profiles, key=_spent), "PyTorch's profile of an untimed run"
+        if not any(operation.product for operation in best):
+            best, source = _said(run) or best, "what oneDNN prints of an untimed run"
         names = ", ".join(sorted({operation.kind for operation in best if operation.product}))
-        return (
+        return Seen(
             [best],
+            source,
             Fact("cpu", "executed", "the profile has operations of the CPU alone"),
-            Fact(self._target.variant, "executed", f"products by {names}" if names else self.source),
+            Fact(self._target.variant, "executed", f"products by {names}" if names else source),
         )
 
 
@@ -249,6 +260,32 @@ def _profiled(run: Callable[[], Any]) -> list[Operation]:
             outermost.append(_operation(event))
             end = float(event["ts"]) + float(event["dur"])
     return outermost
+
+
+def _spent(operations: list[Operation]) -> float:
+    return sum(operation.ns for operation in operations)
+
+
+def _said(run: Callable[[], Any]) -> list[Operation]:
+    """The products of oneDNN in the quickest of several runs. What is compiled ahead of time calls it past
+    PyTorch's dispatcher, and no profile sees that; oneDNN itself prints what it does, if it is asked."""
+    from torch.backends import mkldnn
+
+    runs = []
+    for _ in range(support.PROFILED):
+        with tempfile.TemporaryFile() as file:
+            kept = os.dup(1)
+            os.dup2(file.fileno(), 1)
+            try:
+                with mkldnn.verbose(mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]
+                    run()
+            finally:
+                os.dup2(kept, 1)
+                os.close(kept)
+            file.seek(0)
+            lines = file.read().decode(errors="replace").splitlines()
+        runs.append([operation for line in lines if (operation := _onednn.product(line))])
+    return min(runs, key=_spent)
 
 
 def _operation(event: Mapping[str, Any]) -> Operation:

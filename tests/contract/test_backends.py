@@ -82,6 +82,12 @@ class TestTorchAoti(BackendContract):
     target = Target(threads=2, variant="aoti")
     loads = 3
 
+    def test_products_that_no_profile_sees_are_told_by_their_library(self, tiny: Tiny) -> None:
+        with self.session(tiny, precision="int8:native") as session:
+            ran = session.actual()
+        assert (ran.precision.value, ran.precision.evidence) == ("int8", "executed")
+        assert set(ran.settings["products_by_precision"]) >= {"int8"}
+
 
 class TestTorchScript(BackendContract):
     backend = torch.BACKEND

@@ -1,5 +1,6 @@
-"""Markdown: a table for each workload and shape, precisions down and configurations across, and one of the
-errors against their bands. Each cell that has no figure has the number of its reason."""
+"""Markdown: a table for each workload and shape, precisions down and configurations across (where those are
+many, the other way round), and one of the errors against their bands. Each cell that has no figure has the
+number of its reason."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from bench.results import Group, Results, Row
 from reports.files import write_whole
 from reports.scrub import names_in, scrub
 
+ACROSS = 6  # configurations; more are no table that a page shows
 SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_"})
 
 
@@ -58,15 +60,21 @@ def _table(
     columns = list(dict.fromkeys(_configuration(row, group) for row in group.rows))
     precisions = list(dict.fromkeys(row.case.target.precision for row in group.rows))
     found = {(row.case.target.precision, _configuration(row, group)): row for row in group.rows}
-    yield "| " + " | ".join(["precision", *(["band"] if band else []), *columns]) + " |"
-    yield "| --- |" + " ---: |" * (len(columns) + band)
+    table = [["precision", *(["band"] if band else []), *columns]]
     for precision in precisions:
         rows = [found.get((precision, column)) for column in columns]
         if band and not any(row and row.error is not None for row in rows):
             continue
         bands = [_band([row for row in rows if row])] if band else []
         cells = [_cell(row, group, reasons, cell) if row else "" for row in rows]
-        yield "| " + " | ".join([precision, *bands, *cells]) + " |"
+        table.append([precision, *bands, *cells])
+    if len(columns) > ACROSS:
+        table[0][0] = "configuration"
+        table = [list(line) for line in zip(*table, strict=True)]
+    for number, line in enumerate(table):
+        yield "| " + " | ".join(line) + " |"
+        if not number:
+            yield "| --- |" + " ---: |" * (len(line) - 1)
 
 
 def _configuration(row: Row, group: Group) -> str:

@@ -179,6 +179,24 @@ def test_markdown_has_a_column_a_configuration_and_numbers_the_reasons(tmp_path:
     assert all(f"({n})" in text for n in range(1, reasons.count("\n") - 1))
 
 
+def test_markdown_has_a_row_a_configuration_where_those_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cells() -> list[list[list[str]]]:
+        text = export("markdown", fake.realistic(), tmp_path / "out.md").read_text()
+        blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+        return [[line[2:-2].split(" | ") for line in [block[0], *block[2:]]] for block in blocks]
+
+    across = cells()
+    monkeypatch.setattr(markdown, "ACROSS", 0)
+    down = cells()
+    assert {table[0][0] for table in across} == {"precision"}
+    assert {table[0][0] for table in down} == {"configuration"}
+    for one, other in zip(across, down, strict=True):
+        other[0][0] = one[0][0]
+        assert [list(line) for line in zip(*other, strict=True)] == one
+
+
 def test_markdown_takes_nothing_for_markup(tmp_path: Path) -> None:
     text = export("markdown", fake.nasty(), tmp_path / "out.md").read_text()
     assert "<script" not in text

@@ -6,6 +6,7 @@ import math
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
 from bench.answers import name
 from bench.numbers import (
@@ -31,6 +32,7 @@ from reports.tables import in_order
 from reports.verdicts import Chip, chip, why, word
 
 LOG_LINES = 40
+SCALE = 4.0  # of the middle latency: what a bar of full width is at most
 REASON = 140
 
 
@@ -44,11 +46,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The latency and its interval on a scale from 0 to 100, for a page without script."""
+    """The latency and its interval on a scale from 0 to 100, for a page without script; one that is cut goes
+    on beyond it."""
 
     value: float
     low: float
     width: float
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ def lines(group: Group) -> list[Line]:
     unit = time_unit(row.latency.value for row in rows)
     ends = [end for row in rows for end in (row.latency.value, row.latency.high) if _finite(end)]
     longest = max((end for end in ends if end is not None), default=1.0)
-    return [_line(row, group, unit, longest) for row in rows]
+    middle = median([row.latency.value for row in rows if row.latency.value] or [1.0])
+    # One row that takes thirty times as long would leave no bar of the others.
+    return [_line(row, group, unit, min(longest, SCALE * middle)) for row in rows]
 
 
 def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
@@ -219,9 +225,11 @@ def band(row: Row) -> str:
 
 def _bar(row: Row, longest: float) -> Bar:
     value = row.latency.value or 0.0
+    if value > longest:
+        return Bar(100.0, 0.0, 0.0, cut=True)
     low, high = row.latency.low, row.latency.high
     ends = (low if _finite(low) else value, high if _finite(high) else value)
-    start, end = (100 * max(0.0, edge or 0.0) / longest for edge in ends)
+    start, end = (min(100.0, 100 * max(0.0, edge or 0.0) / longest) for edge in ends)
     width = max(end - start, 1.5)
     return Bar(round(100 * value / longest, 2), round(min(start, 100 - width), 2), round(width, 2))
 

@@ -13,7 +13,7 @@ import pytest
 from bench.errors import BakeoffError
 from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
-from reports import html
+from reports import html, views
 from reports.palette import DARK
 from tests.unit import fake_results as fake
 
@@ -286,3 +286,16 @@ def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [fake.realistic, fake.empty])
 def test_the_same_results_give_the_same_file(make: Callable[[], Results]) -> None:
     assert html.render(make()) == html.render(make())
+
+
+def test_one_slow_row_leaves_the_bars_of_the_others() -> None:
+    quick = [fake.Ask(name, 0.010 + 0.001 * i) for i, name in enumerate(("torch", "xla", "tvm", "litert"))]
+    (group,) = fake.judged(fake.make("resnet50", [*quick, fake.Ask("iree", 0.5)])).groups
+    *bars, slow = [line.bar for line in views.lines(group)]
+    assert slow is not None
+    assert (slow.value, slow.cut) == (100.0, True)
+    for bar in bars:
+        assert bar is not None
+        assert not bar.cut
+        assert 15 < bar.value < 35
+        assert bar.low + bar.width <= 100

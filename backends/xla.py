@@ -7,6 +7,7 @@ what ran is read from two sources.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -176,8 +177,9 @@ class XlaBackend(BaseBackend):
         support.import_runtime(self)
         import jax
 
-        known = {precision: _support(precision) for precision in PRECISIONS}
-        how = support.require(self, target, {"cpu": known})
+        # Of narrow floats the one that is asked for: to know of one takes a compilation.
+        asked = (p for p in PRECISIONS if p not in NARROW or p == target.arithmetic)
+        how = support.require(self, target, {"cpu": {precision: _support(precision) for precision in asked}})
         settings = support.settings(self, target, OPTIONS)
         for name, value in settings.items():
             if name.startswith("jax_"):
@@ -185,15 +187,30 @@ class XlaBackend(BaseBackend):
         return settings, how
 
 
+NARROW = {"bf16": "bfloat16", "fp16": "float16"}
 PRECISIONS = ("fp32", "bf16", "fp16", "int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weight")
 
 
 def _support(precision: str) -> Support:
-    if precision not in PRECISIONS[:3]:
-        return Support("none", NO_INTEGERS)
-    if support.cpu_computes(precision):
+    if precision == "fp32":
         return Support("native")
-    return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
+    if precision not in NARROW:
+        return Support("none", NO_INTEGERS)
+    if not support.cpu_computes(precision):
+        return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
+    if _widens(precision):
+        return Support("emulated", "XLA converts to fp32 and back, though this CPU computes it")
+    return Support("native")
+
+
+@functools.cache
+def _widens(precision: str) -> bool:
+    """Whether XLA compiles a small product of that type to none of that type."""
+    import jax
+
+    operand = jax.ShapeDtypeStruct((64, 64), NARROW[precision])
+    text = jax.jit(jax.numpy.matmul).lower(operand, operand).compile().as_text() or ""
+    return all(one.precision != precision for one in _hlo.instructions(text).values() if one.product)
 
 
 def _costs(compiled: jax.stages.Compiled) -> dict[str, float]:

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
             place = held(name, options.workload.split(","))
             row = told(place, *in_turns((place, bare(place)), options.generations, options.rounds))
         except Failed as error:
-            row = f"| {name} | – | – | – | {error} |"
+            row = f"| {name} | – | – | – | {str(error).splitlines()[0]} |"
         print(row, flush=True)
 
 

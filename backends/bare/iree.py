@@ -20,8 +20,9 @@ def loop(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:
     device = rt.get_device("local-task")
     config = rt.Config(device=device)
     context = rt.SystemContext(config=config)
-    context.add_vm_module(rt.VmModule.mmap(config.vm_instance, str(job.model.path)))
-    main = context.modules.module["main"]
+    module = rt.VmModule.mmap(config.vm_instance, str(job.model.path))
+    context.add_vm_module(module)
+    main = context.modules[module.name]["main"]
     stored = read_weights(job.model.path.parent)
     order = json.loads((job.model.path.parent / ARGUMENTS).read_text())
     held = {n: rt.asdevicearray(device, np.array(stored[n])) for n in order if isinstance(n, str)}

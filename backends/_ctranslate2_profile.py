@@ -39,12 +39,10 @@ class Spoken:
     threads: int
 
 
-def executed(path: Path, compute: str, threads: int, shape: tuple[int, ...], mkl: str | None) -> Spoken:
+def executed(path: Path, compute: str, threads: int, shape: tuple[int, ...]) -> Spoken:
     """Each product with the least time of several untimed runs on ones; none where a library says nothing."""
     command = [sys.executable, "-P", "-m", __name__, str(path), compute, str(threads), *map(str, shape)]
     variables = {**os.environ, **SPOKEN, "PYTHONPATH": str(ROOT)}
-    if mkl is not None:
-        variables["CT2_USE_MKL"] = mkl
     done = subprocess.run(command, check=True, timeout=LIMIT_S, capture_output=True, text=True, env=variables)
     return heard(done.stdout)
 

@@ -30,6 +30,7 @@ from backends.base import (
     Support,
     Target,
 )
+from backends.precision import runs_as
 from bench.errors import UnsupportedCase
 
 MKL = "use_mkl"
@@ -95,15 +96,12 @@ class CTranslate2Session(BaseSession):
     def actual(self) -> Actual:
         """From what its library for products says in an untimed process."""
         batch, length = self._io.inputs[0].shape
-        mkl = self._settings.get(MKL)
-        said = _ctranslate2_profile.executed(
-            self._path, self._compute, self._target.threads, (batch, length), _switch(mkl)
-        )
+        said = _ctranslate2_profile.executed(self._path, self._compute, self._target.threads, (batch, length))
         precision, shares = support.weigh(said.products, f"{said.library or 'its library'}'s verbose mode")
         kinds = Counter(product.kind for product in said.products)
         if precision.evidence == "none":  # a library that says nothing
             told = next(word for word, kind in COMPUTE.items() if kind == self._model.compute_type)
-            precision = Fact(told, "reported", f"compute_type={self._model.compute_type}")
+            precision = Fact(runs_as(told), "reported", f"compute_type={self._model.compute_type}")
         threads = said.threads or self._target.threads
         return Actual(
             precision=precision,
@@ -138,8 +136,8 @@ class CTranslate2Backend(BaseBackend):
     def environment(self, target: Target) -> Mapping[str, str]:
         preset = self.presets.get(target.preset)
         chosen = {**(preset.settings if preset else {}), **target.options}
-        switch = _switch(chosen.get(MKL))
-        return {**super().environment(target), **({VARIABLE: switch} if switch else {})}
+        switch = {VARIABLE: str(int(bool(chosen[MKL])))} if MKL in chosen else {}
+        return {**super().environment(target), **switch}
 
     def probe(self) -> Capabilities:
         support.import_runtime(self)
@@ -172,10 +170,6 @@ def _devices() -> dict[str, dict[str, Support]]:
         for precision, compute in COMPUTE.items()
     }
     return {"cpu": {**table, **{precision: Support("none", why) for precision, why in NEVER.items()}}}
-
-
-def _switch(value: Any) -> str | None:
-    return None if value is None else str(int(bool(value)))
 
 
 def _pooled(states: Array, lengths: Array) -> Array:

@@ -59,15 +59,9 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        ("cnn", "its specification wants model.embed_tokens.weight, which this model has not"),
-        ("encoder", "its specification wants model.embed_tokens.weight, which this model has not"),
-    ],
-)
-def test_ctranslate2_has_no_place_for_other_layouts(model: str, says: str) -> None:
+@pytest.mark.parametrize("model", ["cnn", "encoder"])
+def test_ctranslate2_has_no_place_for_other_layouts(model: str) -> None:
     if find("ctranslate2") is None:
         pytest.skip("bakeoff env create ctranslate2")
-    with pytest.raises(UnsupportedCase, match=f"of its own layout alone: {says}"):
+    with pytest.raises(UnsupportedCase, match="of its own layout alone: its specification wants model"):
         tiny_model(model).file("ctranslate2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from bench.api import plan_suite, silent
@@ -12,6 +13,8 @@ from bench.prepare import prepare
 from bench.runner import Setting, seat
 from bench.suite import load_suite, suite_from_flags
 from bench.turns import Limits, Seat, measure_part
+
+Enough = Callable[[list[Block], list[Block]], bool]
 
 
 class Failed(SystemExit):
@@ -41,8 +44,10 @@ def twins(workload: str, backend: str, count: int, threads: str = "1") -> list[S
     return [replace(one, job=replace(one.job, case=case)) for case in cases]
 
 
-def in_turns(pair: tuple[Seat, Seat], generations: int, rounds: int) -> tuple[list[Block], list[Block]]:
-    """The blocks of two seats that took turns. Raises Failed."""
+def in_turns(
+    pair: tuple[Seat, Seat], generations: int, rounds: int, enough: Enough = lambda one, other: False
+) -> tuple[list[Block], list[Block]]:
+    """The blocks of two seats that took turns, until there are enough. Raises Failed."""
     order = random.Random(0)
     kept: tuple[list[Block], list[Block]] = ([], [])
     for generation in range(generations):
@@ -59,6 +64,8 @@ def in_turns(pair: tuple[Seat, Seat], generations: int, rounds: int) -> tuple[li
             if block.status != "ok":
                 raise Failed(f"{block.status}: {block.reason}\n{block.log}")
             blocks.append(block)
+        if enough(*kept):
+            break
     return kept
 
 

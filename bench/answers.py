@@ -32,7 +32,8 @@ def answer(
     vague = [row for row in unsettled if row not in alike]
     against = _against(winner, baseline, rows) if baseline not in unsettled else ""
     if not unsettled:
-        rest = "is fastest" if len(ranked) == len(rows) else "is the fastest ranked case"
+        whole = all(row.ranked or row.status == "unsupported" for row in rows)
+        rest = "is fastest" if whole else "is the fastest ranked case"
         return f"{title}: {who} {rest}, {figure}{against}."
     whose = f"{who}, the baseline," if winner.baseline else who
     return f"{title}: {whose} leads with {figure}{against}{_close(alike, vague, rows, len(ranked) - 1)}."

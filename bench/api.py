@@ -148,7 +148,7 @@ def _go(
     store.add_cases(record.id, [CaseRecord(case, case.id in baselines) for case in everything])
     refuse(planned.refused, store, record.id)
     with _timed(record, "prepare"):
-        prepared = prepare(planned.cases, listener)
+        prepared = prepare(planned.cases, listener, suite.limits.prepare)
     known = [_case_record(case, case.id in baselines, prepared.get(case.id)) for case in everything]
     store.add_cases(record.id, known)
     store.update_run(record)

@@ -81,9 +81,10 @@ class _Outcome:
         return self.artefact or ERRORS[self.status](self.error)
 
 
-def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
+def prepare(cases: Sequence[Case], listener: Listener, limit_s: float = LIMIT_S) -> dict[str, Prepared]:
     """Case id → what it is measured with; whatever the cache has is taken from there.
 
+    An artefact that takes longer than `limit_s` to make is given up.
     `listener` is told of each artefact (`prepare`), each second of what is being made (`making`), in the end
     of all (`prepared`), and of a damaged one that is made anew (`note`); see `bench.progress`.
     """
@@ -95,7 +96,7 @@ def prepare(cases: Sequence[Case], listener: Listener) -> dict[str, Prepared]:
         except BakeoffError as error:
             prepared[case.id] = Prepared(None, HARNESS_IO, error=str(error), status=_kind(error))
     wanted = {node: None for need in needs.values() for node in closure(need.nodes.values())}
-    outcomes = _make(list(wanted), listener)
+    outcomes = _make(list(wanted), listener, limit_s)
     for case in cases:
         if case.id in needs:
             prepared[case.id] = _prepared(case, needs[case.id], outcomes)
@@ -134,7 +135,7 @@ def _node_or_error(workload: str, kind: str, facts: Mapping[str, Any]) -> Node |
         return error
 
 
-def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
+def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> dict[Node, _Outcome]:
     """Finds or makes all nodes, parents first; a failure fails what descends from it and nothing else."""
     outcomes: dict[Node, _Outcome] = {}
     running: dict[Node, Making] = {}
@@ -159,7 +160,7 @@ def _make(pending: list[Node], listener: Listener) -> dict[Node, _Outcome]:
                     continue
                 room = partial(rations.ask, node)
                 try:
-                    found, making = _find_or_start(node, parents, room, note)
+                    found, making = _find_or_start(node, parents, room, note, limit_s)
                 except BakeoffError as error:
                     pending.remove(node)
                     rations.give_back(node)
@@ -214,6 +215,7 @@ def _find_or_start(
     parents: Mapping[str, _Outcome],
     room: Callable[[int], int | None],
     note: Callable[[str], None],
+    limit_s: float,
 ) -> tuple[cache.Artefact | None, Making | None]:
     """What the cache has, or the process that makes it; neither where `room` has no memory for it now. Raises
     PrepareError."""
@@ -257,7 +259,7 @@ def _find_or_start(
         job,
         about,
         memory_bytes=memory,
-        limit_s=LIMIT_S,
+        limit_s=limit_s,
         python=python,
         variables=node.variables,
     )

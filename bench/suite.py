@@ -144,9 +144,10 @@ class BackendEntry(Model):
 
 
 class Limits(Model):
-    """What a worker may take before it is ended; its row then says so."""
+    """What a worker, or what makes a file for it, may take before it is ended; its row then says so."""
 
-    load: Duration = Field(default=300.0, description="seconds to build, load and run once")
+    prepare: Duration = Field(default=1800.0, description="seconds for each file that is made")
+    load: Duration = Field(default=300.0, description="seconds to load and run once")
     warmup: Duration = Field(default=120.0, description="seconds")
     burst: Duration = Field(default=60.0, description="seconds")
     memory: Memory | None = Field(

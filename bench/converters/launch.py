@@ -106,7 +106,10 @@ class Making:
         lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES:]
         end = "".join(f"\n    {line}" for line in lines)
         if overdue:
-            raise PrepareError(f"took over {self._limit_s:.0f} s and was ended{end}")
+            raise PrepareError(
+                f"took over {self._limit_s:g} s and was ended{end}",
+                hint="a suite with more time: limits: {prepare: 2h}",
+            )
         result = _read(self._draft.folder / RESULT)
         if result is None:
             code = self._process.popen.returncode

@@ -36,6 +36,7 @@ TORCH = row("torch")
 FAST, SLOW = row("ort", "faster", 0.5), row("tvm", "slower", 2.0)
 EVEN, VAGUE, MAYBE = row("jax", "equivalent"), row("ncnn", "inconclusive", 0.99), row("mnn", "inconclusive")
 FAR = row("tinygrad", "inconclusive", 3.0)
+NEVER = replace(row("tflite", "not comparable", ranked=False), status="unsupported")
 OUT, GONE = (row(backend, "not comparable", 0.4, ranked=False) for backend in ("iree", "a"))
 
 
@@ -49,6 +50,7 @@ TO_BASE = "and is equivalent to torch, the baseline"
     [
         ([TORCH, FAST, SLOW], FAST, [], f"ort is fastest, {FIVE}, {TWICE}."),
         ([TORCH, FAST, OUT], FAST, [], f"ort is the fastest ranked case, {FIVE}, {TWICE}."),
+        ([TORCH, FAST, NEVER], FAST, [], f"ort is fastest, {FIVE}, {TWICE}."),
         ([TORCH, SLOW], TORCH, [], f"torch is fastest, {TEN}."),
         ([TORCH], TORCH, [], f"torch takes {TEN}."),
         ([TORCH, OUT], TORCH, [], f"torch is the only ranked case, {TEN}."),

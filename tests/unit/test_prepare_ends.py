@@ -26,12 +26,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_a_converter_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    monkeypatch.setattr(preparing, "LIMIT_S", 0.2)
+def test_a_converter_that_takes_too_long(cache: Path) -> None:
     one = case(batch=11)
-    ready = recorded(one)[0][one.id]
+    ready = recorded(one, limit_s=0.2)[0][one.id]
     assert ready.status == "failed"
-    assert "was ended" in ready.error
+    assert "took over 0.2 s and was ended" in ready.error
+    assert "limits: {prepare: 2h}" in ready.error
     assert not list(cache.glob("*/.*"))
 
 

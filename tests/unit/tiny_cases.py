@@ -36,10 +36,10 @@ def case(backend: str = "torch", precision: str = "fp32", batch: int = 1, weight
     return Case("tiny-cnn", content, batch, None, backend, Target(precision=precision), weights=weights)
 
 
-def recorded(*cases: Case) -> tuple[dict[str, Prepared], Events]:
+def recorded(*cases: Case, limit_s: float = 300.0) -> tuple[dict[str, Prepared], Events]:
     events: Events = []
 
     def listen(kind: str, facts: Mapping[str, Any]) -> None:
         events.append((kind, dict(facts)))
 
-    return prepare(cases, listen), events
+    return prepare(cases, listen, limit_s), events

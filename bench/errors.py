@@ -34,6 +34,12 @@ class BakeoffError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
+    @property
+    def reason(self) -> str:
+        """For a row's reason: the hint in brackets on the first line, where a log may follow."""
+        first, newline, rest = self.message.partition("\n")
+        return f"{first} ({self.hint}){newline}{rest}" if self.hint else self.message
+
 
 class UsageError(BakeoffError):
     """A flag or argument that cannot be meant."""

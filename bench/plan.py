@@ -169,7 +169,7 @@ def _judge(
     if case.workload == HARNESS and found is None:
         return case, None  # it is part of bakeoff and needs no probe
     if not isinstance(found, Capabilities):
-        why = f"{found.message} ({found.hint})" if found else f"{case.backend} was not probed"
+        why = found.reason if found else f"{case.backend} was not probed"
         return case, ("missing", why)
     devices = found.of(case.target.variant)
     device = _device(case.target.device, devices)

@@ -94,7 +94,7 @@ def prepare(cases: Sequence[Case], listener: Listener, limit_s: float = LIMIT_S)
         try:
             needs[case.id] = nodes.needs(case)
         except BakeoffError as error:
-            prepared[case.id] = Prepared(None, HARNESS_IO, error=str(error), status=_kind(error))
+            prepared[case.id] = Prepared(None, HARNESS_IO, error=error.reason, status=_kind(error))
     wanted = {node: None for need in needs.values() for node in closure(need.nodes.values())}
     outcomes = _make(list(wanted), listener, limit_s)
     for case in cases:
@@ -164,7 +164,7 @@ def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> 
                 except BakeoffError as error:
                     pending.remove(node)
                     rations.give_back(node)
-                    outcome = _failed(error, str(error))
+                    outcome = _failed(error, error.reason)
                     settle(node, outcome.status, outcome)
                     continue
                 if rations.waits(node):
@@ -188,7 +188,7 @@ def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> 
                         pending.append(node)
                         note(f"{node.label} needs more memory than its share: once more, alone")
                         continue
-                    outcome = _failed(error, f"{node.label}: {error}", making.seconds)
+                    outcome = _failed(error, f"{node.label}: {error.reason}", making.seconds)
                     settle(node, outcome.status, outcome)
             if len(outcomes) + len(running) == before:
                 tell.tick({node.label: making.seconds for node, making in running.items()})

@@ -196,13 +196,17 @@ class CudaSession(EagerSession):
 def mover(
     device: torch.device, target: Target, settings: Mapping[str, Any], dtype: str, rank: int
 ) -> Callable[[Array], torch.Tensor]:
-    """How one input gets to the device; integers keep their dtype."""
+    """How one input gets to the device; integers keep their dtype. Compiled code reads memory as its example
+    lay, whatever a tensor's strides say."""
     import torch
 
     to_dtype = getattr(torch, DTYPES.get(target.arithmetic, dtype) if dtype == "float32" else dtype)
     if settings.get("channels_last") and rank == 4:
+        # Not by `to`, which takes gaps between elements for the layout that was asked for.
         layout = torch.channels_last
-        return lambda array: torch.from_numpy(array).to(device, to_dtype, memory_format=layout)
+        return lambda array: torch.from_numpy(array).to(device, to_dtype).contiguous(memory_format=layout)
+    if target.variant:
+        return lambda array: torch.from_numpy(array).to(device, to_dtype).contiguous()
     if device.type == "cpu" and str(to_dtype) == f"torch.{dtype}":
         return torch.from_numpy
     return lambda array: torch.from_numpy(array).to(device, to_dtype)

@@ -314,12 +314,13 @@ class BackendContract:
 
     @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
     def test_inputs_of_any_layout(self, first: Tiny) -> None:
-        """Host arrays may be read-only, and not contiguous."""
+        """Host arrays may be read-only, with gaps between their elements, and in another order."""
         self.needs_outputs()
         with self.session(first, batch=3) as session:
             plain = first.inputs(3)
             every_second = {name: np.repeat(array, 2, axis=-1)[..., ::2] for name, array in plain.items()}
-            for inputs in (plain, every_second):
+            other_order = {name: np.asfortranarray(array) for name, array in plain.items()}
+            for inputs in (plain, every_second, other_order):
                 for array in inputs.values():
                     array.flags.writeable = False
                 _assert_right(self, first, _infer(session, inputs), 0)

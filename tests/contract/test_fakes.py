@@ -53,6 +53,7 @@ def cnn() -> Tiny:
         (fakes.NeverWaits, "test_run_blocks", "sample 0: error"),
         (fakes.FixedBuffersThatBoast, "test_staged_sets_are_honest", "sample 0: error"),
         (fakes.HandsOutItsBuffer, "test_outputs_live_until_the_next_run", "sample 0: error"),
+        (fakes.ReadsMemoryAsItLies, "test_inputs_of_any_layout", "sample 0: error"),
         (fakes.Leaks, "test_repeated_loads_do_not_grow", "MiB behind"),
     ],
 )

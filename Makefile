@@ -32,9 +32,14 @@ contract: setup  ## the contract of runtimes in environments of their own, which
 	$(BIN)/python -m tests.contract.environments
 	$(BIN)/python -m pytest -q tests/contract/test_environments.py
 
-contract-all: setup  ## the contract over every backend and variant, each in its environment: hours
+RESULTS := results/contract
+contract-all: setup  ## the contract over every backend and variant, each in its environment; writes docs/contract.md
 	$(BIN)/python -m tests.contract.environments --all
-	$(BIN)/python -m pytest -q -m "heavy or not heavy" tests/contract
+	rm -rf $(RESULTS)
+	CONTRACT_RESULTS=$(RESULTS) $(BIN)/python -m pytest -q -m "heavy or not heavy" \
+		--junitxml=$(RESULTS)/here.xml tests/contract
+	$(BIN)/python -m tests.contract.table $(RESULTS) > $(RESULTS)/contract.md
+	mv $(RESULTS)/contract.md docs/contract.md
 
 lint: setup      ## ruff, import-linter
 	$(BIN)/ruff check .

@@ -10,18 +10,14 @@ import pytest
 
 from backends import registry
 from backends._tiny import VARIABLE, listing, tiny_model
-from backends.contract import BackendContract
 from bench.environments import find, versions_of
 from bench.errors import BackendUnavailable, UnsupportedCase
 from bench.processes import code_folder
 from tests.contract import test_backends
+from tests.contract.suites import SUITES
+from tests.contract.table import RESULTS
 
 HERE = Path(__file__).parent
-SUITES = {
-    name: suite
-    for name, suite in vars(test_backends).items()
-    if isinstance(suite, type) and issubclass(suite, BackendContract) and hasattr(suite, "backend")
-}
 
 
 @pytest.mark.parametrize("name", registry.names("runtime"))
@@ -41,6 +37,8 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
     command = [str(there.python), "-P", "-m", "pytest", "-q", "-ra", "--noconftest", "-c", os.devnull]
     command += ["-p", "no:cacheprovider", "--import-mode=importlib", "-k", " or ".join(suites)]
     command += ["-m", pytestconfig.option.markexpr]
+    if RESULTS in os.environ:
+        command.append(f"--junitxml={Path(os.environ[RESULTS]).resolve() / name}.xml")
     variables = {
         **os.environ,
         **backend.environment(test_backends.SUITE_TARGET),

@@ -1,8 +1,8 @@
 """IREE's compiler for CPUs (LLVM) and its runtime, from the portable form of the StableHLO program.
 
 There is no next step of a decoder, whose shapes are others: each would be a compilation.
-Over 150 lines: calls go to IREE's virtual machine itself, since its Python wrapper packs every weight anew
-at each inference.
+Over 150 lines: what ran is read from a profile by IREE's own tools, and calls go to its virtual machine
+itself, since its Python wrapper looks at each argument anew at each inference (a decoder's step has 61).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import support
-from backends._stablehlo import ARGUMENTS, WEIGHTS, read_weights
+from backends._stablehlo import ARGUMENTS
 from backends.base import (
     Actual,
     Array,
@@ -56,7 +56,7 @@ NOT_TRIED = "the programs that are compiled for it are in fp32"
 
 
 class Staged:
-    """Arguments in the program's order, and the inputs among them by place."""
+    """The inputs by place, and those that the program makes use of as its arguments."""
 
     __slots__ = ("arguments", "inputs")
 
@@ -65,13 +65,13 @@ class Staged:
 
 
 class IreeSession(BaseSession):
-    """Weights lie on the device once; outputs are new buffers at each run."""
+    """Weights are part of the module; outputs are new buffers at each run."""
 
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         import iree.runtime as rt
 
         self._path, self._io, self._threads, self._settings = model.path, io, target.threads, settings
-        self._runtime, folder = rt, model.path.parent
+        self._runtime = rt
         # Read when a device is made, which is at each load.
         rt.flags.parse_flags(f"--task_topology_group_count={target.threads}")
         try:
@@ -81,12 +81,9 @@ class IreeSession(BaseSession):
             self._context = rt.SystemContext(config=config)
             self._context.add_vm_module(module)
             self._function = module.lookup_function("main")
-            self._order: list[str | int] = json.loads((folder / ARGUMENTS).read_text())
-            stored = read_weights(folder)
-            held = {name: self._buffer(np.array(stored[name])) for name in self._order if name in stored}
+            self._order: list[int] = json.loads((model.path.parent / ARGUMENTS).read_text())
         except Exception as error:
             raise support.broken(model, error) from error
-        self._weights = held
         self._names = {t.name: (i, INTEGERS.get(t.dtype, np.float32)) for i, t in enumerate(io.inputs)}
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name], np.dtype(t.dtype)) for t in io.fetched)
@@ -103,9 +100,8 @@ class IreeSession(BaseSession):
         }
         found = fresh if onto is None else {**onto.inputs, **fresh}
         arguments = self._runtime.VmVariantList(len(self._order))
-        for what in self._order:
-            held = self._weights[what] if isinstance(what, str) else found[what]
-            arguments.push_ref(held._buffer_view)
+        for index in self._order:
+            arguments.push_ref(found[index]._buffer_view)
         return Staged(arguments, found)
 
     def run(self, staged: Staged) -> rt.VmVariantList:
@@ -121,7 +117,7 @@ class IreeSession(BaseSession):
         return fetched
 
     def close(self) -> None:
-        del self._weights, self._function, self._context, self._device
+        del self._function, self._context, self._device
 
     def actual(self) -> Actual:
         """From a profile that the runtime's own tools take of the module, in a process of theirs."""
@@ -140,7 +136,7 @@ class IreeSession(BaseSession):
         )
 
     def _profile(self) -> list[Operation]:
-        """What was dispatched in a run whose inputs and weights are ones, with its time."""
+        """What was dispatched in a run whose inputs are ones, with its time."""
         declared = DECLARED.findall(self._function.reflection["iree.abi.declaration"])
         tools = Path(import_module("iree._runtime_libs").__file__ or "").parent
         with tempfile.TemporaryDirectory(prefix="bakeoff-iree-") as folder:
@@ -201,8 +197,7 @@ class IreeBackend(BaseBackend):
                 f"iree cannot compile this program: {said[0].partition('error:')[2].strip() or said[0]}",
                 hint="leave this backend out for this workload",
             ) from error
-        for name in (WEIGHTS, ARGUMENTS):
-            support.place(model.path.parent / name, folder / name)
+        support.place(model.path.parent / ARGUMENTS, folder / ARGUMENTS)
         return ModelFile("iree-module", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> IreeSession:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backends._stablehlo import ARGUMENTS, read_weights
+from backends._stablehlo import ARGUMENTS
 from bench.job import Job
 
 
@@ -23,14 +23,12 @@ def loop(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:
     module = rt.VmModule.mmap(config.vm_instance, str(job.model.path))
     context.add_vm_module(module)
     main = context.modules[module.name]["main"]
-    stored = read_weights(job.model.path.parent)
     order = json.loads((job.model.path.parent / ARGUMENTS).read_text())
-    held = {n: rt.asdevicearray(device, np.array(stored[n])) for n in order if isinstance(n, str)}
     inputs = [feeds[tensor.name] for tensor in job.io.inputs]
     inputs = [array.astype(np.int32) if array.dtype == np.int64 else array for array in inputs]
 
     def infer() -> list[Any]:
-        outputs = main(*(held[what] if isinstance(what, str) else inputs[what] for what in order))
+        outputs = main(*(inputs[index] for index in order))
         return [one.to_host() for one in (outputs if isinstance(outputs, tuple | list) else [outputs])]
 
     return infer

@@ -42,7 +42,7 @@ def outcomes(files: Iterable[Path]) -> dict[str, list[Outcome]]:
         for suite, found in here.items():
             if suite in SUITES and _passed(found) >= _passed(best.get(suite, ())):
                 best[suite] = found
-    return best
+    return {suite: best[suite] for suite in SUITES if suite in best}
 
 
 def page(found: dict[str, list[Outcome]]) -> Iterator[str]:

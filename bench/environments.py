@@ -157,7 +157,7 @@ def installed_versions(backend: str, python: Path | None = None) -> dict[str, st
         return _owners({module.partition(".")[0] for module in get(backend).runtime})
     runtime = distribution(needs(backend).lines[0])
     pairs = (one.partition("==") for one in distributions(python))
-    return {name: version for name, _, version in pairs if name == runtime}
+    return {runtime: version for name, _, version in pairs if _canonical(name) == _canonical(runtime)}
 
 
 def _owners(modules: set[str]) -> dict[str, str]:

@@ -195,6 +195,14 @@ def test_interpreters() -> None:
         interpreter("torch", "1.0")
 
 
+@pytest.mark.parametrize("spelt", ["tensorflow_cpu", "tensorflow-cpu", "TensorFlow.CPU"])
+def test_a_runtime_is_found_however_its_distribution_is_spelt(
+    monkeypatch: pytest.MonkeyPatch, spelt: str
+) -> None:
+    monkeypatch.setattr(environments, "distributions", lambda python: (f"{spelt}==2.21.0", "numpy==2.4.0"))
+    assert installed_versions("tensorflow", Path("elsewhere")) == {"tensorflow-cpu": "2.21.0"}
+
+
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\nexit 1\n")

@@ -156,8 +156,10 @@ def installed_versions(backend: str, python: Path | None = None) -> dict[str, st
     if python is None or python == home():
         return _owners({module.partition(".")[0] for module in get(backend).runtime})
     runtime = distribution(needs(backend).lines[0])
-    pairs = (one.partition("==") for one in distributions(python))
-    return {runtime: version for name, _, version in pairs if _canonical(name) == _canonical(runtime)}
+    try:
+        return versions_of([runtime], python)
+    except BackendUnavailable:
+        return {}
 
 
 def _owners(modules: set[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A StableHLO program as portable MLIR bytecode (VHLO), for compilers that know nothing of JAX.
 
-Its weights are constants, so that a compiler can lay them out as its kernels want them: as arguments IREE
-turned them at each inference, which took most of ResNet-50's time. Beside it the places of the inputs that it
+Its weights are constants, so that a compiler can lay them out as its kernels want them: as arguments they
+cost IREE most of ResNet-50's time. Beside it the places of the inputs that it
 makes use of, in order.
 """
 

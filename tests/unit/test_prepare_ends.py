@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import bench
 from backends.base import Target
 from bench import prepare as preparing
 from bench.case import Case
@@ -195,3 +196,14 @@ def converting(cache: Path) -> list[int]:
             if b"bench.converters" in line and str(cache).encode() in line:
                 found.append(int(entry.name))
     return found
+
+
+def test_a_suites_limit_reaches_what_prepares(tmp_path: Path, cache: Path) -> None:
+    suite = tmp_path / "short.yaml"
+    suite.write_text(
+        "name: short\nworkloads: [tiny-cnn]\nbackends: [torch]\nbatches: [13]\nlimits: {prepare: 0.2}\n"
+        'anchor: false\n"null": false\n'
+    )
+    table = bench.run(suite, store=tmp_path / "short.sqlite").table()
+    assert list(table["status"]) == ["failed"]
+    assert "took over 0.2 s" in table["reason"][0]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
 from bench.environments import installed_versions, versions_of
 from bench.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.interrupts import held
 from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
 from bench.telling import Listener, Telling
 from workloads.base import Band, Cost
@@ -150,8 +152,9 @@ def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> 
     def note(text: str) -> None:
         listener("note", {"text": text})
 
-    try:
+    with held() as released, _ended(running):
         while pending or running:
+            released()
             before = len(outcomes) + len(running)
             for node in list(pending):
                 needed = node.parents
@@ -193,11 +196,18 @@ def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> 
             if len(outcomes) + len(running) == before:
                 tell.tick({node.label: making.seconds for node, making in running.items()})
                 time.sleep(POLL_S)
+    tell.ended()
+    return outcomes
+
+
+@contextmanager
+def _ended(running: Mapping[Node, Making]) -> Iterator[None]:
+    """What still runs at the end is killed, and nothing of it is left."""
+    try:
+        yield
     finally:
         for making in running.values():
             making.kill()
-    tell.ended()
-    return outcomes
 
 
 def _failed(error: BakeoffError, why: str, seconds: float = 0.0) -> _Outcome:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ import bench
 from backends.base import Target
 from bench import prepare as preparing
 from bench.case import Case
+from bench.converters.launch import Making
 from bench.nodes import content_for
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
 from workloads import registry
@@ -139,6 +141,7 @@ def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
     variables = {**os.environ, "PYTHONPATH": f"{PLUGIN}{os.pathsep}{root}"}
     command = [sys.executable, "-c", INTERRUPTED]
     pipe = subprocess.PIPE
+    before = set(cache.glob("*/.*"))  # of what other tests killed
     parent = subprocess.Popen(command, env=variables, stdout=pipe, stderr=pipe, text=True)
     assert parent.stdout is not None
     while parent.stdout.readline().strip() != "making":
@@ -154,7 +157,27 @@ def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
         time.sleep(0.02)
     assert converting(cache) == []
     if number == signal.SIGINT:
-        assert not list(cache.glob("*/.*"))
+        assert not set(cache.glob("*/.*")) - before
+
+
+def test_an_interrupt_between_a_start_and_its_note(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that was just started is ended like those that are known."""
+    begun: list[Making] = []
+    before = set(cache.glob("*/.*"))  # of what other tests killed
+
+    def interrupted(*arguments: Any, start: Callable[..., Any] = preparing._find_or_start) -> Any:
+        found, making = start(*arguments)
+        if making:
+            begun.append(making)
+            signal.raise_signal(signal.SIGINT)
+        return found, making
+
+    monkeypatch.setattr(preparing, "_find_or_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recorded(case(batch=15))
+    assert begun
+    assert not any(making.running for making in begun)
+    assert not set(cache.glob("*/.*")) - before
 
 
 def test_a_killed_prepare_goes_on(cache: Path, tmp_path: Path) -> None:

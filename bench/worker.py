@@ -255,6 +255,7 @@ def main(arguments: list[str]) -> None:
     _, descriptor, parent = arguments
     residence.die_with_parent(int(parent))
     residence.be_first_to_go()
+    residence.keep_freed_memory()
     serve(Wire(int(descriptor)))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from tests.unit.kitchen import Kitchen
@@ -17,3 +20,11 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
 def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables as in a pipe, whatever the width of the terminal that the tests run in."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a shell's background job starts with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -9,6 +9,8 @@ import pytest
 
 from bench.interrupts import held
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 
 def test_an_interrupt_waits_for_the_moment() -> None:
     done = []

@@ -160,6 +160,7 @@ def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
         assert not set(cache.glob("*/.*")) - before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_between_a_start_and_its_note(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that was just started is ended like those that are known."""
     begun: list[Making] = []

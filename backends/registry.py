@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import backends
-from backends.base import Backend, Role
+from backends.base import Backend, BaseBackend, Role
 from bench.errors import BackendUnavailable, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -81,6 +81,16 @@ def get(name: str) -> Backend:
             hint="class BackendContract in backends/contract.py says what is missing",
         )
     return backend
+
+
+@functools.cache
+def no_telemetry() -> dict[str, str]:
+    """Variables that keep every runtime of this package from reporting its use: a tool that writes model
+    files may import any of them."""
+    found = [get(name) for name in sorted(_modules())]
+    return {
+        key: value for one in found if isinstance(one, BaseBackend) for key, value in one.no_telemetry.items()
+    }
 
 
 def parse(spec: str) -> tuple[str, str, str | None]:

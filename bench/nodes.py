@@ -78,9 +78,11 @@ class Node:
     @property
     def variables(self) -> Mapping[str, str]:
         """What must be set before the process starts that makes it."""
-        from backends.registry import get
+        from backends import registry
 
-        return get(self.case.backend).environment(self.case.target) if self.case is not None else {}
+        if self.case is None:
+            return registry.no_telemetry()
+        return registry.get(self.case.backend).environment(self.case.target)
 
 
 @dataclass(slots=True)

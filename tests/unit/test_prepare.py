@@ -303,3 +303,13 @@ def test_a_missing_checkpoint(tmp_path: Path) -> None:
     before = weights_sha256(tmp_path / "w")
     (tmp_path / "w").write_bytes(b"22")
     assert weights_sha256(tmp_path / "w") != before
+
+
+def test_tools_do_not_report_their_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime and OpenVINO leave an identity in the home where they do."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    cases = [case("onnxruntime", "int8:qdq"), case("openvino", "int8:native")]
+    prepared, _ = recorded(*cases)
+    assert [prepared[one.id].error for one in cases] == ["", ""]
+    assert not list(tmp_path.rglob("*"))

@@ -1,8 +1,7 @@
 """A StableHLO program as portable MLIR bytecode (VHLO), for compilers that know nothing of JAX.
 
 Its weights are constants, so that a compiler can lay them out as its kernels want them: as arguments they
-cost IREE most of ResNet-50's time. Beside it the places of the inputs that it
-makes use of, in order.
+cost IREE most of ResNet-50's time. Beside it the places of the inputs that it makes use of, in order.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from backends import (
     onnxruntime,
     openvino,
     reference,
-    registry,
     tensorflow,
     torch,
     tvm,
@@ -441,13 +440,3 @@ class TestReference(BackendContract):
 
     def options(self, tiny: Tiny) -> Mapping[str, Any]:
         return {"reference": str(tiny.reference)}
-
-
-def test_no_backend_is_left_out() -> None:
-    suites = (found for found in globals().values() if isinstance(found, type))
-    held = {
-        suite.backend.name
-        for suite in suites
-        if issubclass(suite, BackendContract) and hasattr(suite, "backend")
-    }
-    assert held >= set(registry.names())

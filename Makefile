@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test contract contract-all lint types check benchmarks simulations verdicts pairing mutants gpu clean help
+.PHONY: setup bench test contract contract-all lint types check benchmarks simulations verdicts pairing mutants gpu gpu-wheels clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -68,9 +68,15 @@ mutants: setup   ## changes each line of what makes a verdict, and lists the cha
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/mutmut results
 
-gpu: setup       ## what only runs where a GPU is: the contract on cuda:0, and a small sweep
-	$(BIN)/python -m pytest -q tests/contract -k cuda
-	$(BIN)/bakeoff run quick --backend torch --device cuda:0 --report results/gpu.html
+# On the machine with the GPU: its own Python, which has PyTorch; nothing is installed, nothing is fetched.
+GPU_PYTHON ?= python3
+gpu:             ## what only runs where a GPU is, from a bare checkout; PART=k/n for a part of eight minutes
+	$(GPU_PYTHON) -m benchmarks.gpu $(if $(PART),--part $(PART))
+
+GPU_VERSION ?= 3.12
+gpu-wheels:      ## wheels/ for a GPU machine without a network: what bakeoff imports and a PyTorch image lacks
+	$(PYTHON) -m pip download --quiet --only-binary=:all: --python-version $(GPU_VERSION) \
+		--platform manylinux2014_x86_64 --dest wheels pydantic platformdirs nvidia-ml-py
 
 clean:           ## .venv and caches of the tools; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache mutants dist

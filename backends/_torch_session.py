@@ -10,12 +10,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import _onednn, support
-from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target
+from backends.base import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target
 from backends.support import PRECISIONS, Operation
 
 if TYPE_CHECKING:
@@ -49,18 +49,21 @@ PROFILED_TYPES = {
     "c10::BFloat16": "bf16",
     "c10::Half": "fp16",
 }
+STRENGTH: tuple[Evidence, ...] = ("none", "inferred", "reported", "executed")
 Tensors = tuple["torch.Tensor", ...]
 Run = Callable[..., Tensors]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Operations of several runs and where they were seen, the device, and what part of PyTorch ran them."""
+    """Operations of several runs and where they were seen, the device, what part of PyTorch ran them, and the
+    strongest that may be said of their precision."""
 
     runs: list[list[Operation]]
     source: str
     device: Fact
     provider: Fact
+    evidence: Evidence = "executed"
 
 
 class TorchSession(BaseSession):
@@ -111,7 +114,7 @@ class TorchSession(BaseSession):
         precision, shares = support.weigh(support.quickest(seen.runs), seen.source)
         onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return Actual(
-            precision=precision,
+            precision=replace(precision, evidence=min(precision.evidence, seen.evidence, key=STRENGTH.index)),
             device=seen.device,
             provider=seen.provider,
             threads=Fact(str(torch.get_num_threads()), "reported", "torch.get_num_threads"),
@@ -136,7 +139,7 @@ class EagerSession(TorchSession):
         return self.stage(inputs, onto)
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
-        watched = [_watch(run, self._device) for _ in range(support.PROFILED)]
+        watched = [_watch(run) for _ in range(support.PROFILED)]
         operations, devices = watched[0]
         return Seen(
             [found for found, _ in watched],
@@ -166,33 +169,6 @@ class CompiledSession(TorchSession):
         )
 
 
-class CudaSession(EagerSession):
-    """The same on a GPU: `run` waits for the stream, and events give the device's own time."""
-
-    def __init__(
-        self, forward: Run, target: Target, io: IOSpec, settings: Mapping[str, Any], emulated: bool
-    ) -> None:
-        import torch
-
-        super().__init__(forward, target, io, settings, emulated)
-        torch.cuda.set_device(self._device)
-        self._stream = torch.cuda.current_stream(self._device)
-        self._begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        self._end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-
-    def run(self, staged: Tensors) -> Tensors:
-        self._begin.record(self._stream)
-        with self._mode:
-            outputs: Tensors = self._forward(*staged)
-        self._end.record(self._stream)
-        self._stream.synchronize()
-        return outputs
-
-    def device_ns(self) -> int:
-        """Time between the events around the last run, in ns (the events resolve about 500 ns)."""
-        return round(float(self._begin.elapsed_time(self._end)) * 1e6)
-
-
 def mover(
     device: torch.device, target: Target, settings: Mapping[str, Any], dtype: str, rank: int
 ) -> Callable[[Array], torch.Tensor]:
@@ -212,7 +188,7 @@ def mover(
     return lambda array: torch.from_numpy(array).to(device, to_dtype)
 
 
-def _watch(run: Callable[[], Any], device: torch.device) -> tuple[list[Operation], set[str]]:
+def _watch(run: Callable[[], Any]) -> tuple[list[Operation], set[str]]:
     """Every ATen operation of a run, and the devices that computed."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -226,8 +202,6 @@ def _watch(run: Callable[[], Any], device: torch.device) -> tuple[list[Operation
         ) -> Any:
             start = time.perf_counter_ns()
             output = func(*args, **(kwargs or {}))
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
             spent = time.perf_counter_ns() - start
             tensors = [value for value in (*args, output) if isinstance(value, torch.Tensor)]
             precision = ""

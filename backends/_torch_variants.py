@@ -3,6 +3,7 @@
 | variant | build | load |
 | --- | --- | --- |
 | compile | torch.compile with frozen weights fills Inductor's cache | torch.compile, from that cache |
+| cudagraphs | the same, on a GPU | the same, and its kernels recorded as one CUDA graph |
 | aoti | AOTInductor compiles a package | torch._inductor.aoti_load_package |
 | script | torch.jit.trace and freeze | torch.jit.load |
 """
@@ -24,23 +25,27 @@ Tensors = tuple["torch.Tensor", ...]
 Run = Callable[..., Tensors]
 VARIANTS = {
     "compile": "TorchInductor: torch.compile with frozen weights, one static shape",
+    "cudagraphs": "the same on a GPU, its kernels started together as one CUDA graph",
     "aoti": "AOTInductor: compiled ahead of time into a package",
     "script": "TorchScript, traced and frozen",
 }
-FILES = {"compile": "graph.pt", "aoti": "package.pt2", "script": "frozen.ts"}
+ON_CUDA_ALONE, ON_CPU_ALONE = ("cudagraphs",), ("script",)
+INDUCTOR = ("compile", "cudagraphs")
+RECORDING = 3  # runs: one to warm up and one to record come first
+FILES = {"compile": "graph.pt", "cudagraphs": "graph.pt", "aoti": "package.pt2", "script": "frozen.ts"}
 CACHE = "inductor"
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
-def build(variant: str, module: GraphModule, example: Tensors, folder: Path) -> Path:
+def build(variant: str, module: GraphModule, example: Tensors, folder: Path, device: str) -> Path:
     """Compiles the module for inputs like `example`; the file that `load` takes."""
     import torch
 
     path = folder / FILES[variant]
     with torch.no_grad():
-        if variant == "compile":
+        if variant in INDUCTOR:
             _torch_graph.write(module, path)
-            _inductor(path)(*example)
+            _inductor(path, device, graphs=False)(*example)
         elif variant == "aoti":
             program = torch.export.export(module, example)
             torch._inductor.aoti_compile_and_package(
@@ -52,14 +57,15 @@ def build(variant: str, module: GraphModule, example: Tensors, folder: Path) -> 
     return path
 
 
-def load(variant: str, path: Path, example: Tensors) -> Run:
+def load(variant: str, path: Path, example: Tensors, device: str) -> Run:
     """What runs; Inductor's is compiled here, from its cache, for inputs like `example`."""
     import torch
 
-    if variant == "compile":
-        run = _inductor(path)
+    if variant in INDUCTOR:
+        run = _inductor(path, device, graphs=variant == "cudagraphs")
         with torch.no_grad():
-            run(*example)
+            for _ in range(RECORDING if variant == "cudagraphs" else 1):
+                run(*example)
         return run
     if variant == "aoti":
         package = torch._inductor.aoti_load_package(str(path))
@@ -68,15 +74,17 @@ def load(variant: str, path: Path, example: Tensors) -> Run:
     return lambda *inputs: _tuple(script(*inputs))
 
 
-def _inductor(path: Path) -> Run:
+def _inductor(path: Path, device: str, *, graphs: bool) -> Run:
     """The graph of a file, with its weights as constants that Inductor packs as its kernels want them
-    ("freezing"); its cache lies beside the file."""
+    ("freezing"); its cache lies beside the file. `graphs`: its kernels become a CUDA graph."""
     import torch
     from torch._inductor import config
 
     os.environ[CACHE_VARIABLE] = str(path.parent / CACHE)
     config.freezing = True
-    run: Run = torch.compile(_torch_graph.load(path, "cpu"), dynamic=False)
+    # What mode="reduce-overhead" sets; the mode itself would undo the setting above.
+    config.triton.cudagraphs = graphs
+    run: Run = torch.compile(_torch_graph.load(path, device), dynamic=False)
     return run
 
 

@@ -309,6 +309,24 @@ class Stepping(Protocol):
         """What the step after `staged` runs with: the state of its `outputs`, and the inputs that are new."""
 
 
+@runtime_checkable
+class Timing(Protocol):
+    """A session on a device with a clock of its own (events of a GPU)."""
+
+    def device_ns(self) -> int:
+        """What the device took for the last run by its own clock, in ns: without what the host took to start
+        it, and to learn of its end."""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A backend that can measure what a device can do at most."""
+
+    def ceilings(self, device: str) -> Mapping[str, float]:
+        """`copy_bytes_per_s` (read and written), and `NAME_flops_per_s` for each precision (`runs_as` of
+        `backends.precision`) whose products of random matrices the device makes. {} where it cannot."""
+
+
 class BaseSession:
     """Defaults of a session: nothing to free, any number of staged inputs."""
 

@@ -1,6 +1,7 @@
 """What the words for precisions mean. Standard library alone.
 
-`fp32`, `bf16`, `fp16` are the type of weights and activations. Integers name how they came to be:
+`fp32`, `bf16`, `fp16` are the type of weights and activations; `tf32` is fp32 whose products keep ten bits of
+fraction, as a GPU's tensor cores take them. Integers name how they came to be:
 
 | word | weights | activations |
 | --- | --- | --- |
@@ -18,7 +19,7 @@ from typing import Literal
 
 GROUP = 32
 ENOUGH = 0.5  # of the weights of products: a quantiser that takes less makes rows of another precision
-FLOAT_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+FLOAT_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
 Activations = Literal["static", "dynamic", "none"]
 EIGHT_BITS: dict[str, Activations] = {

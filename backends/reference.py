@@ -6,6 +6,7 @@ Options:
     reference: npz with `in:NAME` and `out:NAME`, each [samples, …]; without it, and for inputs that are not
         in it, outputs are zeros.
     delay_us: an inference is busy for so long.
+    own_share: it has a clock of its own, by which an inference takes this share of that.
     fault: one of `FAULTS`; when: `load`, `run`, `fetch` (the first of each) or `late` (the run after
         `after` others, 20 if left out).
 """
@@ -40,7 +41,7 @@ from backends.base import (
 from bench.errors import UnsupportedCase, did_you_mean
 
 DEVICES = {"cpu": {"fp32": Support("native", "it plays back")}}
-OPTIONS = ("reference", "delay_us", "fault", "when", "after")
+OPTIONS = ("reference", "delay_us", "own_share", "fault", "when", "after")
 MOMENTS = ("load", "run", "late", "fetch")
 SLEEP_S = 600.0
 Rows = Mapping[bytes, Mapping[str, Array]]
@@ -169,6 +170,17 @@ class ReferenceSession(BaseSession):
             FAULTS[self._fault]()
 
 
+class ClockedSession(ReferenceSession):
+    """One that tells the device's own time."""
+
+    def __init__(self, target: Target, io: IOSpec, options: Mapping[str, Any]) -> None:
+        super().__init__(target, io, options)
+        self._own_ns = round(self._delay_ns * float(options["own_share"]))
+
+    def device_ns(self) -> int:
+        return self._own_ns
+
+
 class ReferenceBackend(BaseBackend):
     name = "reference"
     summary = "Plays back the right outputs, and misbehaves when told to; for tests."
@@ -187,7 +199,8 @@ class ReferenceBackend(BaseBackend):
                 raise UnsupportedCase(
                     f"reference: no {key} {options[key]!r}", hint=did_you_mean(str(options[key]), known)
                 )
-        return ReferenceSession(target, io, options)
+        session = ClockedSession if "own_share" in options else ReferenceSession
+        return session(target, io, options)
 
 
 def _rows(path: Path, io: IOSpec) -> Rows:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _torch_graph, _torch_int8, _torch_variants, support
-from backends._torch_session import DTYPES, CompiledSession, CudaSession, EagerSession, TorchSession, mover
+from backends import _torch_ceilings, _torch_cuda, _torch_graph, _torch_int8, _torch_variants, support
+from backends._torch_cuda import CudaCompiledSession, CudaSession
+from backends._torch_session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
 from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
 from bench.errors import ModelFileError, UnsupportedCase
 
@@ -30,6 +31,8 @@ NOT_COMPILED = {
     "int8-weight": "no kernel for fp32 activations with integer weights is reached from this graph",
     "int4-weight": "no kernel for fp32 activations with integer weights is reached from this graph",
 }
+NOT_ON_CUDA = "PyTorch's quantised kernels of this graph are for CPUs"
+NO_INTEGERS_ON_CUDA = ("int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weight")
 OPTIONS = ("channels_last", "cudnn_benchmark", "flush_denormal")
 
 
@@ -57,14 +60,19 @@ class TorchBackend(BaseBackend):
         support.import_runtime(self)
         import torch
 
-        detail = {"cpu": torch.backends.cpu.get_cpu_capability()}
-        if not torch.cuda.is_available():
-            build = torch.version.cuda or "none"
-            detail["cuda"] = f"no usable GPU (CUDA of this build: {build})"
+        detail = {"cpu": torch.backends.cpu.get_cpu_capability(), "CUDA": torch.version.cuda or "none"}
+        if torch.cuda.is_available():
+            detail["architectures"] = " ".join(torch.cuda.get_arch_list())
+        else:
+            detail["cuda"] = "no usable GPU"
         for i in range(torch.cuda.device_count()):
             detail[f"cuda:{i}"] = torch.cuda.get_device_name(i)
-        compiled = {variant: {"cpu": _cpu(variant)} for variant in _torch_variants.VARIANTS}
+        compiled = {variant: _devices(variant) for variant in _torch_variants.VARIANTS}
         return Capabilities(torch.__version__, _devices(), detail, compiled)
+
+    def ceilings(self, device: str) -> dict[str, float]:
+        support.import_runtime(self)
+        return _torch_ceilings.measure(device) if device.startswith("cuda") else {}
 
     def builds(self, target: Target) -> bool:
         return bool(target.variant)
@@ -75,7 +83,8 @@ class TorchBackend(BaseBackend):
         settings, _ = self._settle(target)
         module = _module(model, target, settings)
         try:
-            path = _torch_variants.build(target.variant, module, _example(target, io, settings), folder)
+            example = _example(target, io, settings)
+            path = _torch_variants.build(target.variant, module, example, folder, target.device)
         except UnsupportedCase:
             raise
         except Exception as error:
@@ -92,10 +101,11 @@ class TorchBackend(BaseBackend):
         if target.variant:
             example = _example(target, io, settings)
             try:
-                run = _torch_variants.load(target.variant, model.path, example)
+                run = _torch_variants.load(target.variant, model.path, example, target.device)
             except Exception as error:
                 raise support.broken(model, error) from error
-            return CompiledSession(run, target, io, settings, emulated)
+            compiled = CudaCompiledSession if target.device_kind == "cuda" else CompiledSession
+            return compiled(run, target, io, settings, emulated)
         session = CudaSession if target.device_kind == "cuda" else EagerSession
         # `forward` itself, without what `__call__` does for hooks.
         return session(_module(model, target, settings).forward, target, io, settings, emulated)
@@ -105,16 +115,12 @@ class TorchBackend(BaseBackend):
         support.import_runtime(self)
         import torch
 
-        devices = {"cpu": _cpu(target.variant)} if target.variant else _devices()
-        how = support.require(self, target, devices)
+        how = support.require(self, target, _devices(target.variant))
         settings = support.settings(self, target, OPTIONS)
         torch.set_num_threads(target.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
-        # fp32 means fp32: cuDNN's convolutions default to TF32. Set through the older of torch's two ways:
-        # after `fp32_precision` torch.export and torch.compile raise in the same process (2.13).
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
+        _torch_cuda.set_arithmetic(target)
         torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", False))
         torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
         if target.arithmetic == "int8:native":
@@ -163,15 +169,27 @@ def _cpu(variant: str) -> dict[str, Support]:
     return cpu | {precision: Support("none", why) for precision, why in NOT_EAGER.items()}
 
 
-def _devices() -> Devices:
+def _devices(variant: str = "") -> Devices:
     import torch
 
-    devices = {"cpu": _cpu("")}
-    for i in range(torch.cuda.device_count()):
-        major, _ = torch.cuda.get_device_capability(i)
-        bf16 = Support("native") if major >= 8 else Support("emulated", "native from compute capability 8.0")
-        devices[f"cuda:{i}"] = {"fp32": Support("native"), "bf16": bf16, "fp16": Support("native")}
+    devices = {} if variant in _torch_variants.ON_CUDA_ALONE else {"cpu": _cpu(variant)}
+    if variant not in _torch_variants.ON_CPU_ALONE:
+        for i in range(torch.cuda.device_count()):
+            devices[f"cuda:{i}"] = _cuda(*torch.cuda.get_device_capability(i))
     return devices
+
+
+def _cuda(major: int, minor: int) -> dict[str, Support]:
+    """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
+    old = f"native from compute capability 8.0; this one has {major}.{minor}"
+    ampere = major >= 8
+    return {
+        "fp32": Support("native"),
+        "tf32": Support("native") if ampere else Support("none", old),
+        "bf16": Support("native") if ampere else Support("emulated", old),
+        "fp16": Support("native"),
+        **{precision: Support("none", NOT_ON_CUDA) for precision in NO_INTEGERS_ON_CUDA},
+    }
 
 
 def _graph(model: ModelFile, device: str) -> GraphModule:

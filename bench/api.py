@@ -6,19 +6,22 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import registry
 from backends.base import Capabilities
-from bench import cache_lock, machine
+from bench import cache_lock, devices, machine
 from bench.block import FAILURES
 from bench.compare import results
 from bench.course import Course
 from bench.errors import BakeoffError, UsageError
+from bench.gpu_link import watching
 from bench.lock import measurement_lock
+from bench.machines import others
+from bench.measure_ceilings import with_ceilings
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
@@ -26,6 +29,7 @@ from bench.probes import probe_all
 from bench.processes import guard
 from bench.results import Results
 from bench.runner import Rerun, Setting, measure, refuse
+from bench.shares import Share, lacking, share_of
 from bench.store import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite import Suite, load_suite
 from bench.turns import Limits, Listener
@@ -45,6 +49,11 @@ class Run:
         """Rows, groups and answers, read afresh from the store."""
         with Store.open(self.store) as store:
             return results(store, self.id)
+
+    def on_other_machines(self) -> list[Results]:
+        """The last finished run of each other machine whose runs lie in the same store (`bakeoff merge`)."""
+        with Store.open(self.store) as store:
+            return [results(store, run.id) for run in others(store.run(self.id), store.runs())]
 
     def table(self) -> pd.DataFrame:
         """One row a case; the columns are described in `reports.columns.COLUMNS`."""
@@ -79,7 +88,7 @@ def plan_suite(suite: Suite) -> tuple[Plan, machine.Budget, dict[str, Capabiliti
     budget = machine.core_budget()
     wanted = [probe_name(backend.name) for backend in suite.backends]
     capabilities = probe_all([*wanted, *registry.names("anchor"), *registry.names("overhead")])
-    return plan(suite, budget, capabilities), budget, dict(capabilities)
+    return plan(suite, budget, capabilities, devices.gpus()), budget, dict(capabilities)
 
 
 def run(
@@ -91,6 +100,7 @@ def run(
     command: Sequence[str] = (),
     wait: bool = True,
     listener: Listener = silent,
+    share: Share | None = None,
 ) -> Run:
     """Plans, prepares, measures and stores; every block that was measured is kept whatever happens.
 
@@ -103,6 +113,7 @@ def run(
         command: the arguments that a person typed, kept with the run.
         wait: for another measurement on this machine, rather than raise.
         listener: gets (event, facts) as work goes on; see `bench.progress`.
+        share: prepares and measures this share of the groups alone; `resume` goes on with the others.
 
     Raises:
         BakeoffError: with the next command to type.
@@ -120,7 +131,13 @@ def run(
         opened.update_run(record)
         listener("run", {"run": record, "plan": planned, "store": store})
         with _closing(record, opened):
-            _go(planned, budget, chosen, record, opened, rerun, wait, listener)
+            mine = share_of(planned, share) if share else planned
+            _go(planned, mine, budget, chosen, record, opened, rerun, wait, listener)
+        left = lacking(planned, {block.case_id for block in opened.blocks(record.id)}) if share else 0
+        if left:
+            record.state = "interrupted"
+            record.notes.append(f"{left} of {len(planned.cases)} cases are left to other shares of the run")
+            opened.update_run(record)
         listener("done", {"run": record})
     return Run(record.id, store)
 
@@ -131,6 +148,7 @@ def _suite(suite: Suite | str | Path) -> Suite:
 
 def _go(
     planned: Plan,
+    mine: Plan,
     budget: machine.Budget,
     suite: Suite,
     record: RunRecord,
@@ -139,40 +157,56 @@ def _go(
     wait: bool,
     listener: Listener,
 ) -> None:
+    """Everything between planning and the end of a run; `mine` is what of the plan is prepared and
+    measured.
+    """
     everything = [*planned.cases, *(case for case, _, _ in planned.refused)]
     if not planned.cases and not planned.refused:
         raise UsageError("the suite has no case", hint="bakeoff list cases")
     if rerun == "always":
         store.drop_blocks(record.id, [case.id for case in everything])
     baselines = {case_id for case_id in planned.baselines.values() if case_id}
-    store.add_cases(record.id, [CaseRecord(case, case.id in baselines) for case in everything])
+    seen = {one.case.id: one for one in store.cases(record.id)}  # by an earlier share, or before a resumption
+    fresh = [seen.get(case.id, CaseRecord(case, case.id in baselines)) for case in everything]
+    store.add_cases(record.id, fresh)
     refuse(planned.refused, store, record.id)
+    if not mine.cases:  # more shares than groups
+        return
     with _timed(record, "prepare"):
-        prepared = prepare(planned.cases, listener, suite.limits.prepare)
-    known = [_case_record(case, case.id in baselines, prepared.get(case.id)) for case in everything]
+        prepared = prepare(mine.cases, listener, suite.limits.prepare)
+    known = [
+        _case_record(one.case, one.baseline, prepared[one.case.id]) if one.case.id in prepared else one
+        for one in fresh
+    ]
     store.add_cases(record.id, known)
     store.update_run(record)
     setting = Setting(
         run_id=record.id,
-        profile=planned.profile,
+        profile=mine.profile,
         limits=Limits(suite.limits.load, suite.limits.warmup, suite.limits.burst),
         budget=budget,
         memory_bytes=suite.limits.memory or int(budget.memory_bytes * 0.8),
     )
-    course = Course(planned.cases, planned.baselines, planned.profile, suite.relevant / 100)
+    course = Course(mine.cases, mine.baselines, mine.profile, suite.relevant / 100)
     ahead = outlook(course, store, record, suite.budget, {one.case.id: one.cost for one in known})
     listener("outlook", {"text": ahead.sentence, "seconds": ahead.seconds, "width": ahead.width})
-    with measurement_lock(wait, lambda text: listener("wait", {"text": text})), _timed(record, "measure"):
+    with (
+        measurement_lock(wait, lambda text: listener("wait", {"text": text})),
+        _timed(record, "measure"),
+        watching(mine.cases, budget.cpus) as watch,
+    ):
+        record.machine = with_ceilings(record.machine, mine.cases)
+        store.update_run(record)
         note = measure(
             course,
             prepared,
             store,
-            setting,
+            replace(setting, watch=watch),
             rerun=rerun,
             listener=listener,
             budget_s=suite.budget,
         )
-        record.notes = [note] if note else []
+        record.notes = [text for text in (note, watch.lost if watch else "") if text]
 
 
 def _case_record(case: Any, baseline: bool, ready: Prepared | None) -> CaseRecord:

@@ -66,6 +66,10 @@ class Block:
         versions: distribution → version in the worker's environment.
         host_ns: one sample an inference, host arrays in to host arrays out, in ns.
         device_ns: other inferences, from staged inputs to outputs complete where the runtime leaves them.
+        own_ns: of the inferences of `device_ns` what the device took by its own clock; empty where it has
+            none, or the runtime does not tell.
+        gpu: what the watcher read of its GPU (`bench.gpu_figures.block_figures`), or why nothing (`lost`);
+            empty for a block that used none.
     """
 
     case_id: str
@@ -83,3 +87,5 @@ class Block:
     bursts: list[Burst] = field(default_factory=list)
     host_ns: Samples = field(default_factory=no_samples)
     device_ns: Samples = field(default_factory=no_samples)
+    own_ns: Samples = field(default_factory=no_samples)
+    gpu: dict[str, Any] = field(default_factory=dict)

@@ -42,7 +42,8 @@ class Compared:
     """All comparisons that were made together.
 
     Attributes:
-        kind: `within` a run, paired by rounds; `across` runs, through the anchor.
+        kind: `within` a run, paired by rounds; `across` runs, through the anchor; of `machines`, latencies as
+            they are.
         base, new: what the sides are, a line for each run or the configuration.
         relevant: the least difference that matters, as a fraction.
         looks: the numbers of generations at which was looked; () across runs.
@@ -52,7 +53,7 @@ class Compared:
         only_base, only_new: cases that the other side lacks.
     """
 
-    kind: Literal["within", "across"]
+    kind: Literal["within", "across", "machines"]
     base: tuple[str, ...]
     new: tuple[str, ...]
     relevant: float

@@ -18,6 +18,9 @@ LABELS = {
     "packages": "CPU packages",
     "threads": "hardware threads",
     "nodes": "NUMA nodes",
+    "gpus": "GPUs",
+    "gpu_driver": "GPU driver",
+    "gpu_cuda": "CUDA of the driver",
     "smt": "SMT",
     "governor": "frequency governor",
     "memory_bytes": "memory",
@@ -106,6 +109,8 @@ def _flat(machine: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{name} ")
         elif key == "caches" and isinstance(value, list):
             yield from ((_cache(cache), cache.get("bytes")) for cache in value if isinstance(cache, Mapping))
+        elif key == "gpus" and isinstance(value, list):
+            yield from ((key, gpu.get("name")) for gpu in value if isinstance(gpu, Mapping))
         elif key == "flags" and isinstance(value, list):
             yield INSTRUCTIONS, value
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions
@@ -11,7 +12,7 @@ from typing import Any
 
 from backends import registry
 from backends.base import Capabilities, Role, Support
-from bench import fitness, machine
+from bench import devices, fitness, gpu_fitness, machine
 from bench.environments import find
 from bench.errors import BackendUnavailable
 from bench.fitness import Check
@@ -53,10 +54,19 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Looks around without changing anything; takes half a second, and the probes that are not cached."""
     seen = fitness.sample()  # before the probes make the machine busy
-    checks = (*fitness.checks(machine.core_budget(), seen), own_names())
+    checks = (*fitness.checks(machine.core_budget(), seen), *_gpu_checks(), own_names())
     answers = probe_all(name for name in registry.names() if registry.get(name).role != "test")
     backends = tuple(backend_state(name, answer) for name, answer in answers.items())
-    return Diagnosis(backends, checks, machine.fingerprint())
+    fit = (
+        check
+        for one in backends
+        for check in gpu_fitness.misfits(one.name, one.detail, devices.found(), list(devices.gpus().values()))
+    )
+    return Diagnosis(backends, (*checks, *fit), machine.fingerprint())
+
+
+def _gpu_checks() -> tuple[Check, ...]:
+    return gpu_fitness.checks(devices.found(), devices.gpus(), devices.readings(), os.environ)
 
 
 def backend_state(name: str, answer: Capabilities | BackendUnavailable) -> BackendState:

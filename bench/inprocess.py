@@ -97,7 +97,7 @@ def ready(case: Case, setting: Setting, listener: Listener) -> Iterator[ReadyCas
         if prepared.error:
             raise (UnsupportedCase if prepared.status == "unsupported" else PrepareError)(prepared.error)
         assert prepared.band is not None  # every case of a workload has one
-        place = seat(case, prepared, setting)
+        place = seat(case, prepared, setting, shared=True)
         stack.enter_context(measurement_lock(True, lambda text: listener("wait", {"text": text})))
         _borrow_process(place, stack)
         others = _runtimes_here(case)

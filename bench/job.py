@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backends.base import IOSpec, ModelFile
+from backends.base import IOSpec, ModelFile, Target
 from bench.case import Case
 
 
@@ -28,6 +28,7 @@ class Job:
         device_every: after every so many bursts a third as long follows at the device boundary; 0 for never.
         capacity: most samples a burst may hold.
         loop_under_ns: an inference shorter than this is looped within a sample; 0 never loops.
+        device: what the target's device is called in the worker, which may see it alone (`bench.devices`).
     """
 
     case: Case
@@ -45,6 +46,12 @@ class Job:
     capacity: int = 10_000
     loop_under_ns: int = 20_000
     warmup: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
+
+    @property
+    def target(self) -> Target:
+        """The case's, with the device as the worker knows it."""
+        return replace(self.case.target, device=self.device or self.case.target.device)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:

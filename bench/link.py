@@ -19,6 +19,7 @@ from bench.processes import Process
 from bench.residence import speaks_of_memory
 from bench.wire import Wire
 
+BLOBS = 3  # of a burst: samples at the host and the device boundary, and the device's own times
 # Which of the suite's limits bounds a command; all others fall under `load`.
 _LIMIT_OF = {"warm": "warmup", "burst": "burst"}
 
@@ -84,7 +85,7 @@ class Link:
             reply = self._wire.receive()
             if command == "burst" and reply.get("ok"):
                 reply["blobs"] = []
-                for _ in range(2):
+                for _ in range(BLOBS):
                     self._await(command, limit_s, deadline)
                     reply["blobs"].append(self._wire.receive_blob())
         except (EOFError, OSError) as error:

@@ -13,9 +13,10 @@ from typing import Any
 
 import psutil
 
-from bench import cpuinfo
+from bench import cpuinfo, devices
 from bench.errors import BakeoffError
 from bench.limits import cpu_quota, memory_limit
+from bench.nvml import NoGpu
 from bench.topology import CPUS, NODES, ROOT, Cpu, allowed_cpus, caches, node_cpus, read_text, topology
 
 
@@ -140,6 +141,27 @@ def smt(root: Path = ROOT) -> bool | None:
     return len({cpu.core for cpu in cpus}) < len(cpus) if cpus else None
 
 
+def _gpus() -> dict[str, Any]:
+    """The GPUs that CUDA shows, and what serves them; nothing where there are none. No UUID: it is a serial
+    number."""
+    driver = devices.found()
+    if isinstance(driver, NoGpu):
+        return {}
+    shown = [
+        {
+            "name": gpu.name,
+            "compute_capability": gpu.capability or None,
+            "memory_bytes": gpu.memory_bytes,
+            "power_limit_w": gpu.power_limit_w,
+            "sm_mhz": gpu.sm_mhz,
+            "instances": len(gpu.instances) or None,
+        }
+        for device, gpu in devices.gpus().items()
+        if device.count(":") == 1
+    ]
+    return {"gpus": shown, "gpu_driver": driver.version, "gpu_cuda": driver.cuda}
+
+
 def fingerprint(root: Path = ROOT, affinity: Iterable[int] | None = None) -> dict[str, Any]:
     """Facts that explain a number, as JSON-able data: CPU, memory, limits, system. No names, no paths.
 
@@ -166,6 +188,7 @@ def fingerprint(root: Path = ROOT, affinity: Iterable[int] | None = None) -> dic
         "allowed_cpus": len(allowed) or None,
         "budget": {"cpus": list(budget.cpus), "why": budget.why, "memory_bytes": budget.memory_bytes},
         "pinned": budget.pinned,
+        **_gpus(),
         "virtualised": cpuinfo.virtualised(root),
         "system": platform.system(),
         "kernel": platform.release(),

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import repeat
-from time import perf_counter_ns
+from time import monotonic_ns, perf_counter_ns
 from typing import Any
 
 from backends.base import Array
@@ -20,6 +21,14 @@ from bench.kept import Calls
 
 SLOW_NS = 1_000_000_000  # from here on one inference a turn
 LEAST = 3  # inferences of a burst up to there
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Where the device's own times go, and what tells that of the last run in ns."""
+
+    samples: array[int]
+    tell: Callable[[], int]
 
 
 @contextmanager
@@ -61,8 +70,13 @@ def host_loop(
             return i
 
 
-def device_loop(session: Calls, staged: Any, samples: array[int], burst_ns: int, at_least: int) -> int:
-    """`device` boundary: as `host_loop`, on inputs that are staged."""
+def device_loop(
+    session: Calls, staged: Any, samples: array[int], burst_ns: int, at_least: int, own: Own | None = None
+) -> int:
+    """`device` boundary: as `host_loop`, on inputs that are staged.
+
+    `own` gets the device's own time of each of these inferences, asked for outside of their samples.
+    """
     run, clock = session.run, perf_counter_ns
     capacity = len(samples)
     i = 0
@@ -72,6 +86,8 @@ def device_loop(session: Calls, staged: Any, samples: array[int], burst_ns: int,
         run(staged)
         stop = clock()
         samples[i] = stop - start
+        if own is not None:
+            own.samples[i] = own.tell()
         i += 1
         if (stop >= end and i >= at_least) or i == capacity:
             return i
@@ -96,8 +112,10 @@ def host_looped(
             return i
 
 
-def device_looped(session: Calls, staged: Any, samples: array[int], burst_ns: int, inner: int) -> int:
-    """`device` boundary: as `host_looped`, on inputs that are staged."""
+def device_looped(
+    session: Calls, staged: Any, samples: array[int], burst_ns: int, inner: int, own: Own | None = None
+) -> int:
+    """`device` boundary: as `host_looped`, on inputs that are staged; `own` gets the last of each sample."""
     run, clock = session.run, perf_counter_ns
     capacity = len(samples)
     i = 0
@@ -108,9 +126,28 @@ def device_looped(session: Calls, staged: Any, samples: array[int], burst_ns: in
             run(staged)
         stop = clock()
         samples[i] = (stop - start) // inner
+        if own is not None:
+            own.samples[i] = own.tell()
         i += 1
         if (stop >= end and i >= LEAST) or i == capacity:
             return i
+
+
+def sustain(session: Calls, inputs: Mapping[str, Array], least_ns: int) -> tuple[int, int, int]:
+    """Runs without a pause at the `host` boundary, at least once: long enough for power and clocks to settle.
+
+    Returns:
+        count, and the beginning and the end in ns of the monotonic clock.
+    """
+    stage, run, fetch, clock = session.stage, session.run, session.fetch, monotonic_ns
+    count = 0
+    start = clock()
+    while True:
+        fetch(run(stage(inputs)))
+        count += 1
+        now = clock()
+        if now - start >= least_ns:
+            return count, start, now
 
 
 def settled(samples: array[int], count: int, tolerance: float = 0.03) -> bool:

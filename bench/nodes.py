@@ -10,19 +10,20 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from backends import precision
-from backends.base import IOSpec, TensorSpec, as_dict
+from backends.base import IOSpec, Target, TensorSpec, as_dict
 from backends.support import products_saturate
-from bench import cache, cpuinfo
+from bench import cache, cpuinfo, devices
 from bench.case import HARNESS, Case
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
 from bench.environments import interpreter, tools
 from bench.errors import ModelFileError, UnsupportedCase
+from bench.nvml import Driver
 from bench.verify import LEAST_SAMPLES
 from workloads.base import content_hash
 
@@ -82,7 +83,9 @@ class Node:
 
         if self.case is None:
             return registry.no_telemetry()
-        return registry.get(self.case.backend).environment(self.case.target)
+        target = _inside(self.case.target)
+        seen = devices.alone(self.case.target.device, devices.gpus())
+        return {**registry.get(self.case.backend).environment(target), **seen}
 
 
 @dataclass(slots=True)
@@ -167,27 +170,39 @@ def weights_sha256(path: str | Path) -> str:
 
 
 def _build(case: Case, model: Node) -> Node:
-    """What is compiled depends on all of the target, on the shape, and on the CPU."""
+    """What is compiled depends on all of the target, on the shape, and on the processor."""
     from backends.registry import get
 
     facts = {
         "backend": case.backend,
         "batch": case.batch,
-        "cpu": processor(),
+        "cpu": processor(case.target.device),
         "format": model.kind,
         "length": case.length,
         "revision": get(case.backend).revision,
-        "target": json.dumps(as_dict(case.target), sort_keys=True),
+        "target": json.dumps(as_dict(_inside(case.target)), sort_keys=True),
         "version": case.version or "",
     }
     axes = tuple((axis, facts[axis]) for axis in converters()[BUILDS].axes)
     return Node(BUILDS, case.workload, case.content, case.weights, axes, made_from=model, case=case)
 
 
+def _inside(target: Target) -> Target:
+    """A target as a process knows it that sees its device alone: any GPU of a kind takes what was compiled
+    for one."""
+    return replace(target, device=devices.inside(target.device))
+
+
 @functools.cache
-def processor() -> str:
-    """Name and instruction sets of the CPU that things are compiled for, in sixteen digits."""
-    return cache.key_of({"name": cpuinfo.model(), "flags": cpuinfo.flags()})[:16]
+def processor(device: str = "cpu") -> str:
+    """What things are compiled for, in sixteen digits: name and instruction sets of the CPU, and of a GPU its
+    name, compute capability, memory and driver besides."""
+    facts: dict[str, Any] = {"name": cpuinfo.model(), "flags": cpuinfo.flags()}
+    if gpu := devices.gpus().get(device):
+        driver = devices.found()
+        version = driver.version if isinstance(driver, Driver) else ""
+        facts["gpu"] = [gpu.name, gpu.capability, gpu.memory_bytes, version]
+    return cache.key_of(facts)[:16]
 
 
 def _require_known(arithmetic: str) -> None:

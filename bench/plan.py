@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal
 
 from backends.base import EMULATED, Capabilities, Devices, Support, Target
 from backends.precision import word
+from bench import devices
 from bench.case import HARNESS, Case
 from bench.errors import BackendUnavailable
 from bench.machine import Budget
+from bench.nvml import Gpu
 from bench.profiles import PROFILES, Profile
 from bench.suite import BackendEntry, Suite, WorkloadEntry
 from workloads.base import Workload
 
 Refusal = tuple[Case, Literal["unsupported", "missing"], str]
+NONE: Mapping[str, Gpu] = MappingProxyType({})
 Probed = Mapping[str, Capabilities | BackendUnavailable]  # `NAME[==VERSION]` → what its probe said
 
 
@@ -38,7 +42,7 @@ class Plan:
     profile: Profile = field(default_factory=lambda: PROFILES["quick"])
 
 
-def plan(suite: Suite, budget: Budget, capabilities: Probed) -> Plan:
+def plan(suite: Suite, budget: Budget, capabilities: Probed, gpus: Mapping[str, Gpu] = NONE) -> Plan:
     """Lays out the suite's cases for a machine.
 
     Args:
@@ -46,17 +50,19 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed) -> Plan:
         budget: the cores that `auto` threads mean, and the most that a case may ask for.
         capabilities: `NAME[==VERSION]` of each backend → its probe's answer, or the error that says why not.
             A backend that is not in it counts as missing.
+        gpus: device → GPU or instance: what `cuda:all` and UUIDs mean (`bench.devices`).
 
     Raises:
+        UsageError: a UUID that could be several GPUs'.
         ModelFileError: a workload's local weights are missing or do not fit.
     """
     cases: dict[str, Case] = {}
     refused: dict[str, Refusal] = {}
-    asked = [*_asked(suite, budget), *((None, case) for case in _harness(suite))]
+    asked = [*_asked(suite, budget, gpus), *((None, case) for case in _harness(suite))]
     first = next(entry for entry in suite.backends if entry.spec == suite.baseline_spec)
     candidates: list[Case] = []
     for entry, case in asked:
-        case, refusal = _judge(case, budget, capabilities)
+        case, refusal = _judge(case, budget, capabilities, gpus)
         if refusal is None:
             cases.setdefault(case.id, case)
             if entry is first:
@@ -86,7 +92,9 @@ def probe_name(spec: str) -> str:
     return f"{name}=={version}" if version else name
 
 
-def _asked(suite: Suite, budget: Budget) -> Iterator[tuple[BackendEntry | None, Case]]:
+def _asked(
+    suite: Suite, budget: Budget, gpus: Mapping[str, Gpu]
+) -> Iterator[tuple[BackendEntry | None, Case]]:
     """Every combination, workload and shape outermost, so that the cases of a group follow each other."""
     from bench.nodes import content_for
     from workloads.registry import get
@@ -96,7 +104,7 @@ def _asked(suite: Suite, budget: Budget) -> Iterator[tuple[BackendEntry | None, 
         content = content_for(entry.name, entry.weights)
         for batch, length in _shapes(suite, entry, workload):
             for backend in suite.backends:
-                for target in _targets(suite, entry, backend, budget):
+                for target in _targets(suite, entry, backend, budget, gpus):
                     yield backend, _case(entry, content, batch, {workload.axis: length}, backend, target)
 
 
@@ -107,7 +115,7 @@ def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[
 
 
 def _targets(
-    suite: Suite, workload: WorkloadEntry, backend: BackendEntry, budget: Budget
+    suite: Suite, workload: WorkloadEntry, backend: BackendEntry, budget: Budget, gpus: Mapping[str, Gpu]
 ) -> Iterator[Target]:
     from backends.registry import parse
 
@@ -115,10 +123,11 @@ def _targets(
     precisions = backend.precisions or workload.precisions or suite.precisions
     if workload.precisions:
         precisions = tuple(one for one in precisions if one in workload.precisions)
+    asked = (devices.spelt(name, gpus) for name in backend.devices or suite.devices)
     for preset, precision, device, threads in itertools.product(
         backend.preset,
         precisions,
-        backend.devices or suite.devices,
+        dict.fromkeys(itertools.chain.from_iterable(asked)),
         backend.threads or suite.threads,
     ):
         count = len(budget.cpus) if threads == "auto" else threads
@@ -162,7 +171,7 @@ def _harness(suite: Suite) -> Iterator[Case]:
 
 
 def _judge(
-    case: Case, budget: Budget, capabilities: Probed
+    case: Case, budget: Budget, capabilities: Probed, gpus: Mapping[str, Gpu]
 ) -> tuple[Case, tuple[Literal["unsupported", "missing"], str] | None]:
     """The case with its device spelt out, and the status and reason if it cannot be measured."""
     found = capabilities.get(f"{case.backend}=={case.version}" if case.version else case.backend)
@@ -171,21 +180,22 @@ def _judge(
     if not isinstance(found, Capabilities):
         why = found.reason if found else f"{case.backend} was not probed"
         return case, ("missing", why)
-    devices = found.of(case.target.variant)
-    device = _device(case.target.device, devices)
+    table = found.of(case.target.variant)
+    device = _device(case.target.device, table, gpus)
     if device is None:
-        why = f"{case.backend} has no device {case.target.device}; it has {', '.join(devices) or 'none'}"
+        why = f"{case.backend} has no device {case.target.device}; it has {', '.join(table) or 'none'}"
         return case, ("unsupported", why)
     case = replace(case, target=replace(case.target, device=device))
-    why = _unshaped(case) or _threads(case, budget) or _precision(case, devices[device])
+    why = _unshaped(case) or _threads(case, budget) or _precision(case, table[devices.whole(device)])
     return case, ("unsupported", why) if why else None
 
 
-def _device(asked: str, devices: Devices) -> str | None:
-    """`cuda` means the first of its kind where none bears that very name."""
-    if asked in devices:
+def _device(asked: str, table: Devices, gpus: Mapping[str, Gpu]) -> str | None:
+    """`cuda` means the first of its kind where none bears that very name; an instance of a GPU can what the
+    GPU can."""
+    if asked in table or (asked in gpus and devices.whole(asked) in table):
         return asked
-    return next((device for device in devices if device.partition(":")[0] == asked), None)
+    return next((device for device in table if device.partition(":")[0] == asked), None)
 
 
 def _unshaped(case: Case) -> str:

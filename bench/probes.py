@@ -14,6 +14,7 @@ from typing import Any
 
 from backends.base import Capabilities, Target, as_dict
 from bench.cache import cache_root
+from bench.devices import BY_BUS
 from bench.environments import environment_fingerprint, interpreter, mend
 from bench.errors import BackendUnavailable
 from bench.processes import Process
@@ -55,7 +56,7 @@ def _probe_or_error(name: str) -> Capabilities | BackendUnavailable:
 def _ask(backend: str, python: Path) -> Capabilities:
     from backends.registry import get
 
-    variables = dict(get(backend).environment(Target()))
+    variables = {**get(backend).environment(Target()), **BY_BUS}
     process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
     again = mend(python) or f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
     code: int | None = None

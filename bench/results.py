@@ -20,6 +20,47 @@ RowStatus = Status | Literal["pending"]  # pending: no block yet
 
 
 @dataclass(frozen=True, slots=True)
+class OnGpu:
+    """What a row's GPU did, read by the watcher; None for what the driver did not tell.
+
+    Attributes:
+        memory_bytes, memory_how: the most that the worker's process had, and how that is known.
+        sm_mhz, memory_mhz, temperature_c: means over the bursts.
+        throttled: share of the readings in bursts at which something held the clocks back; `throttles` says
+        what.
+        others: other processes on the GPU, at most.
+        sustained: seconds of an inference in the uninterrupted window, `sustained_sm_mhz` its mean clock and
+            `sustained_throttled` the share of it that was held back.
+        power_w: of the whole GPU in that window; `energy_j` of one inference in it.
+        energy_source: the driver's `counter`, or the integral of `power`.
+        energy_doubts: why the energy is not valid; () if it is.
+        lost: why nothing was read, ''.
+    """
+
+    memory_bytes: float | None = None
+    memory_how: str = ""
+    sm_mhz: float | None = None
+    memory_mhz: float | None = None
+    temperature_c: float | None = None
+    throttled: float | None = None
+    throttles: tuple[str, ...] = ()
+    others: int = 0
+    sustained: float | None = None
+    sustained_sm_mhz: float | None = None
+    sustained_throttled: float | None = None
+    power_w: float | None = None
+    energy_j: float | None = None
+    energy_source: str = ""
+    energy_doubts: tuple[str, ...] = ()
+    lost: str = ""
+
+    @property
+    def energy_valid(self) -> bool | None:
+        """None where no energy is known."""
+        return None if self.energy_j is None else not self.energy_doubts
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One case of a run, ready to show. Times in seconds, sizes in bytes, ratios as factors.
 
@@ -29,6 +70,9 @@ class Row:
         latency: one inference at the `host` boundary: geometric mean over generations of the median of the
             steady samples.
         device_latency: likewise at the `device` boundary.
+        own_latency: likewise what the device took for it by its own clock; the rest of `device_latency` went
+        by
+            while the host started it, and learnt of its end.
         rate: units of work per second at concurrency 1 (`unit`), from `latency` and the batch.
         quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the
             sample cannot support it (then `tail_needs` says how many it takes).
@@ -45,6 +89,7 @@ class Row:
         verdict: against the baseline; None for the baseline and for what was not measured.
         ended: why no further generation was measured.
         mismatch: what ran is not what was asked for, or is unproven; '' if proven.
+        gpu: what its GPU did; None for a row of no GPU.
     """
 
     record: CaseRecord
@@ -56,6 +101,7 @@ class Row:
     baseline: bool
     latency: Estimate
     device_latency: Estimate
+    own_latency: Estimate
     rate: float | None
     unit: str
     quantiles: Mapping[str, float | None]
@@ -91,10 +137,17 @@ class Row:
     inner: int
     verdict: Verdict | None = None
     ended: str = ""
+    gpu: OnGpu | None = None
 
     @property
     def case(self) -> Case:
         return self.record.case
+
+    @property
+    def launch_share(self) -> float | None:
+        """Of the `device` boundary's time, what the device was not at work; None where it does not tell."""
+        own, wall = self.own_latency.value, self.device_latency.value
+        return max(0.0, 1 - own / wall) if own is not None and wall else None
 
 
 @dataclass(frozen=True, slots=True)

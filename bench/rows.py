@@ -14,7 +14,7 @@ from bench import stats
 from bench.block import Block, Status
 from bench.pairs import Round, log_ratios, measured, steady
 from bench.proof import mismatch, unranked_because
-from bench.results import Row, RowStatus
+from bench.results import OnGpu, Row, RowStatus
 from bench.stats import UNKNOWN, Estimate
 from bench.steadiness import Worker
 from bench.store import CaseRecord
@@ -46,9 +46,18 @@ def ratio(blocks: Sequence[Block], against: Sequence[Block], without: Collection
     return stats.ratio_estimate(log_ratios(blocks, against, without))
 
 
-def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
+def latencies(blocks: Sequence[Block]) -> list[float]:
+    """One inference at the `host` boundary, in seconds: one value a generation."""
+    return _medians(measured(blocks), steady)
+
+
+def _medians(blocks: Sequence[Block], samples: Choose) -> list[float]:
     some = [block for block in blocks if len(samples(block))]
-    return stats.log_estimate(_per_generation(some, lambda b: np.median(samples(b)) * 1e-9))
+    return _per_generation(some, lambda b: np.median(samples(b)) * 1e-9)
+
+
+def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
+    return stats.log_estimate(_medians(blocks, samples))
 
 
 def row(
@@ -93,6 +102,7 @@ def row(
         baseline=record.baseline,
         latency=latency,
         device_latency=_latency(done, lambda b: b.device_ns),
+        own_latency=_latency(done, lambda b: b.own_ns),
         rate=record.case.batch / latency.value if latency.value else None,
         unit=record.unit,
         quantiles={name: one.value for name, one in told.items()},
@@ -126,7 +136,40 @@ def row(
         mismatch=differs,
         warmup_capped=any(block.warmup.get("capped", False) for block in done),
         inner=inner,
+        gpu=on_gpu(done),
     )
+
+
+def on_gpu(blocks: Sequence[Block]) -> OnGpu | None:
+    """What the blocks kept of their GPU: medians over those that tell, the window of the last that has
+    one.
+    """
+    told = [block.gpu for block in blocks if block.gpu]
+    if not told:
+        return None
+    windows = [one["sustained"] for one in told if "sustained" in one]
+    window: Mapping[str, Any] = windows[-1] if windows else {}
+    took = window.get("inference_ns")
+    return OnGpu(
+        **{name: _middle(told, name) for name in ("memory_bytes", "sm_mhz", "memory_mhz", "temperature_c")},
+        throttled=_middle(told, "throttled"),
+        memory_how=next((one["memory_how"] for one in told if "memory_how" in one), ""),
+        throttles=tuple(dict.fromkeys(word for one in told for word in one.get("throttles", ()))),
+        others=max(one.get("others", 0) for one in told),
+        sustained=took * 1e-9 if took else None,
+        sustained_sm_mhz=window.get("sm_mhz"),
+        sustained_throttled=window.get("throttled"),
+        power_w=window.get("power_w"),
+        energy_j=window.get("energy_j"),
+        energy_source=window.get("source", ""),
+        energy_doubts=tuple(window.get("doubts", ())),
+        lost=next((one["lost"] for one in told if "lost" in one), ""),
+    )
+
+
+def _middle(told: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [one[name] for one in told if name in one]
+    return float(np.median(values)) if values else None
 
 
 def _checks(block: Block) -> list[str]:

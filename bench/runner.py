@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends import registry
+from bench import devices
 from bench.block import FAILURES, MEASURED, Block
 from bench.case import Case
 from bench.course import Course, next_step
 from bench.environments import interpreter
+from bench.gpu_part import Watching
 from bench.job import Job
 from bench.machine import Budget
 from bench.prepare import Prepared
@@ -23,6 +25,7 @@ from bench.units import duration
 
 Rerun = Literal["never", "onfail", "always"]
 PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker
+CLOCKS_S = 1.0  # of warming up, at least, for a GPU to raise its clocks
 PART_SIZE = 6  # cases that live together, the baseline included; anchor and null backend come beside
 
 
@@ -35,6 +38,7 @@ class Setting:
     limits: Limits
     budget: Budget
     memory_bytes: int | None
+    watch: Watching | None = None
 
 
 def parts(
@@ -124,6 +128,7 @@ def measure(
                 limits=setting.limits,
                 order=order,
                 listener=listener,
+                watch=setting.watch,
             )
             ids = {case.id for case in seated}
             store.add_blocks(setting.run_id, found, replaces=sorted(ids & again))
@@ -166,23 +171,33 @@ def refuse(refused: Sequence[tuple[Case, str, str]], store: Store, run_id: str) 
     store.add_blocks(run_id, blocks, replaces=[block.case_id for block in blocks])
 
 
-def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True) -> Seat:
-    """What a worker of this case is told. All get the same CPUs; fewer threads get the first of them."""
-    backend = registry.get(case.backend)
+def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True, *, shared: bool = False) -> Seat:
+    """What a worker of this case is told. All get the same CPUs; fewer threads get the first of them.
+
+    `shared`: the worker's process does other things too, and sees every device by its own name.
+    """
+    backend, device = registry.get(case.backend), case.target.device
     cpus = setting.budget.cpus[: max(case.target.threads, 1)]
+    on_cpu = case.target.device_kind == "cpu"
+    least_s = max(setting.profile.warmup_least_s, 0.0 if on_cpu else CLOCKS_S)
     job = Job(
         case=case,
         model=ready.model,
         io=ready.io,
+        device=device if shared else devices.inside(device),
         inputs=ready.inputs,
         reference=ready.reference,
         band=(ready.band.low, ready.band.high) if ready.band else None,
         cpus=cpus,
-        memory_bytes=setting.memory_bytes,
+        # CUDA sets address space aside for all of a GPU's memory, and a bound would count that.
+        memory_bytes=setting.memory_bytes if on_cpu else None,
         build_ns=ready.build_ns,
         burst_ns=int(setting.profile.burst_s * 1e9),
         device_every=setting.profile.device_every,
-        warmup={"least_s": setting.profile.warmup_least_s, "most_s": setting.profile.warmup_most_s},
+        warmup={"least_s": least_s, "most_s": max(least_s, setting.profile.warmup_most_s)},
     )
     where = interpreter(case.backend, case.version)
-    return Seat(job, dict(backend.environment(case.target)), where, prove=prove)
+    seen = {} if shared else devices.alone(device, devices.gpus())
+    return Seat(
+        job, {**backend.environment(job.target), **seen}, where, prove=prove, gpu=devices.uuid(device)
+    )

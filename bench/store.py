@@ -44,11 +44,13 @@ MIGRATIONS: tuple[str, ...] = (
         FOREIGN KEY (run_id, case_id) REFERENCES cases(run_id, case_id) ON DELETE CASCADE
     ) STRICT;
     """,
+    "ALTER TABLE blocks ADD COLUMN own_ns BLOB NOT NULL DEFAULT x'';",
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
 _SAMPLES = np.dtype("<i8")
-_COLUMNS = ("case_id", "generation", "part", "status", "bursts", "host_ns", "device_ns")
+_SAMPLED = ("host_ns", "device_ns", "own_ns")
+_COLUMNS = ("case_id", "generation", "part", "status", "bursts", *_SAMPLED)
 
 
 @dataclass(slots=True)
@@ -144,12 +146,23 @@ class Store:
     def create_run(self, record: RunRecord) -> str:
         """Keeps a new run; its id gets a suffix where two start in one second."""
         with _explained(self.path), self._transaction():
-            taken = {row[0] for row in self._db.execute("SELECT id FROM runs")}
-            base, n = record.id, 2
-            while record.id in taken:
-                record.id, n = f"{base}-{n}", n + 1
-            self._db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", _run_row(record))
+            self._insert_run(record)
         return record.id
+
+    def adopt_run(self, record: RunRecord, cases: Sequence[CaseRecord], blocks: Sequence[Block]) -> str:
+        """Keeps a run of another store with all it holds, in one transaction; its id as in `create_run`."""
+        with _explained(self.path), self._transaction():
+            self._insert_run(record)
+            self._insert_cases(record.id, cases)
+            self._insert_blocks(record.id, blocks)
+        return record.id
+
+    def _insert_run(self, record: RunRecord) -> None:
+        taken = {row[0] for row in self._db.execute("SELECT id FROM runs")}
+        base, n = record.id, 2
+        while record.id in taken:
+            record.id, n = f"{base}-{n}", n + 1
+        self._db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", _run_row(record))
 
     def update_run(self, record: RunRecord) -> None:
         with _explained(self.path), self._transaction():
@@ -183,13 +196,16 @@ class Store:
     def add_cases(self, run_id: str, records: Sequence[CaseRecord]) -> None:
         """Keeps the cases of a run in the order given; one that is there already is replaced."""
         with _explained(self.path), self._transaction():
-            for position, record in enumerate(records):
-                facts = {**as_dict(asdict(record)), "case": as_dict(record.case)}
-                sql = (
-                    "INSERT INTO cases VALUES (?, ?, ?, ?) ON CONFLICT (run_id, case_id)"
-                    " DO UPDATE SET position = excluded.position, facts = excluded.facts"
-                )
-                self._db.execute(sql, (run_id, record.case.id, position, json.dumps(facts)))
+            self._insert_cases(run_id, records)
+
+    def _insert_cases(self, run_id: str, records: Sequence[CaseRecord]) -> None:
+        for position, record in enumerate(records):
+            facts = {**as_dict(asdict(record)), "case": as_dict(record.case)}
+            sql = (
+                "INSERT INTO cases VALUES (?, ?, ?, ?) ON CONFLICT (run_id, case_id)"
+                " DO UPDATE SET position = excluded.position, facts = excluded.facts"
+            )
+            self._db.execute(sql, (run_id, record.case.id, position, json.dumps(facts)))
 
     def cases(self, run_id: str) -> list[CaseRecord]:
         with _explained(self.path):
@@ -216,10 +232,11 @@ class Store:
             for case_id in replaces:
                 sql = "DELETE FROM blocks WHERE run_id = ? AND case_id = ? AND status NOT IN (?, ?)"
                 self._db.execute(sql, (run_id, case_id, *MEASURED))
-            for block in blocks:
-                self._db.execute(
-                    "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _block_row(run_id, block)
-                )
+            self._insert_blocks(run_id, blocks)
+
+    def _insert_blocks(self, run_id: str, blocks: Sequence[Block]) -> None:
+        sql = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self._db.executemany(sql, (_block_row(run_id, block) for block in blocks))
 
     def drop_blocks(self, run_id: str, case_ids: Sequence[str]) -> None:
         """Forgets all blocks of the cases: `--rerun always`."""
@@ -303,7 +320,7 @@ def _read_case(facts: Mapping[str, Any]) -> CaseRecord:
 def _block_row(run_id: str, block: Block) -> tuple[Any, ...]:
     facts = {name: getattr(block, name) for name in Block.__dataclass_fields__ if name not in _COLUMNS}
     bursts = json.dumps([asdict(burst) for burst in block.bursts])
-    samples = (np.asarray(s, dtype=_SAMPLES).tobytes() for s in (block.host_ns, block.device_ns))
+    samples = (np.asarray(s, dtype=_SAMPLES).tobytes() for s in (getattr(block, name) for name in _SAMPLED))
     head = (run_id, block.case_id, block.generation, block.part, block.status)
     return (*head, json.dumps(as_dict(facts)), bursts, *samples)
 
@@ -312,6 +329,6 @@ def _read_block(row: Sequence[Any]) -> Block:
     *columns, facts = row
     values = dict(zip(_COLUMNS, columns, strict=True))
     values["bursts"] = [Burst(**burst) for burst in json.loads(values["bursts"])]
-    for name in ("host_ns", "device_ns"):
+    for name in _SAMPLED:
         values[name] = np.frombuffer(values[name], dtype=_SAMPLES).astype(np.int64)
     return Block(**values, **json.loads(facts))

@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.block import Block, Burst, Samples, Status
 from bench.case import Case
+from bench.gpu_part import SUSTAIN_S, Track, Watching, settle
 from bench.job import Job
 from bench.link import Failure, Link
 from bench.store import now
@@ -39,14 +40,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One case's place in a part: its job, what its process needs, its interpreter and program, and whether
-    what really ran is read back."""
+    """One case's place in a part: its job, what its process needs, its interpreter and program, whether what
+    really ran is read back, and the UUID of its GPU, if it has one."""
 
     job: Job
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: Path | None = None
     module: str = "bench.worker"
     prove: bool = True
+    gpu: str = ""
 
     @property
     def case(self) -> Case:
@@ -58,8 +60,10 @@ class _Live:
     link: Link
     block: Block
     prove: bool
+    track: Track
     host: list[Samples] = field(default_factory=list)
     device: list[Samples] = field(default_factory=list)
+    own: list[Samples] = field(default_factory=list)
 
 
 def measure_part(
@@ -71,19 +75,24 @@ def measure_part(
     limits: Limits,
     order: random.Random,
     listener: Listener,
+    watch: Watching | None = None,
 ) -> list[Block]:
     """Measures the cases of a part together; one block each, whatever became of it.
 
     Workers are started, loaded, verified and warmed up one at a time, all others stopped. Any worker that
     fails leaves the part; the rest goes on. Nothing that was started is alive when this returns or raises.
+    `watch` reads the GPUs meanwhile; a case that uses one runs for a window of its own in its first block.
     """
     live: list[_Live] = []
     ended: list[Block] = []
+    tracks: list[Track] = []
     begun, turns_ns = time.monotonic_ns(), 0
     try:
         for seat in order.sample(list(seats), len(seats)):
             block = Block(seat.case.id, generation, part, "ok", started=now())
             listener("case", {"case": seat.case, "phase": "load", "generation": generation})
+            track = Track(block, seat.gpu if watch else "")
+            tracks.append(track)
             try:
                 link = Link(
                     seat.job, environment=seat.environment, interpreter=seat.interpreter, module=seat.module
@@ -92,7 +101,8 @@ def measure_part(
                 block.status, block.reason = "failed", f"the worker could not be started: {error}"
                 ended.append(block)
                 continue
-            one = _Live(link, block, seat.prove)
+            track.pid = link.process.pid
+            one = _Live(link, block, seat.prove, track)
             live.append(one)
             if _guarded(one, live, ended, partial(_make_ready, one, limits, listener)):
                 one.link.stop()
@@ -103,10 +113,15 @@ def measure_part(
                 _guarded(one, live, ended, partial(_turn, one, number, place, limits))
         turns_ns = time.monotonic_ns() - turns_begun
         for one in list(live):
+            if one.track.uuid and one.prove:
+                listener("case", {"case": one.link.case, "phase": "sustain", "generation": generation})
+                if not _guarded(one, live, ended, partial(_sustain, one, limits)):
+                    continue
             listener("case", {"case": one.link.case, "phase": "verify", "generation": generation})
             if _guarded(one, live, ended, partial(_close, one, limits)):
                 live.remove(one)
                 ended.append(_finished(one))
+        settle(watch, tracks, begun)
     finally:
         for one in live:
             one.link.end()
@@ -138,6 +153,7 @@ def _make_ready(one: _Live, limits: Limits, listener: Listener) -> None:
     _verify(one, "before", limits)
     listener("case", {"case": link.case, "phase": "warm up", "generation": block.generation})
     block.warmup = link.ask("warm", limits.warmup)["warmup"]
+    one.track.ready()
 
 
 def _turn(one: _Live, number: int, place: int, limits: Limits) -> None:
@@ -145,9 +161,10 @@ def _turn(one: _Live, number: int, place: int, limits: Limits) -> None:
     one.link.resume()
     every = one.link.job.device_every
     device = bool(every) and number % every == 0
-    reply = one.link.ask("burst", limits.burst, device=device)
+    with one.track.burst():
+        reply = one.link.ask("burst", limits.burst, device=device)
     one.link.stop()
-    hosts, devices = (np.frombuffer(blob, dtype=np.int64) for blob in reply["blobs"])
+    hosts, devices, own = (np.frombuffer(blob, dtype=np.int64) for blob in reply["blobs"])
     burst = Burst(
         round=number,
         order=place,
@@ -161,6 +178,15 @@ def _turn(one: _Live, number: int, place: int, limits: Limits) -> None:
     one.block.bursts.append(burst)
     one.host.append(hosts)
     one.device.append(devices)
+    one.own.append(own)
+
+
+def _sustain(one: _Live, limits: Limits) -> None:
+    """One uninterrupted window while all others are stopped."""
+    one.link.resume()
+    reply = one.link.ask("sustain", SUSTAIN_S + limits.burst, seconds=SUSTAIN_S)
+    start, end = reply["window"]
+    one.track.window = (start, end), reply["count"]
 
 
 def _close(one: _Live, limits: Limits) -> None:
@@ -195,4 +221,5 @@ def _finished(one: _Live) -> Block:
     if one.host:
         one.block.host_ns = np.concatenate(one.host)
         one.block.device_ns = np.concatenate(one.device)
+        one.block.own_ns = np.concatenate(one.own)
     return one.block

@@ -202,7 +202,7 @@ def fp32_band(torch_error: float) -> Band:
 
 
 def reduced_band(precision: str, torch_error: float, fp32: Band) -> Band:
-    """The band of bf16 or fp16, from the error of a torch run in that type and the band of fp32.
+    """The band of bf16, fp16 or tf32, from the error of a torch run in that type and the band of fp32.
 
     Raises ValueError where the type's error cannot be told from fp32's.
     """
@@ -213,8 +213,9 @@ def reduced_band(precision: str, torch_error: float, fp32: Band) -> Band:
             f"no band above fp32's {fp32.high:.2g}"
         )
     rule = (
-        f"from the end of fp32's band to {REDUCED_FACTOR:g} times the error of torch with weights and "
-        f"activations in {precision} ({torch_error:.2g})"
+        f"from the end of fp32's band to {REDUCED_FACTOR:g} times the error of torch with "
+        f"{'both sides of products' if precision == 'tf32' else 'weights and activations'} in {precision} "
+        f"({torch_error:.2g})"
     )
     return Band(fp32.high, high, rule)
 

@@ -2,6 +2,7 @@
 
     python -P -m bench.worker --serve FD PARENT     commands over a socket (see `COMMANDS`)
     python -P -m bench.worker --probe BACKEND       one line of JSON: what the backend can do here
+    python -P -m bench.worker --ceilings BACKEND DEVICE     the same: what the device can do at most
 
 Imports the standard library, NumPy and, when told to start, one backend's runtime; nothing else, so that
 memory and start-up are the runtime's own.
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import Array, Backend, Session, as_dict
+from backends.base import Array, Backend, Measuring, Session, Timing, as_dict
 from backends.support import import_runtime
 from bench import residence
 from bench.case import Case
@@ -30,12 +31,14 @@ from bench.kept import Kept
 from bench.measure import (
     LEAST,
     SLOW_NS,
+    Own,
     buffer,
     device_loop,
     device_looped,
     host_loop,
     host_looped,
     no_gc,
+    sustain,
     warm_up,
 )
 from bench.telemetry import Meter, difference, disturbed
@@ -55,6 +58,7 @@ class Worker:
     meter: Meter
     host: array[int]
     device: array[int]
+    own: Own | None = None
 
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}
@@ -91,13 +95,15 @@ class Worker:
         if job.build_ns is not None:
             self.figures["build_ns"] = job.build_ns
         start = time.perf_counter_ns()
-        self.session = self.backend.load(job.model, job.case.target, job.io)
+        self.session = self.backend.load(job.model, job.target, job.io)
         self.figures["load_ns"] = time.perf_counter_ns() - start
         self.figures["ready_ns"] = time.monotonic_ns() - job.spawned_ns
         start = time.perf_counter_ns()
         self.session.fetch(self.session.run(self.session.stage(self.inputs)))
         self.figures["first_ns"] = time.perf_counter_ns() - start
         self.timed = Kept(self.session, job.io, self.inputs)
+        if isinstance(self.session, Timing):
+            self.own = Own(buffer(job.capacity), self.session.device_ns)
         return {}
 
     def verify(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +136,8 @@ class Worker:
 
     def burst(self, message: dict[str, Any]) -> dict[str, Any]:
         """One burst: samples at the host boundary, then a third as long at the device boundary if the message
-        asks for it; and what others took meanwhile."""
-        job, session, inputs = self.job, self.timed, self.timed.inputs
+        asks for it, with the device's own times where it has a clock; and what others took meanwhile."""
+        job, session, inputs, own = self.job, self.timed, self.timed.inputs, self.own
         before, cpu_before = self.meter.read(), time.process_time_ns()
         device_ns, devices = job.burst_ns // 3, 0
         both = message.get("device", job.device_every > 0)
@@ -140,19 +146,29 @@ class Worker:
                 least = 1 if self.median_ns > SLOW_NS else LEAST
                 hosts = host_loop(session, inputs, self.host, job.burst_ns, least)
                 if both:
-                    devices = device_loop(session, session.stage(inputs), self.device, device_ns, 1)
+                    devices = device_loop(session, session.stage(inputs), self.device, device_ns, 1, own)
             else:
                 hosts = host_looped(session, inputs, self.host, job.burst_ns, self.inner)
                 if both:
                     staged = session.stage(inputs)
-                    devices = device_looped(session, staged, self.device, device_ns, self.inner)
+                    devices = device_looped(session, staged, self.device, device_ns, self.inner, own)
         self.cpu_ns += time.process_time_ns() - cpu_before
         taken = difference(before, self.meter.read())
         return {
             "disturbance": taken,
             "disturbed": disturbed(taken, job.cpus),
-            "blobs": [self.host[:hosts].tobytes(), self.device[:devices].tobytes()],
+            "blobs": [
+                self.host[:hosts].tobytes(),
+                self.device[:devices].tobytes(),
+                own.samples[:devices].tobytes() if own else b"",
+            ],
         }
+
+    def sustain(self, message: dict[str, Any]) -> dict[str, Any]:
+        """One uninterrupted window: what power and clocks settle at, which bursts hide."""
+        with no_gc():
+            count, start, end = sustain(self.timed, self.timed.inputs, int(message["seconds"] * 1e9))
+        return {"window": [start, end], "count": count}
 
     def finish(self, message: dict[str, Any]) -> dict[str, Any]:
         """Memory and CPU time, before the untimed session of `actual` adds to them."""
@@ -163,8 +179,11 @@ class Worker:
         return {"figures": self.figures}
 
     def actual(self, message: dict[str, Any]) -> dict[str, Any]:
-        """What really ran, with its evidence."""
-        return {"actual": as_dict(self.session.actual())}
+        """What really ran, with its evidence; the device under the name that the case has for it."""
+        actual = as_dict(self.session.actual())
+        if actual["device"]["value"] == self.job.target.device:
+            actual["device"]["value"] = self.job.case.target.device
+        return {"actual": actual}
 
 
 COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], dict[str, Any]]] = {
@@ -173,6 +192,7 @@ COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], dict[str, Any]]] = {
     "verify": Worker.verify,
     "warm": Worker.warm,
     "burst": Worker.burst,
+    "sustain": Worker.sustain,
     "finish": Worker.finish,
     "actual": Worker.actual,
 }
@@ -248,7 +268,18 @@ def probe(name: str) -> dict[str, Any]:
         return {"ok": False, "kind": "failed", "message": f"{type(error).__name__}: {error}", "hint": ""}
 
 
+def ceilings(name: str, device: str) -> dict[str, Any]:
+    """What a device can do at most, by a backend that can measure it."""
+    from backends.registry import get
+
+    backend = get(name)
+    return {"ceilings": dict(backend.ceilings(device)) if isinstance(backend, Measuring) else {}}
+
+
 def main(arguments: list[str]) -> None:
+    if arguments[0] == "--ceilings":
+        print(json.dumps(ceilings(*arguments[1:])), flush=True)
+        return
     if arguments[0] == "--probe":
         print(json.dumps(probe(arguments[1])), flush=True)
         return

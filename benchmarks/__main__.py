@@ -1,7 +1,7 @@
 """Runs the benchmarks that were named, or all: `python -m benchmarks [overhead|help|startup|turn]`.
 
 The long ones run only where they are named, one at a time, and take flags of their own:
-`python -m benchmarks parity|slowdown|pairing|decoding [--help]`.
+`python -m benchmarks parity|slowdown|pairing|decoding|clock [--help]`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bench.errors import did_you_mean
 from bench.processes import guard
 
 NAMES = ("overhead", "help", "startup", "turn")
-LONG = ("parity", "slowdown", "pairing", "decoding")
+LONG = ("parity", "slowdown", "pairing", "decoding", "clock")
 
 
 def main(arguments: list[str]) -> int:

@@ -21,9 +21,12 @@ class Failed(SystemExit):
     """A case that cannot be measured, with the reason: ends a benchmark that needs it."""
 
 
-def seats(workload: str, backends: str, threads: str = "auto") -> tuple[list[Case], list[Seat]]:
+def seats(
+    workload: str, backends: str, threads: str = "auto", device: str = "cpu"
+) -> tuple[list[Case], list[Seat]]:
     """Cases of a quick suite in fp32 with their seats, model files prepared. Raises Failed."""
     flags = {"workloads": workload, "backends": backends, "precisions": "fp32", "threads": threads}
+    flags |= {"devices": device}
     suite = suite_from_flags(load_suite("quick"), flags)
     plan, budget, _ = plan_suite(suite)
     for case, status, reason in plan.refused:

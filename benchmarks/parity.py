@@ -5,13 +5,17 @@ Ratio of host latencies with its 95 % interval over generations; goal: within ±
 and variant, or those that are named, each on the first of the workloads that it holds; what holds none, or
 fails, is a row with the reason:
 
-    python -m benchmarks parity [--workload W,…] [--generations N] [--rounds N] BACKEND…
+    python -m benchmarks parity [--workload W,…] [--generations N] [--rounds N] [--device D] BACKEND…
+
+On a GPU both sides are told by its own clock, events around the work of an inference whose inputs lie there
+already.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 from importlib.util import find_spec
 
 from backends import registry
@@ -35,22 +39,28 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--workload", default="minilm-l6,mobilenet-v2")
     parser.add_argument("--generations", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=14)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
     print(HEAD, flush=True)
     for name in options.backends or everything():
         try:
-            place = held(name, options.workload.split(","))
-            row = told(place, *in_turns((place, bare(place)), options.generations, options.rounds, narrow))
+            place = held(name, options.workload.split(","), options.device)
+            clocked = place.case.target.device_kind != "cpu"
+            if clocked:
+                place = replace(place, job=replace(place.job, device_every=1))
+            enough = never if clocked else narrow
+            own, plain = in_turns((place, bare(place)), options.generations, options.rounds, enough)
+            row = told(place, list(map(by_own_clock, own)) if clocked else own, plain)
         except Failed as error:
             row = f"| {name} | – | – | – | – | {str(error).splitlines()[0]} |"
         print(row, flush=True)
 
 
-def held(name: str, workloads: list[str]) -> Seat:
+def held(name: str, workloads: list[str], device: str) -> Seat:
     """On the first workload that the runtime holds. Raises Failed with the last one's reason."""
     for last, workload in enumerate(workloads, 1 - len(workloads)):
         try:
-            _, (place,) = seats(workload, name)
+            _, (place,) = seats(workload, name, device=device)
             return place
         except Failed:
             if not last:
@@ -64,6 +74,17 @@ def narrow(own: list[Block], plain: list[Block]) -> bool:
         return False
     found = ratio(own, plain)
     return found.low is not None and found.high is not None and found.high - found.low <= 2 * NARROW
+
+
+def never(own: list[Block], plain: list[Block]) -> bool:
+    """Every generation that was asked for."""
+    return False
+
+
+def by_own_clock(block: Block) -> Block:
+    """The block with the device's own times where the host's samples stand."""
+    bursts = [replace(one, start=one.device_start, count=one.device_count) for one in block.bursts]
+    return replace(block, host_ns=block.own_ns, bursts=[one for one in bursts if one.count])
 
 
 def told(place: Seat, own: list[Block], plain: list[Block]) -> str:

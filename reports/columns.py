@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from bench.ceilings import share
 from bench.results import Results, Row
 
 
@@ -66,6 +67,10 @@ def _quantile(name: str) -> Callable[[Results, Row], Any]:
 
 def _tail(name: str, end: str) -> Callable[[Results, Row], Any]:
     return lambda results, row: _scaled(getattr(row.tails[name], end) if name in row.tails else None, 1e3)
+
+
+def _gpu(name: str, scale: float = 1.0) -> Callable[[Results, Row], Any]:
+    return lambda results, row: _scaled(getattr(row.gpu, name), scale) if row.gpu else None
 
 
 def _cost(name: str) -> Callable[[Results, Row], Any]:
@@ -136,6 +141,30 @@ SPEC: tuple[Column, ...] = (
         "float64",
         "upper end of its 95 % interval",
         _estimate("device_latency", "high", 1e3),
+    ),
+    Column(
+        "own_latency_ms",
+        "float64",
+        "of that, what the device took by its own clock, in ms; empty where it does not tell",
+        _estimate("own_latency", "value", 1e3),
+    ),
+    Column(
+        "own_latency_low_ms",
+        "float64",
+        "lower end of its 95 % interval",
+        _estimate("own_latency", "low", 1e3),
+    ),
+    Column(
+        "own_latency_high_ms",
+        "float64",
+        "upper end of its 95 % interval",
+        _estimate("own_latency", "high", 1e3),
+    ),
+    Column(
+        "launch_share",
+        "float64",
+        "share of device_latency_ms in which the device was not at work: starting it, learning of its end",
+        _row("launch_share"),
     ),
     Column("p50_ms", "float64", "median of the pooled steady host samples, in ms", _quantile("p50")),
     Column("p90_ms", "float64", "90th percentile; empty where the sample is too small", _quantile("p90")),
@@ -213,6 +242,46 @@ SPEC: tuple[Column, ...] = (
         "that less the idle runtime's: what the model added, in 10⁶ bytes",
         _row("model_bytes", 1e-6),
     ),
+    Column(
+        "gpu_memory_mb",
+        "float64",
+        "most memory of the GPU that the worker had, in 10⁶ bytes",
+        _gpu("memory_bytes", 1e-6),
+    ),
+    Column("gpu_memory_how", "str", "how that is known", _gpu("memory_how")),
+    Column(
+        "sm_mhz", "float64", "clock of the GPU's multiprocessors in the bursts, mean in MHz", _gpu("sm_mhz")
+    ),
+    Column(
+        "gpu_temperature_c",
+        "float64",
+        "temperature of the GPU in the bursts, mean in °C",
+        _gpu("temperature_c"),
+    ),
+    Column(
+        "throttled",
+        "float64",
+        "share of the readings in bursts at which the clocks were held back",
+        _gpu("throttled"),
+    ),
+    Column(
+        "sustained_ms",
+        "float64",
+        "one inference in an uninterrupted window of 10 s, in ms: what a GPU at its power cap settles at",
+        _gpu("sustained", 1e3),
+    ),
+    Column("sustained_sm_mhz", "float64", "mean clock in that window, in MHz", _gpu("sustained_sm_mhz")),
+    Column("power_w", "float64", "of the whole GPU in that window, in W", _gpu("power_w")),
+    Column(
+        "energy_j", "float64", "of one inference in that window, of the whole GPU, in J", _gpu("energy_j")
+    ),
+    Column("energy_valid", "boolean", "whether nothing speaks against that energy", _gpu("energy_valid")),
+    Column(
+        "energy_doubts",
+        "str",
+        "what speaks against it",
+        lambda results, row: "; ".join(row.gpu.energy_doubts) if row.gpu else "",
+    ),
     Column("cpu_share", "float64", "CPU time over wall time of the bursts, in cores", _row("cpu_share")),
     Column("error", "float64", "worst relative error against the fp64 reference", _row("error")),
     Column("band_low", "float64", "least error that the precision must show", _row("band_low")),
@@ -247,6 +316,18 @@ SPEC: tuple[Column, ...] = (
         "float64",
         "operations over latency, in 10⁹ per second",
         lambda results, row: gflops_per_second(row),
+    ),
+    Column(
+        "ceiling_share",
+        "float64",
+        "least time by what was measured of the device, over the time at the device boundary",
+        lambda results, row: found.value if (found := share(results.run.machine, row)) else None,
+    ),
+    Column(
+        "ceiling",
+        "str",
+        "what binds it there: the matrix rate of its precision, or the memory's bandwidth",
+        lambda results, row: found.of if (found := share(results.run.machine, row)) else "",
     ),
     Column("bytes", "float64", "least bytes that one inference must move", _cost("bytes")),
     Column("case_id", "str", "hash of the facts that make the case", _case("id")),

@@ -43,6 +43,7 @@ _STYLE = {
     "cannot tell": "yellow",
     "not comparable": "yellow",
 }
+_BY = {"within": "paired by rounds", "across": "by the anchor", "machines": "of the latencies as they are"}
 FILL = "\N{NO-BREAK SPACE}"  # rich strips plain blanks from the end of a cell
 Gates = Sequence[GateResult]
 
@@ -153,7 +154,7 @@ def _verdicts(compared: Compared) -> Iterator[RenderableType]:
 def _labels(compared: Compared) -> tuple[str, list[str]]:
     """What all comparisons share, and what is left of each name. The backend (within a run: the workload)
     stays with its row."""
-    kept = 1 if compared.kind == "across" else 0
+    kept = 0 if compared.kind == "within" else 1
     parts = [_clean(one.name).split(BETWEEN) for one in compared.comparisons]
     common = [part for i, part in enumerate(parts[0]) if i != kept and all(part in other for other in parts)]
     left = [[part for i, part in enumerate(one) if i == kept or part not in common] for one in parts]
@@ -172,7 +173,7 @@ def _table(compared: Compared, labels: Sequence[str]) -> Table:
             [spread(one.verdict.ratio) if one.verdict.ratio.value else "" for one in rows],
         ),
     }
-    if compared.kind == "within":
+    if compared.kind != "across":
         del columns["raw"]
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 2))
     table.add_column("case", overflow="fold", min_width=12)
@@ -201,11 +202,9 @@ def _legend(compared: Compared) -> Iterator[RenderableType]:
     levels = sorted({f"{one.level * 100:.3g} %" for one in verdicts if one.ratio.low is not None})
     tests = [one for one in verdicts if one.p is not None]
     across = compared.kind == "across"
-    ratio = (
-        f"ratio: NEW over BASE, {'by the anchor' if across else 'paired by rounds'}; under 1× NEW is faster"
-    )
+    ratio = f"ratio: NEW over BASE, {_BY[compared.kind]}; under 1× NEW is faster"
     yield _dim(f"{ratio}; {listed(levels)} intervals" if levels else ratio)
-    if across and len(tests) < len(verdicts):
+    if compared.kind != "within" and len(tests) < len(verdicts):
         yield _dim("where p is –, the interval is from within the runs: how runs differ is not in it")
     if across:
         yield _dim("raw: the ratio of the latencies as they are, with what the machine itself changed")

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from bench.numbers import SHARP, difference
 from bench.results import Results
-from reports import method, sure, views
+from reports import gpu, machines, method, sure, views
 from reports.figures import Shown, figures, sweeps
 from reports.files import write_whole
 from reports.palette import DARK
@@ -29,14 +29,18 @@ UNFOLDED = 6  # so many groups show their figures at once
 _BEFORE_UNIT = re.compile(r" (?=(?:%|×|(?:ns|µs|ms|s|min|MB|threads?)\b))(?<=\d )")  # a number keeps its unit
 
 
-def write(results: Results, path: Path) -> Path:
-    """Writes the report; returns its path. Raises BakeoffError where the place cannot be written."""
-    return write_whole(path, render(results).encode())
+def write(results: Results, path: Path, others: Sequence[Results] = ()) -> Path:
+    """Writes the report; returns its path. `others`: runs of other machines to show beside it.
+
+    Raises BakeoffError where the place cannot be written.
+    """
+    return write_whole(path, render(results, others).encode())
 
 
-def render(results: Results) -> str:
+def render(results: Results, others: Sequence[Results] = ()) -> str:
     """The report as a string of HTML."""
-    private = names_in(results.run.machine)
+    private = tuple(name for one in (results, *others) for name in names_in(one.run.machine))
+    across = machines.machines(results, others)
     quiet, found = Quiet(results), findings(results)
     shown, swept = figures(results, quiet), sweeps(results)
     style, script = (_static(name) for name in ("report.css", "report.js"))
@@ -48,6 +52,7 @@ def render(results: Results) -> str:
             "workload": group.rows[0].case.workload,
             "answer": views.answer(group),
             "lines": views.lines(group),
+            "gpu": gpu.lines(group, results.run.machine),
             "commands": views.commands(group),
             "sure": sure.comparisons(group, results, quiet),
             "forest": [one for one in shown[i] if one.sure],
@@ -74,6 +79,10 @@ def render(results: Results) -> str:
         linted=method.linted(found),
         settle=settle(results),
         more=views.MORE,
+        gpu_columns=gpu.COLUMNS,
+        machines=across,
+        machines_note=machines.NOTE,
+        machines_why=machines.reasons(across),
         tail_needs=views.tail_needs(),
         troubles=views.troubles(results),
         counts=method.counts(results),

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.block import Block
 from bench.decide import ALPHA
+from bench.machines import gpu_names
 from bench.numbers import count, duration, interval, percent, significant, span, time_unit
 from bench.profiles import profile_of
 from bench.results import Results, Row
@@ -27,6 +28,9 @@ _LABELS = {
     "allowed_cpus": "CPUs allowed",
     "flags": "instruction sets",
     "nodes": "NUMA nodes",
+    "gpus": "GPUs",
+    "gpu_driver": "GPU driver",
+    "gpu_cuda": "CUDA of the driver",
     "libc": "C library",
     "python": "Python",
 }
@@ -119,6 +123,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
         str(machine.get("cpu") or ""),
         count(int(cores), "core") if cores else "",
         _gigabytes(memory) if memory else "",
+        gpu_names(machine),
         " ".join(str(machine[key]) for key in ("system", "kernel") if machine.get(key)),
         "virtual machine" if machine.get("virtualised") else "",
     ]

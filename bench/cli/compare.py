@@ -9,6 +9,7 @@ from bench.compare import results
 from bench.comparison import Compared, gates
 from bench.errors import EXIT_OK, UsageError
 from bench.gate import exit_code
+from bench.machines import label
 from bench.named import Runs, both, one_run
 from bench.results import Results
 from bench.sides import Side
@@ -37,6 +38,11 @@ def show(compared: Compared, options: argparse.Namespace) -> int:
 
 def _compared(options: argparse.Namespace) -> Compared:
     base, new = both(options.base, options.new, options.store)
+    if options.machines and (isinstance(base, Side) or options.gate is not None):
+        raise UsageError(
+            "--machines compares runs of two machines, and no gate judges that",
+            hint="bakeoff compare --machines BASE.sqlite NEW.sqlite",
+        )
     if isinstance(base, Side) and isinstance(new, Side):
         from bench.within import compare_within
 
@@ -50,13 +56,17 @@ def _compared(options: argparse.Namespace) -> Compared:
         )
     assert isinstance(base, Runs)
     assert isinstance(new, Runs)
-    from bench.anchored import compare_runs
-
     sides = [_read(side) for side in (base, new)]
     lines = [
-        [f"{_line(run.run)} of {side.store}" for run in found]
+        [f"{_line(run.run)}{_machine(run.run, options)} of {side.store}" for run in found]
         for side, found in zip((base, new), sides, strict=True)
     ]
+    if options.machines:
+        from bench.hardware import compare_machines
+
+        return compare_machines(sides[0], sides[1], (lines[0], lines[1]))
+    from bench.anchored import compare_runs
+
     return compare_runs(sides[0], sides[1], (lines[0], lines[1]))
 
 
@@ -70,3 +80,8 @@ def _line(run: RunRecord) -> str:
     when = run.started[:16].replace("T", " ")
     state = "" if run.state == "finished" else f", {run.state}"
     return f"{run.id} ({run.name}, {when} UTC{state})"
+
+
+def _machine(run: RunRecord, options: argparse.Namespace) -> str:
+    """Where it was measured, where that is what is compared."""
+    return f" on {label(run)}" if options.machines else ""

@@ -165,6 +165,25 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     compare.set_defaults(command=_command("compare"))
     _compare_flags(compare)
 
+    merge = commands.add_parser(
+        "merge", parents=[debug], help="bring the stores of several machines into one"
+    )
+    merge.set_defaults(command=_command("merge"))
+    merge.add_argument(
+        "sources",
+        nargs="+",
+        metavar="[LABEL=]STORE",
+        help="a store, and what its machine is called (its CPU and GPUs)",
+    )
+    merge.add_argument(
+        "--into",
+        type=Path,
+        default=Path("results/merged.sqlite"),
+        metavar="PATH",
+        help="%(default)s; made, or added to",
+    )
+    merge.add_argument("--json", action="store_true", help="one JSON document")
+
     cache = commands.add_parser("cache", help="what is kept of model files, and making room")
     cache.set_defaults(command=_command("cache"))
     _cache_flags(cache, debug)
@@ -204,6 +223,9 @@ def _compare_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", metavar="NEW", help="the same kind; under 1× it is faster than BASE")
     parser.add_argument(
         "--run", metavar="RUN", help="of two configurations: the run that holds both (the latest finished)"
+    )
+    parser.add_argument(
+        "--machines", action="store_true", help="compare the machines: latencies as they are, on any device"
     )
     _gate_flags(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -314,6 +336,11 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
         choices=("never", "onfail", "always"),
         default="onfail",
         help="of a resumed run, measure again: nothing, what failed (default), everything",
+    )
+    going_on.add_argument(
+        "--share",
+        metavar="K/N",
+        help="measure this share of the suite's groups alone (1/3; then --resume --share 2/3 …)",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--report", type=Path, metavar="FILE", help="write the HTML report when done")

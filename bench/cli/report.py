@@ -11,6 +11,7 @@ from bench.errors import EXIT_OK
 def command(options: argparse.Namespace) -> int:
     from reports.html import write
 
-    write(open_run(options.run, options.store).results(), options.output)
+    run = open_run(options.run, options.store)
+    write(run.results(), options.output, run.on_other_machines())
     print(f"report: {options.output}")
     return EXIT_OK

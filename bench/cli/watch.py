@@ -14,6 +14,7 @@ from typing import Any
 from bench.api import Run, run
 from bench.errors import EXIT_INTERRUPTED, BakeoffError
 from bench.runner import Rerun
+from bench.shares import parse_share
 from bench.suite import Suite
 
 
@@ -51,6 +52,7 @@ def watched(
                 command=options.typed,
                 wait=not options.no_wait,
                 listener=listener,
+                share=parse_share(options.share) if getattr(options, "share", None) else None,
             )
     except KeyboardInterrupt:
         if options.debug:
@@ -64,7 +66,8 @@ def resume_command(options: argparse.Namespace, run_id: str) -> str:
     from bench.cli.parser import STORE
 
     store = [] if options.store == STORE else ["--store", str(options.store)]
-    return shlex.join(["bakeoff", "run", "--resume", run_id, *store])
+    share = ["--share", options.share] if getattr(options, "share", None) else []
+    return shlex.join(["bakeoff", "run", "--resume", run_id, *share, *store])
 
 
 @contextmanager

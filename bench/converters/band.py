@@ -32,7 +32,7 @@ def make(job: Job) -> Mapping[str, Any]:
     precision = str(job.facts["precision"])
     reference = verify.load_reference(job.parents["reference"].path)
     how = scheme(precision)
-    outputs = _rounded(job, reference, how) if how else _in_type(job, reference, precision)
+    outputs = _rounded(job, reference, how) if how else _in_floats(job, reference, precision)
     found = error_of(reference, outputs)
     fp32 = Band(**job.parents["reference"].facts["band"])
     rule = verify.quantised_band if how else verify.reduced_band
@@ -47,14 +47,18 @@ def make(job: Job) -> Mapping[str, Any]:
     return facts
 
 
-def _in_type(job: Job, reference: Reference, precision: str) -> dict[str, Floats]:
-    """Outputs of a run with weights and activations in a type of floats."""
+def _in_floats(job: Job, reference: Reference, precision: str) -> dict[str, Floats]:
+    """Outputs of a run with weights and activations in a type of floats, or with TF32's products."""
     import torch
 
     from bench.converters.running import run
+    from bench.converters.tf32 import tf32_products
 
+    if precision == "tf32":
+        with tf32_products():
+            return run(restore(job), _io(job), reference.inputs, torch.float32)
     if precision not in DTYPES:
-        known = ", ".join(["fp32", *DTYPES])
+        known = ", ".join(["fp32", "tf32", *DTYPES])
         raise PrepareError(f"no error band is known for {precision}", hint=f"known: {known}")
     return run(restore(job), _io(job), reference.inputs, getattr(torch, DTYPES[precision]))
 

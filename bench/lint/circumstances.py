@@ -10,7 +10,25 @@ from bench.numbers import count, percent, significant, span
 from bench.pairs import measured
 from bench.results import Results
 
+LAUNCHING = 0.5  # of the time at the device boundary: from here on the host decides
 IDLE = 0.6  # of the threads asked for: with fewer cores busy, at least one of two threads did next to nothing
+
+
+def launch_bound(results: Results) -> Iterator[Finding]:
+    """The device was at work for less than half of the time at its boundary."""
+    idle = [(row, row.launch_share) for row in results.rows if row.launch_share is not None]
+    rows = [row for row, share in idle if share > LAUNCHING]
+    if rows:
+        shares = span([share * 100 for _, share in idle if share > LAUNCHING], 2)
+        yield Finding(
+            "launch-bound",
+            "harm",
+            tuple(row.case.id for row in rows),
+            f"The device was not at work for {shares} % of the time of {count(len(rows), 'case')}, while "
+            f"the host started it and learnt of its end: {labels(rows)}.",
+            "a larger batch, or a variant that starts everything at once (CUDA graphs); a faster device "
+            "would bring little",
+        )
 
 
 def threads_idle(results: Results) -> Iterator[Finding]:

@@ -107,6 +107,24 @@ def host_under_device(results: Results) -> Iterator[Finding]:
             )
 
 
+def own_over_device(results: Results) -> Iterator[Finding]:
+    """The device's own clock says that it took longer than the wall time around it."""
+    for row in every_row(results):
+        own, wall = row.own_latency, row.device_latency
+        if own.low is None or wall.high is None or own.low <= wall.high:
+            continue
+        unit = time_unit([wall.value])
+        yield Finding(
+            "own-over-device",
+            "wrong",
+            (row.case.id,),
+            f"{row.case.label}: its device says {quantity(own.value, unit)} for what took "
+            f"{quantity(wall.value, unit)} from staged inputs to complete outputs.",
+            "see whether `run` of the backend returns before its outputs are complete, and what `device_ns` "
+            "is of",
+        )
+
+
 def _range(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
     """Least and largest in seconds; of no samples an empty range."""
     some = [array for array in arrays if array.size]

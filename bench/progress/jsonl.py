@@ -46,7 +46,7 @@ def _value(value: Any) -> Any:
         return value.id
     if isinstance(value, Block):
         facts = as_dict(value)
-        for name in ("bursts", "host_ns", "device_ns"):
+        for name in ("bursts", "host_ns", "device_ns", "own_ns"):
             del facts[name]
         return {**facts, "samples": int(value.host_ns.size)}
     return value

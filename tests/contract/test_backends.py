@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -32,12 +33,42 @@ from backends import (
     xla,
 )
 from backends._tiny import Tiny, tiny_model
-from backends.base import Target
+from backends.base import Target, Timing
 from backends.contract import BackendContract, Failures
 from backends.precision import runs_as
 from bench.errors import ModelFileError, UnsupportedCase
+from workloads._contract import SAMPLES
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
+
+
+class OnAGpu(BackendContract):
+    """A backend on the first GPU; skipped, with what its probe says, where there is none."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_a_gpu(self) -> None:
+        if self.target.device not in self.devices:
+            pytest.skip(
+                f"{self.backend.name} has no {self.target.device} here: {dict(self.capabilities.detail)}"
+            )
+
+    def test_the_devices_own_time_lies_within_the_wall_time(self, first: Tiny) -> None:
+        with self.session(first, batch=SAMPLES) as session:
+            if not isinstance(session, Timing):
+                pytest.skip(f"{self.backend.name} does not tell the device's own time")
+            staged = session.stage(first.inputs(SAMPLES))
+            for _ in range(20):
+                start = time.perf_counter_ns()
+                session.run(staged)
+                wall = time.perf_counter_ns() - start
+                assert 0 < session.device_ns() <= wall
+
+    def test_tf32_is_asked_for_and_proven(self, tiny: Tiny) -> None:
+        support = self.devices[self.target.device].get("tf32")
+        if support is None or support.level != "native":
+            pytest.skip(f"{self.backend.name} claims no tf32")
+        with self.session(tiny, precision="tf32") as session:
+            assert session.actual().precision.value == "tf32"
 
 
 class TestTorch(BackendContract):
@@ -45,20 +76,27 @@ class TestTorch(BackendContract):
     target = Target(threads=2)
 
 
-class TestTorchCuda(BackendContract):
+class TestTorchCuda(OnAGpu):
     backend = torch.BACKEND
     target = Target(device="cuda:0")
 
-    @pytest.fixture(autouse=True)
-    def _needs_a_gpu(self) -> None:
-        probed = self.capabilities
-        if "cuda:0" not in probed.devices:
-            pytest.skip(f"torch: {probed.detail['cuda']}")
 
-    def test_device_time_is_within_the_run(self, first: Tiny) -> None:
-        with self.session(first, batch=8) as session:
-            session.run(session.stage(first.inputs(8)))
-            assert 0 < session.device_ns() < 10**9  # type: ignore[attr-defined]
+class TestTorchCudaAoti(OnAGpu):
+    backend = torch.BACKEND
+    target = Target(device="cuda:0", variant="aoti")
+    loads = 3
+
+
+class TestTorchCudaCompile(OnAGpu):
+    backend = torch.BACKEND
+    target = Target(device="cuda:0", variant="compile")
+    loads = 3
+
+
+class TestTorchCudaGraphs(OnAGpu):
+    backend = torch.BACKEND
+    target = Target(device="cuda:0", variant="cudagraphs")
+    loads = 3
 
 
 @pytest.mark.heavy

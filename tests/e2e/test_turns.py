@@ -1,6 +1,7 @@
 """Real workers: what they measure in turns, and how each way of dying is a row while the rest goes on."""
 
 import os
+import random
 import signal
 import threading
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import keeper
+from bench import keeper, turns
 from bench.keeper import WORKER_MARK
+from bench.nvml import Reading
 from bench.processes import guard
 from bench.turns import Limits, measure_part
 from tests.e2e.seats import measured, seat
@@ -51,6 +53,50 @@ def test_the_device_boundary_is_measured_as_often_as_the_profile_says(every: int
     [block] = measured(place, rounds=4)
     assert block.status == "ok"
     assert [burst.round for burst in block.bursts if burst.device_count] == rounds
+
+
+def test_a_device_with_a_clock_tells_its_own_time() -> None:
+    clocked, plain = measured(seat(delay_us=2000, own_share=0.75), seat(delay_us=300), rounds=2)
+    assert clocked.own_ns.size == clocked.device_ns.size > 0
+    assert set(clocked.own_ns.tolist()) == {1_500_000}
+    assert plain.own_ns.size == 0
+
+
+class Read:
+    """A watcher that read 500 W every 5 ms: bursts are short here."""
+
+    lost = ""
+
+    def readings(self, start_ns: int, end_ns: int) -> dict[str, list[Reading]]:
+        times = range(start_ns, end_ns, 5_000_000)
+        return {"GPU-1": [Reading(at, power_w=500.0, energy_j=at * 5e-7, sm_mhz=1700.0) for at in times]}
+
+
+def test_a_case_on_a_gpu_runs_for_a_window_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SUSTAIN_S", 1.2)
+    one, again, cpu = (
+        replace(seat(delay_us=us), gpu=gpu) for us, gpu in ((500, "GPU-1"), (700, "GPU-1"), (900, ""))
+    )
+    blocks = measure_part(
+        [one, replace(again, prove=False), cpu],
+        generation=0,
+        part=0,
+        rounds=2,
+        limits=Limits(load=20, warmup=20, burst=20),
+        order=random.Random(0),
+        listener=lambda event, facts: None,
+        watch=Read(),
+    )
+    assert [block.status for block in blocks] == ["ok"] * 3
+    window = blocks[0].gpu["sustained"]
+    assert 1.2 <= window["window_s"] < 3
+    assert window["inference_ns"] == pytest.approx(500_000, rel=0.5)
+    assert window["power_w"] == pytest.approx(500)
+    assert window["energy_j"] == pytest.approx(500 * window["inference_ns"] * 1e-9)
+    assert any("it takes 10" in doubt for doubt in window["doubts"])
+    assert blocks[1].gpu["sm_mhz"] == pytest.approx(1700)
+    assert "sustained" not in blocks[1].gpu  # it was proven before
+    assert blocks[2].gpu == {}
 
 
 def test_the_idle_are_stopped_while_one_is_timed() -> None:

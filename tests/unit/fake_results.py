@@ -5,7 +5,7 @@ Test data only. The samples wander and fall in two modes, as measured ones do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -85,6 +85,8 @@ class Ask:
     disturbed: float = 0.04
     hit: float = 1.0  # how much slower a disturbed burst is
     drift: float = 0.012  # of generations
+    own_share: float | None = None  # of the device boundary: the device has a clock of its own
+    gpu: Mapping[str, Any] | None = None  # what the watcher read
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,9 @@ def _measured(
         device.extend(staged)
     block.host_ns = np.rint(np.array(samples) * 1e9).astype(np.int64)
     block.device_ns = np.rint(np.array(device) * 1e9).astype(np.int64)
+    if ask.own_share is not None:
+        block.own_ns = np.rint(block.device_ns * ask.own_share).astype(np.int64)
+    block.gpu = {**(ask.gpu or {})}
     idle, model = rng.uniform(1.5e8, 5e8), rng.uniform(1.0e8, 2e8)
     model = model if ask.model_bytes is None else ask.model_bytes
     block.figures = {
@@ -303,6 +308,61 @@ def sweep(batches: Sequence[int], generations: int = 3) -> Results:
 def swept() -> Results:
     """Three batches: few enough to look at."""
     return sweep((1, 4, 16))
+
+
+H200 = {
+    "name": "NVIDIA H200",
+    "compute_capability": "9.0",
+    "memory_bytes": 150_754_820_096,
+    "power_limit_w": 700.0,
+    "ceilings": {"copy_bytes_per_s": 4.3e12, "fp32_flops_per_s": 5.1e13, "bf16_flops_per_s": 7.9e14},
+}
+GPU_MACHINE = {
+    **MACHINE,
+    "cpu": "INTEL XEON PLATINUM 8581C",
+    "cores": 16,
+    "gpus": [H200],
+    "gpu_driver": "580.159.03",
+    "gpu_cuda": "13.0",
+}
+
+
+def watched(seconds: float, watts: float, **more: Any) -> dict[str, Any]:
+    """What a block keeps of a GPU at so many watts."""
+    count = round(10.5 / seconds)
+    window = {"window_s": 10.5, "count": count, "inference_ns": 1.04e9 * seconds, "sm_mhz": 1755.0}
+    window |= {"power_w": watts, "energy_j": watts * 1.04 * seconds, "source": "counter", "throttled": 0.6}
+    told = {"memory_bytes": 1.9e9, "memory_how": "told for its process", "sm_mhz": 1980.0, "throttled": 0.0}
+    return {**told, "temperature_c": 52.0, "others": 0, "sustained": {**window, "doubts": []}, **more}
+
+
+@cache
+def on_gpu() -> Results:
+    """ResNet-50 on a GPU: launch-bound in eager mode, quicker as one graph; one whose energy is in doubt."""
+    short = watched(0.0009, 600.0)
+    short["sustained"]["doubts"] = ["the window lasted 4.2 s; it takes 10"]
+    asks = [
+        Ask("torch", 0.0041, device="cuda:0", threads=1, own_share=0.31, gpu=watched(0.0041, 210.0)),
+        Ask(
+            "torch",
+            0.0014,
+            "bf16",
+            "cuda:0",
+            1,
+            "cudagraphs",
+            error=6e-3,
+            own_share=0.9,
+            gpu=watched(0.0014, 480.0),
+        ),
+        Ask("onnxruntime", 0.0009, "fp16", "cuda:0", 1, error=6e-3, own_share=0.93, gpu=short),
+        Ask("tensorrt", device="cuda:0", threads=1, status="missing", reason="tensorrt cannot be imported"),
+    ]
+    return judged(
+        make("resnet50", asks, seed=21) + harness(),
+        machine=GPU_MACHINE,
+        id="20261123-101500",
+        name="gpu-quick",
+    )
 
 
 @cache

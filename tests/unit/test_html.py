@@ -25,7 +25,16 @@ def folded() -> Results:
     return fake.judged([one for made in batches for one in made])
 
 
-MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.empty, fake.judgements, folded]
+MAKERS = [
+    fake.realistic,
+    fake.twelve,
+    fake.nasty,
+    fake.single,
+    fake.empty,
+    fake.judgements,
+    fake.on_gpu,
+    folded,
+]
 
 
 class Page(HTMLParser):

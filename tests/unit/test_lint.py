@@ -102,6 +102,15 @@ def device_slower(factor: float, disturbed: bool = False) -> Callable[[Block], N
     return change
 
 
+def own(share: float) -> Callable[[Block], None]:
+    """By its own clock the device took that share of the time at its boundary."""
+
+    def change(block: Block) -> None:
+        block.own_ns = (block.device_ns * share).astype(np.int64)
+
+    return change
+
+
 def repeated(**facts: Any) -> Callable[[Block], None]:
     def change(block: Block) -> None:
         block.verification["after"].update(facts)
@@ -159,6 +168,7 @@ FIRES: dict[str, list[Callable[[], Results]]] = {
         lambda: judged_with_tail(generations=2),
     ],
     "host-under-device": [lambda: with_blocks(device_slower(1.06))],
+    "own-over-device": [lambda: with_blocks(own(1.2))],
     "identical-outputs": [lambda: with_blocks(repeated(repeated=8))],
     "batch-above-linear": [lambda: batches((1, 0.020), (8, 0.017))],
     "batch-below-single": [lambda: batches((2, 0.020), (8, 0.100))],
@@ -169,6 +179,7 @@ FIRES: dict[str, list[Callable[[], Results]]] = {
         lambda: settings(Ask("torch", 0.02), Ask("torch", 0.022, precision="tf32")),
     ],
     "threads-slower": [lambda: settings(Ask("torch", 0.02, threads=1), Ask("torch", 0.022, threads=2))],
+    "launch-bound": [lambda: with_blocks(own(0.45))],
     "threads-idle": [lambda: with_blocks(busy(1.1)), lambda: with_blocks(busy(0.2))],
     "warm-up-capped": [lambda: with_blocks(capped(True))],
     "mostly-disturbed": [lambda: with_blocks(disturbed(6))],
@@ -195,6 +206,7 @@ NEAR: dict[str, list[Callable[[], Results]]] = {
         lambda: with_blocks(device_slower(1.01)),  # by less than matters
         lambda: with_blocks(device_slower(1.06, disturbed=True)),  # held back late in each burst
     ],
+    "own-over-device": [lambda: with_blocks(own(1.001)), lambda: with_blocks(own(0.9))],
     "identical-outputs": [lambda: with_blocks(repeated(repeated=0)), lambda: with_blocks(repeated())],
     "batch-above-linear": [
         lambda: batches((1, 0.020), (8, 0.0199)),  # eight for the price of one
@@ -213,6 +225,7 @@ NEAR: dict[str, list[Callable[[], Results]]] = {
         lambda: settings(Ask("torch", 0.02, threads=1), Ask("openvino", 0.04, threads=2)),
         lambda: settings(Ask("torch", 0.02, threads=1), Ask("torch", 0.04, threads=2, preset="expert")),
     ],
+    "launch-bound": [lambda: with_blocks(own(0.55))],
     "threads-idle": [lambda: with_blocks(busy(1.25))],
     "warm-up-capped": [lambda: with_blocks(capped(False))],
     "mostly-disturbed": [lambda: with_blocks(disturbed(5))],

@@ -97,6 +97,22 @@ def test_a_looped_sample_is_the_mean_of_its_inferences() -> None:
     assert set(samples[:count]) == {20_000}
 
 
+def test_the_devices_own_time_is_asked_for_outside_of_the_samples() -> None:
+    session, samples, own = Fixed(run_ns=500_000), buffer(), buffer()
+
+    def tell() -> int:
+        busy(70_000)
+        return 300_000 + len(session.calls)
+
+    count = measure.device_loop(session, None, samples, 10_000_000, 3, measure.Own(own, tell))
+    assert set(samples[:count]) == {500_000}
+    assert list(own[:count]) == [300_001 + i for i in range(count)]
+    session.calls.clear()
+    count = measure.device_looped(session, None, samples, 10_000_000, 4, measure.Own(own, tell))
+    assert set(samples[:count]) == {500_000}
+    assert list(own[:count]) == [300_004 + 4 * i for i in range(count)]
+
+
 def test_garbage_collection_is_off_and_comes_back() -> None:
     session = Fixed()
     assert gc.isenabled()

@@ -8,8 +8,10 @@ import pytest
 
 from backends.base import Capabilities, Support
 from bench.case import HARNESS
+from bench.devices import named
 from bench.errors import BackendUnavailable
 from bench.machine import Budget
+from bench.nvml import Gpu
 from bench.plan import Plan, Probed, plan, probe_name
 from bench.suite import Suite
 
@@ -141,6 +143,36 @@ def test_devices() -> None:
     assert labels(found) == ["resnet50 b1 · torch · fp32 · cuda:0 · 2 threads"]
     assert reasons(found) == [("onnxruntime", "unsupported", "onnxruntime has no device cuda; it has cpu")]
     assert not labels(planned(devices=["cuda:1"]))
+
+
+GPUS = named((Gpu(0, "GPU-aa", "A"), Gpu(1, "GPU-bb", "B", instances=(Gpu(0, "MIG-cc", "1g"),))), None)
+TWO = {"torch": Capabilities("2.13.0", {name: {"fp32": NATIVE} for name in ("cpu", "cuda:0", "cuda:1")})}
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured"),
+    [
+        (["cuda"], ["cuda:0"]),
+        (["cuda:all", "cpu"], ["cuda:0", "cuda:1", "cpu"]),
+        (["cuda:all", "cuda:1"], ["cuda:0", "cuda:1"]),
+        (["cuda:GPU-bb"], ["cuda:1"]),
+        (["cuda:MIG-cc"], ["cuda:1:0"]),
+        (["cuda:1:0"], ["cuda:1:0"]),
+        (["cuda:1:5", "cuda:GPU-zz"], []),
+    ],
+)
+def test_gpus_by_name(asked: list[str], measured: list[str]) -> None:
+    suite = {"workloads": ["resnet50"], "backends": ["torch"], "threads": [1], "devices": asked}
+    found = plan(Suite.from_dict(suite), BUDGET, TWO, GPUS)
+    assert [case.target.device for case in found.cases if case.workload != HARNESS] == measured
+    for case, status, reason in found.refused:
+        assert (status, case.target.device) == ("unsupported", case.target.device)
+        assert reason.startswith(f"torch has no device {case.target.device}; it has cpu, cuda:0, cuda:1")
+
+
+def test_all_gpus_where_there_is_none() -> None:
+    ((_, status, reason),) = planned(backends=["torch"], devices=["cuda:all"]).refused
+    assert (status, reason) == ("unsupported", "torch has no device cuda:all; it has cpu, cuda:0")
 
 
 def test_more_threads_than_the_budget() -> None:

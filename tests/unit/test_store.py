@@ -30,6 +30,7 @@ def block(case_id: str, generation: int = 0, part: int = 0, status: str = "ok") 
         bursts=[Burst(0, 1, 0, 3, 0, 2, {"steal_ns": 2.0}, True)],
         host_ns=np.array([3, 1, 2**40], dtype=np.int64),
         device_ns=np.array([2, 1], dtype=np.int64),
+        own_ns=np.array([1, 1], dtype=np.int64),
     )
 
 
@@ -55,6 +56,7 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     (found,) = store.blocks(run_id)
     assert np.array_equal(found.host_ns, given.host_ns)
     assert np.array_equal(found.device_ns, given.device_ns)
+    assert np.array_equal(found.own_ns, given.own_ns)
     for name in ("status", "reason", "figures", "bursts", "verification", "generation", "part"):
         assert getattr(found, name) == getattr(given, name)
 
@@ -93,6 +95,21 @@ def test_runs_are_found_by_the_beginning_of_their_id(store: Store) -> None:
 def test_an_absent_store_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="bakeoff run quick"):
         Store.open(tmp_path / "none.sqlite")
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        db.execute("INSERT INTO runs VALUES ('r', 'quick', 'finished', '2026', NULL, '{}')")
+        db.execute("INSERT INTO cases VALUES ('r', 'c', 0, '{}')")
+        db.execute("INSERT INTO blocks VALUES ('r', 'c', 0, 0, 'ok', '{}', '[]', x'', x'')")
+    with Store.open(path) as store:
+        (found,) = store.blocks("r")
+        assert found.own_ns.size == 0
+        store.add_cases("r", [CaseRecord(case())])
+        store.add_blocks("r", [block(case().id)])
+        assert store.blocks("r")[-1].own_ns.tolist() == [1, 1]
 
 
 def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:

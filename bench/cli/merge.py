@@ -1,0 +1,35 @@
+"""`bakeoff merge [LABEL=]STORE … --into PATH`: the stores of several machines in one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+
+from bench.errors import EXIT_OK
+from bench.merge import Merged, merge, parse_source
+
+
+def command(options: argparse.Namespace) -> int:
+    done = merge([parse_source(text) for text in options.sources], options.into)
+    if options.json:
+        runs = [
+            {"source": str(one.source), "run": one.id, "machine": one.label, "new": not one.known}
+            for one in done
+        ]
+        print(json.dumps({"store": str(options.into), "runs": runs}, indent=2))
+        return EXIT_OK
+    for one in done:
+        print(f"{one.source}: run {one.id} of {one.label}{' (was there)' if one.known else ''}")
+    print(_next(done, shlex.quote(str(options.into))))
+    return EXIT_OK
+
+
+def _next(done: list[Merged], store: str) -> str:
+    machines = len({one.label for one in done})
+    runs = (
+        f"{len(done)} run{'' if len(done) == 1 else 's'} of {machines} machine{'' if machines == 1 else 's'}"
+    )
+    if machines < 2:
+        return f"{runs} in {store}; give each machine a label of its own: bakeoff merge LABEL=STORE …"
+    return f"{runs} in {store}; see them side by side: bakeoff report --store {store}"

@@ -1,0 +1,189 @@
+"""The same case on several machines, and each machine's best: ratios of latencies as they are.
+
+Machines share no rounds and no anchor, so that nothing takes out how fast each was on its day. The interval
+is what the generations within the runs show; as in `bench.across`, several runs on each side tell more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends.base import as_dict
+from bench.across import Run, enough, judge_runs, units
+from bench.case import Case
+from bench.comparison import Compared, Comparison
+from bench.decide import Verdict
+from bench.machines import label
+from bench.results import Results, Row
+from bench.rows import latencies
+from bench.stats import UNKNOWN
+
+WHERE = ("device", "threads")  # of a target: what differs from machine to machine
+UNSHARED = ("weights", "role", "version")
+RAW = "Ratios are of the latencies as they are: the machines shared no rounds, and each had its own day."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A case where it was measured: the machine, and the row of the fastest ranked way there."""
+
+    machine: str
+    run: Results
+    row: Row
+
+    @property
+    def logs(self) -> Run:
+        """Log latency of each generation."""
+        return [float(value) for value in np.log(latencies(self.run.blocks.get(self.row.case.id, ())))]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One machine's part in a comparison; `verdict` is against the first machine, None for that itself."""
+
+    place: Place
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnMachines:
+    """What was compared (`resnet50 b1 · torch · fp32`, or the best of each), and how each machine stands."""
+
+    title: str
+    name: str
+    standings: tuple[Standing, ...]
+
+
+def across_machines(shown: Results, others: Sequence[Results]) -> tuple[OnMachines, ...]:
+    """Each group of a run against the same on other machines: the best of each first, then case by case.
+
+    A group that no other machine has measured is left out. Within a machine a case is its fastest ranked row,
+    on
+    whatever device and with however many threads: that is what the machine has to offer.
+    """
+    runs = [shown, *others]
+    found: list[tuple[str, str, list[Place]]] = []
+    for group in shown.groups:
+        title = group.title
+        best = [Place(label(run.run), run, winner) for run in runs if (winner := _winner(run, group.key))]
+        if len(best) < 2 or best[0].run is not shown:
+            continue
+        found.append((title, "the best of each", best))
+        sides = [_fastest(run, group.key) for run in runs]
+        for key, place in sides[0].items():
+            same = [place, *(side[key] for side in sides[1:] if key in side)]
+            if len(same) > 1:
+                found.append((title, case_name(place.row.case), same))
+    return tuple(_judged(found, shown.run.relevant))
+
+
+def _winner(run: Results, key: str) -> Row | None:
+    return next((group.winner for group in run.groups if group.key == key), None)
+
+
+def _fastest(run: Results, key: str) -> dict[str, Place]:
+    """Case without its place → where it is fastest, of a group."""
+    rows = [row for group in run.groups if group.key == key for row in group.rows]
+    best: dict[str, Place] = {}
+    for row in rows:
+        if row.ranked and row.latency.value:
+            kept = best.get(shared(row.case))
+            if kept is None or row.latency.value < (kept.row.latency.value or np.inf):
+                best[shared(row.case)] = Place(label(run.run), run, row)
+    return best
+
+
+def shared(case: Case) -> str:
+    """The facts of a case that another machine's can have too."""
+    facts = {name: value for name, value in as_dict(case).items() if name not in UNSHARED}
+    facts["target"] = {name: value for name, value in facts["target"].items() if name not in WHERE}
+    return json.dumps(facts, sort_keys=True)
+
+
+def case_name(case: Case) -> str:
+    """`torch · fp32 · expert`: without the workload and the place."""
+    target = case.target
+    parts = [case.backend_spec, target.precision, target.preset if target.preset != "stock" else ""]
+    return " · ".join(filter(None, [*parts, *(f"{key}={value}" for key, value in target.options.items())]))
+
+
+def _judged(found: Iterable[tuple[str, str, list[Place]]], relevant: float) -> Iterable[OnMachines]:
+    """All comparisons with the first machine together."""
+    listed = list(found)
+    sides = {
+        f"{i} {j}": ([places[0].logs], [place.logs])
+        for i, (_, _, places) in enumerate(listed)
+        for j, place in enumerate(places[1:], start=1)
+    }
+    verdicts = judge_runs(sides, relevant)
+    for i, (title, name, places) in enumerate(listed):
+        rest = (Standing(place, verdicts[f"{i} {j}"]) for j, place in enumerate(places[1:], start=1))
+        yield OnMachines(title, name, (Standing(places[0]), *rest))
+
+
+def compare_machines(
+    base: Sequence[Results], new: Sequence[Results], said: tuple[Sequence[str], Sequence[str]]
+) -> Compared:
+    """`bakeoff compare --machines`: each case that both sides hold, wherever it ran there.
+
+    Args:
+        base, new: the runs of either machine.
+        said: a line for each run of either side, for people.
+    """
+    relevant = max(run.run.relevant for run in (*base, *new))
+    sides = [_of_side(base), _of_side(new)]
+    both = [key for key in sides[0] if key in sides[1]]
+    runs = {key: ([p.logs for p in sides[0][key]], [p.logs for p in sides[1][key]]) for key in both}
+    verdicts = judge_runs(runs, relevant)
+    made = [_comparison(sides[0][key], sides[1][key], verdicts.get(key)) for key in both]
+    return Compared(
+        "machines",
+        tuple(said[0]),
+        tuple(said[1]),
+        relevant,
+        tuple(made),
+        notes=(RAW,),
+        only_base=tuple(_named(sides[0][key][0]) for key in sides[0] if key not in sides[1]),
+        only_new=tuple(_named(sides[1][key][0]) for key in sides[1] if key not in sides[0]),
+    )
+
+
+def _of_side(runs: Sequence[Results]) -> dict[str, list[Place]]:
+    """Case without its place → where each run of a side has it fastest."""
+    found: dict[str, list[Place]] = {}
+    for run in runs:
+        for group in run.groups:
+            for key, place in _fastest(run, group.key).items():
+                found.setdefault(key, []).append(place)
+    return found
+
+
+def _comparison(base: Sequence[Place], new: Sequence[Place], verdict: Verdict | None) -> Comparison:
+    runs = [one.logs for one in base], [one.logs for one in new]
+    places = " → ".join(dict.fromkeys((_where(base[0]), _where(new[0]))))
+    return Comparison(
+        f"{_named(base[0])} · {places}",
+        verdict or Verdict("not comparable", UNKNOWN, reason="nothing was measured"),
+        _mean(base),
+        _mean(new),
+        units=units(runs),
+        judged=enough(runs),
+    )
+
+
+def _named(place: Place) -> str:
+    case = place.row.case
+    return f"{case.workload} {case.shape} · {case_name(case)}"
+
+
+def _where(place: Place) -> str:
+    return place.row.case.target.device
+
+
+def _mean(side: Sequence[Place]) -> float | None:
+    values = [place.row.latency.value for place in side if place.row.latency.value]
+    return float(np.exp(np.mean(np.log(values)))) if values else None

@@ -1,0 +1,48 @@
+"""Which machine a run is from: by the label that a person gave it, else by what its facts say. Plain data
+alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.store import RunRecord
+
+LABEL = "label"
+# What makes two machines two: not the kernel or a limit, which change on one.
+IDENTITY = ("cpu", "cpu_id", "architecture", "cores", "threads")
+
+
+def label(run: RunRecord) -> str:
+    """The name of the run's machine for people."""
+    return str(run.machine.get(LABEL) or described(run.machine))
+
+
+def described(machine: Mapping[str, Any]) -> str:
+    """`2 × NVIDIA H200 on AMD EPYC 9654`, or the CPU alone where there is no GPU."""
+    cpu, found = str(machine.get("cpu") or "unknown CPU"), gpu_names(machine)
+    return f"{found} on {cpu}" if found else cpu
+
+
+def gpu_names(machine: Mapping[str, Any]) -> str:
+    """`2 × NVIDIA H200`; '' where there is none."""
+    known = machine.get("gpus")
+    gpus = known if isinstance(known, list) else []
+    names = [str(gpu.get("name")) for gpu in gpus if isinstance(gpu, Mapping)]
+    return ", ".join(
+        name if names.count(name) == 1 else f"{names.count(name)} × {name}" for name in dict.fromkeys(names)
+    )
+
+
+def identity(machine: Mapping[str, Any]) -> str:
+    """What two runs of one machine share. Two boxes alike in it are told apart by their labels alone."""
+    facts = {key: machine.get(key) for key in IDENTITY}
+    return json.dumps({**facts, "gpus": gpu_names(machine)}, sort_keys=True)
+
+
+def others(run: RunRecord, runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """The last finished run of each other machine, in the order of their labels."""
+    latest = {label(one): one for one in runs if one.state == "finished"}
+    return [latest[name] for name in sorted(latest) if name != label(run)]

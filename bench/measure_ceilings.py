@@ -1,0 +1,97 @@
+"""What a device can do at most, measured once on each kind of GPU through a runtime that can
+(`backends.base.Measuring`), in a process of its own, and kept with the machine's facts.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from backends import registry
+from backends.base import Measuring
+from bench import devices
+from bench.cache import cache_root, key_of
+from bench.case import Case
+from bench.ceilings import positive
+from bench.environments import installed_versions, interpreter
+from bench.errors import BackendUnavailable
+from bench.nodes import processor
+from bench.processes import Process
+
+LIMIT_S = 120.0
+
+
+def with_ceilings(machine: Mapping[str, Any], cases: Iterable[Case]) -> dict[str, Any]:
+    """A machine's facts with the limits of the GPUs that the cases use, from the cache or measured now."""
+    cases = list(cases)
+    known = machine.get("gpus", [])
+    gpus = [dict(gpu) for gpu in known]
+    for place, gpu in enumerate(gpus):
+        device = f"{devices.KIND}:{place}"
+        able = {
+            case.backend: case.version
+            for case in cases
+            if case.target.device == device and _able(case.backend)
+        }
+        for backend, version in able.items():
+            if found := _ceilings(backend, version, device):
+                gpu["ceilings"] = found
+                break
+    return {**machine, "gpus": gpus} if gpus else dict(machine)
+
+
+def _able(backend: str) -> bool:
+    return isinstance(registry.get(backend), Measuring)
+
+
+def _ceilings(backend: str, version: str | None, device: str) -> dict[str, float]:
+    try:
+        python = interpreter(backend, version)
+    except BackendUnavailable:
+        return {}
+    facts = {
+        "backend": backend,
+        "versions": installed_versions(backend, python),
+        "processor": processor(device),
+    }
+    path = cache_root() / "ceilings" / f"{key_of(facts)[:16]}.json"
+    try:
+        kept = json.loads(path.read_text())
+        return kept if isinstance(kept, dict) else {}
+    except (OSError, ValueError):
+        found = _measured(backend, device, python)
+    if found:
+        _keep(path, found)
+    return found
+
+
+def _measured(backend: str, device: str, python: Path) -> dict[str, float]:
+    """{} where it fails: a row then has no share, and nothing else is lost."""
+    seen = devices.alone(device, devices.gpus())
+    arguments = ["-m", "bench.worker", "--ceilings", backend, devices.inside(device)]
+    process = Process(arguments, interpreter=python, environment=seen)
+    try:
+        process.popen.wait(LIMIT_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        log = process.end()
+    start = log.rfind('{"ceilings":')
+    try:
+        found, _ = json.JSONDecoder().raw_decode(log, start) if start >= 0 else ({}, 0)
+    except ValueError:
+        return {}
+    return {name: float(value) for name, value in found.get("ceilings", {}).items() if positive(value)}
+
+
+def _keep(path: Path, found: Mapping[str, float]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".new")
+        aside.write_text(json.dumps(found))
+        aside.replace(path)
+    except OSError:
+        return  # a cache that cannot be written costs time, not an answer

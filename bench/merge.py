@@ -1,0 +1,122 @@
+"""Brings the stores of several machines into one, each run with the label of its machine. Sources are only
+read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.errors import StoreError, UsageError
+from bench.machines import LABEL, described, identity, label
+from bench.store import RunRecord, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A store to read, and the label of its machine, '' for what its runs say of it."""
+
+    path: Path
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A run that is now in the store: under which id, of which machine, and whether it was there before."""
+
+    source: Path
+    id: str
+    label: str
+    known: bool
+
+
+def parse_source(text: str) -> Source:
+    """`STORE` or `LABEL=STORE`; a path that exists is a path, whatever it holds."""
+    name, found, path = text.partition("=")
+    if not found or Path(text).exists():
+        return Source(Path(text))
+    if not name.strip() or not path.strip():
+        raise UsageError(f"{text!r} is no LABEL=STORE", hint="bakeoff merge gpu-box=gpu.sqlite cpu.sqlite")
+    return Source(Path(path.strip()), name.strip())
+
+
+def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
+    """Copies every run of the sources that `into` does not hold yet; each goes in whole or not at all.
+
+    Raises:
+        StoreError: a store cannot be read or written.
+        UsageError: one label for machines that are not the same.
+    """
+    if into.exists() and any(one.path.resolve() == into.resolve() for one in sources):
+        raise UsageError(f"{into} is among the stores to read", hint="name another one: --into PATH")
+    done: list[Merged] = []
+    with Store.open(into, create=True) as target:
+        machines = {label(run): identity(run.machine) for run in target.runs()}
+        for source in sources:
+            with _opened(source.path) as opened:
+                done += [_adopt(run, source, opened, target, machines) for run in opened.runs()]
+    return done
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Store]:
+    """A copy of a store, for as long as it is read."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bakeoff-merge-") as folder,
+        Store.open(_copied(path, Path(folder))) as opened,
+    ):
+        yield opened
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """A store as it is now, with what lies in its log: opening one may bring it up to date, and this one is
+    somebody else's."""
+    if not path.is_file():
+        raise StoreError(f"no store at {path}", hint="bakeoff merge [LABEL=]STORE …")
+    copy = folder / "copy.sqlite"
+    try:
+        source, made = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True), sqlite3.connect(copy)
+        with closing(source), closing(made):
+            source.backup(made)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"store {path}: {error}", hint="see whether it is a store that came whole"
+        ) from error
+    return copy
+
+
+def _adopt(run: RunRecord, source: Source, opened: Store, target: Store, machines: dict[str, str]) -> Merged:
+    named = source.label or str(run.machine.get(LABEL) or "") or _free(described(run.machine), run, machines)
+    if machines.setdefault(named, identity(run.machine)) != identity(run.machine):
+        raise UsageError(
+            f"{source.path}: run {run.id} was measured on another machine than the one called {named!r}",
+            hint=f"give it a label of its own: bakeoff merge OTHER={source.path}",
+        )
+    there = [one for one in target.runs() if _same(one, run, named)]
+    if there:
+        return Merged(source.path, there[0].id, named, known=True)
+    made = replace(run, machine={**run.machine, LABEL: named})
+    target.adopt_run(made, opened.cases(run.id), opened.blocks(run.id))
+    return Merged(source.path, made.id, named, known=False)
+
+
+def _free(name: str, run: RunRecord, machines: dict[str, str]) -> str:
+    """The description, with a number where another machine is described alike."""
+    tried, number = name, 2
+    while machines.get(tried, identity(run.machine)) != identity(run.machine):
+        tried, number = f"{name} ({number})", number + 1
+    return tried
+
+
+def _same(one: RunRecord, other: RunRecord, named: str) -> bool:
+    """Whether it is the same run, which may have got another id when it was copied."""
+    return (one.started, one.name, one.command, label(one)) == (
+        other.started,
+        other.name,
+        other.command,
+        named,
+    )

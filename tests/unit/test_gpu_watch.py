@@ -1,0 +1,127 @@
+"""The watcher reads on while nobody asks, hands out what was read, and says what it has lost; the parent
+outlives it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bench import gpu_watch
+from bench.gpu_link import Watch, free_cpus
+from bench.processes import guard
+from bench.wire import Wire
+from tests.unit.recorded_nvml import Card, NVMLError_GpuIsLost, NVMLError_LibraryNotFound, Recorded
+
+CARD = Card()
+START = {"uuids": [CARD.uuid], "cpus": [], "period_s": 0.002}
+
+
+class Served:
+    """A watcher in a thread over a library that is played back."""
+
+    def __init__(self, library: Recorded, **start: Any) -> None:
+        ours, theirs = socket.socketpair()
+        self.wire = Wire(ours.detach())
+        self._theirs = Wire(theirs.detach())
+        self._thread = threading.Thread(target=gpu_watch.serve, args=(self._theirs, library), daemon=True)
+        self._thread.start()
+        self.wire.send({**START, **start})
+        self.first = self.wire.receive()
+
+    def ask(self, start_ns: int = 0, end_ns: int = 1 << 62) -> dict[str, Any]:
+        self.wire.send({"start_ns": start_ns, "end_ns": end_ns})
+        return self.wire.receive()
+
+    def end(self) -> None:
+        self.wire.close()
+        self._thread.join(5)
+        self._theirs.close()
+        assert not self._thread.is_alive(), "it ends with its parent"
+
+
+@pytest.fixture
+def library() -> Recorded:
+    return Recorded(Card(CARD.uuid))
+
+
+@pytest.fixture
+def served(library: Recorded) -> Iterator[Served]:
+    one = Served(library)
+    yield one
+    one.end()
+
+
+def until(served: Served, count: int) -> list[dict[str, Any]]:
+    """Readings, once there are so many."""
+    for _ in range(1000):
+        found = served.ask()["readings"].get(CARD.uuid, [])
+        if len(found) >= count:
+            return list(found)
+        time.sleep(0.002)
+    raise AssertionError("the watcher reads nothing")
+
+
+def test_it_reads_on_by_itself(served: Served) -> None:
+    assert served.first == {"ok": True}
+    times = [one["at_ns"] for one in until(served, 4)]
+    assert times == sorted(set(times))
+
+
+def test_only_what_lies_between(served: Served) -> None:
+    times = [one["at_ns"] for one in until(served, 6)]
+    found = served.ask(times[1], times[3])["readings"][CARD.uuid]
+    assert [one["at_ns"] for one in found] == times[1:4]
+    assert served.ask(0)["readings"][CARD.uuid][0]["at_ns"] == times[1], "what is older has been forgotten"
+
+
+def test_a_driver_that_goes_is_told_and_what_was_read_stays(served: Served, library: Recorded) -> None:
+    had = len(until(served, 3))
+    library.gone = NVMLError_GpuIsLost("GPU is lost")
+    time.sleep(0.02)
+    reply = served.ask()
+    assert "answers no more" in reply["lost"][CARD.uuid]
+    assert len(reply["readings"][CARD.uuid]) >= had
+    library.gone = None
+    before = len(served.ask()["readings"][CARD.uuid])
+    time.sleep(0.02)
+    assert len(served.ask()["readings"][CARD.uuid]) == before, "it does not try again"
+
+
+def test_no_driver_is_told_at_once() -> None:
+    one = Served(Recorded(init=NVMLError_LibraryNotFound()))
+    assert "libnvidia-ml.so is not there" in one.first["lost"]
+    one.end()
+
+
+def test_a_gpu_that_is_not_there_is_told_at_once(library: Recorded) -> None:
+    one = Served(library, uuids=["GPU-none"])
+    assert "GPU-none is not to be found" in one.first["lost"]
+    one.end()
+
+
+def test_it_stays_off_the_measured_cpus() -> None:
+    assert free_cpus((0, 1), (0, 1, 2, 5)) == [2, 5]
+    assert free_cpus((0, 1), (0, 1)) == [0, 1]  # no other is left
+    assert free_cpus((0,), ()) == []  # macOS
+
+
+def test_where_there_is_no_gpu_the_parent_goes_on_without() -> None:
+    """The real process: here it finds no driver, or no such GPU where there is one."""
+    with guard(), Watch(["GPU-none"]) as watch:
+        assert watch.lost
+        assert watch.readings(0, 1) == {}
+
+
+def test_a_watcher_that_dies_is_no_more_than_lost() -> None:
+    with guard(), Watch(["GPU-none"]) as watch:
+        watch.lost = ""
+        watch._process.end()
+        assert watch.readings(0, 1) == {}
+        assert "the watcher of the GPUs is lost" in watch.lost
+        assert watch.readings(0, 1) == {}

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.answers import listed
 from bench.ceilings import Share, share
-from bench.numbers import UNTOLD, Unit, interval, megabytes, percent, quantity, significant, time_unit
+from bench.numbers import UNTOLD, Unit, count, megabytes, percent, quantity, significant, spread, time_unit
 from bench.results import Group, OnGpu, Row
 from reports.tables import in_order
 from reports.views import Cell, details
 
-COLUMNS = (
-    "device boundary",
-    "its own clock",
-    "share of its limit",
-    "memory",
-    "clock in bursts",
-    "sustained",
-    "clock sustained",
-    "power",
-    "energy an inference",
-)
+COLUMNS = ("device boundary", "its own clock", "share of limit", "memory", "clock", "sustained", "energy")
+OF_ITS_PROCESS = "told for its process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +35,39 @@ def lines(group: Group, machine: Mapping[str, Any]) -> list[GpuLine]:
     return [_line(row, row.gpu or OnGpu(), unit, share(machine, row)) for row in rows]
 
 
+def notes(lines: Sequence[GpuLine]) -> list[str]:
+    """What stands below the table, once for all that it holds for."""
+    whose: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        for note in line.notes:
+            whose[note].append(f"{line.label} ({line.details})")
+    return [f"{'All' if len(who) == len(lines) > 1 else listed(who)}: {note}." for note, who in whose.items()]
+
+
 def _line(row: Row, gpu: OnGpu, unit: Unit, limit: Share | None) -> GpuLine:
     launching = f"{percent(row.launch_share)} launching" if row.launch_share is not None else ""
     cells = (
-        Cell(interval(row.device_latency, unit)),
-        Cell(interval(row.own_latency, unit), launching),
-        Cell(percent(limit.value), f"of its {limit.of}") if limit else Cell(UNTOLD),
-        Cell(megabytes(gpu.memory_bytes), gpu.memory_how),
-        _clock(gpu.sm_mhz, gpu.throttled, ", ".join(gpu.throttles)),
+        Cell(quantity(row.device_latency.value, unit), spread(row.device_latency, unit)),
+        Cell(quantity(row.own_latency.value, unit), launching),
+        Cell(percent(limit.value), limit.of) if limit else Cell(UNTOLD),
+        Cell(megabytes(gpu.memory_bytes)),
+        _clock(gpu),
         Cell(quantity(gpu.sustained, unit), _against(gpu.sustained, row.latency.value)),
-        _clock(gpu.sustained_sm_mhz, gpu.sustained_throttled),
-        Cell(_of(gpu.power_w, "W")),
-        Cell(joules(gpu.energy_j), "" if gpu.energy_valid is not False else "in doubt"),
+        Cell(joules(gpu.energy_j), _power(gpu)),
     )
     return GpuLine(row.case.backend_spec, details(row), cells, tuple(_notes(gpu)))
 
 
-def _clock(mhz: float | None, held: float | None, why: str = "") -> Cell:
-    """`1,980 MHz`, and how much of the time something held it back."""
-    said = f"held back {percent(held)}{f' ({why})' if why else ''}" if held else ""
-    return Cell(_of(mhz, "MHz"), said)
+def _clock(gpu: OnGpu) -> Cell:
+    """`1,980 MHz`, and what it settles at: `1,755 sustained`."""
+    settled = f"{significant(gpu.sustained_sm_mhz)} sustained" if gpu.sustained_sm_mhz else ""
+    return Cell(_of(gpu.sm_mhz, "MHz"), settled)
+
+
+def _power(gpu: OnGpu) -> str:
+    """`at 480 W`, and that it is in doubt."""
+    doubt = ", in doubt" if gpu.energy_valid is False else ""
+    return f"at {_of(gpu.power_w, 'W')}{doubt}" if gpu.power_w is not None else ""
 
 
 def _against(sustained: float | None, burst: float | None) -> str:
@@ -81,6 +87,15 @@ def joules(value: float | None) -> str:
 
 
 def _notes(gpu: OnGpu) -> list[str]:
+    """What is to be known of the cells, in sentences."""
     said = [f"energy in doubt: {doubt}" for doubt in gpu.energy_doubts]
-    said += [f"{gpu.others} other processes held the GPU"] if gpu.others else []
+    if gpu.memory_how and gpu.memory_how != OF_ITS_PROCESS:
+        said.append(f"memory: {gpu.memory_how}")
+    held = [("bursts", gpu.throttled), ("the window", gpu.sustained_throttled)]
+    slowed = " and ".join(f"{percent(share)} of {when}" for when, share in held if share)
+    if slowed:
+        why = f" by {', '.join(gpu.throttles)}" if gpu.throttles else ""
+        said.append(f"clocks were held back{why} in {slowed}")
+    if gpu.others:
+        said.append(f"{count(gpu.others, 'other process', 'other processes')} held the GPU")
     return [*said, *([gpu.lost] if gpu.lost else [])]

@@ -56,7 +56,7 @@ def render(results: Results) -> RenderableType:
         parts.append(Text(said, style="dim"))
     if command := settle(results):
         parts.append(Text(f"What may settle the inconclusive: {command}", style="dim"))
-    if results.overhead is not None:
+    if results.overhead is not None and results.overhead.latency.value is not None:
         own = results.overhead.latency
         shown = quantity(own.value, time_unit([own.value]))
         parts.append(

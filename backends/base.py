@@ -330,7 +330,7 @@ class Measuring(Protocol):
 class BaseSession:
     """Defaults of a session: nothing to free, any number of staged inputs."""
 
-    staged_sets = 8
+    staged_sets = 1024
 
     def close(self) -> None:
         """Frees what the session holds."""

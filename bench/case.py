@@ -28,6 +28,7 @@ class Case:
         version: of the runtime, only if the suite names one.
         weights: path of a local checkpoint, empty for seeded weights; not part of the id (content is).
         role: the backend's role.
+        rotate: copies of the timed input that take turns; 0 for one, always the same.
         twin: tells apart cases that are otherwise alike, for a comparison of something with itself.
     """
 
@@ -43,13 +44,14 @@ class Case:
     role: Role = "runtime"
     twin: str = ""
     context: int | None = None
+    rotate: int = 0
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of the SHA-256 over the facts that make the case."""
         facts = as_dict(self)
         del facts["weights"], facts["role"]
-        for later in ("twin", "context"):
+        for later in ("twin", "context", "rotate"):
             if not facts[later]:
                 del facts[later]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -69,7 +71,8 @@ class Case:
     @property
     def group(self) -> str:
         """Cases of one group are compared with one another: one workload, shape and scenario."""
-        return f"{self.workload} {self.shape} {self.scenario} {self.content}"
+        turns = f" rotating {self.rotate}" if self.rotate else ""
+        return f"{self.workload} {self.shape} {self.scenario}{turns} {self.content}"
 
     @property
     def backend_spec(self) -> str:
@@ -92,6 +95,8 @@ class Case:
         if self.target.preset != "stock":
             parts.append(self.target.preset)
         parts.extend(f"{key}={value}" for key, value in self.target.options.items())
+        if self.rotate:
+            parts.append(f"{self.rotate} inputs in turns")
         if self.twin:
             parts.append(f"twin {self.twin}")
         return " · ".join(parts)

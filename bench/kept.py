@@ -6,8 +6,9 @@ step is taken at the same context.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, Protocol
 
 from backends.base import Array, IOSpec, Session
 
@@ -21,4 +22,14 @@ class Kept:
         self.inputs = {name: array for name, array in inputs.items() if name not in io.carried}
 
 
-Calls = Session | Kept  # what a timed loop calls
+class Calls(Protocol):
+    """What a timed loop calls."""
+
+    @property
+    def stage(self) -> Callable[..., Any]: ...
+
+    @property
+    def run(self) -> Callable[[Any], Any]: ...
+
+    @property
+    def fetch(self) -> Callable[[Any], Any]: ...

@@ -105,7 +105,8 @@ def _asked(
         for batch, length in _shapes(suite, entry, workload):
             for backend in suite.backends:
                 for target in _targets(suite, entry, backend, budget, gpus):
-                    yield backend, _case(entry, content, batch, {workload.axis: length}, backend, target)
+                    case = _case(entry, content, batch, {workload.axis: length}, backend, target)
+                    yield backend, replace(case, rotate=suite.rotate)
 
 
 def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[tuple[int, int | None]]:

@@ -43,6 +43,7 @@ FLAGS = {
     "baseline": "--baseline",
     "profile": "--profile",
     "budget": "--budget",
+    "rotate": "--rotate",
     "sequence": "--sequence",
     "context": "--context",
     "preset": "--preset",
@@ -183,6 +184,12 @@ class Suite(Model):
     budget: Duration | None = Field(
         default=None, description="time for measuring: 10m, 90s, 1h30m or seconds"
     )
+    rotate: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="copies of the input that take turns, so that none lies in a cache; 0: one",
+    )
     anchor: bool = Field(
         default=True, description="measure the anchor, by which runs of different days are compared"
     )
@@ -306,7 +313,7 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
         workloads = [{**workloads[0], "weights": str(Path(str(given["weights"][0])).absolute())}]
     data |= {"workloads": workloads, "backends": backends}
     data |= {key: given[key] for key in LISTS if key in given}
-    data |= {key: given[key][0] for key in ("baseline", "profile", "budget") if key in given}
+    data |= {key: given[key][0] for key in ("baseline", "profile", "budget", "rotate") if key in given}
     if "baseline" not in given and data.get("baseline") not in [entry["name"] for entry in backends]:
         data.pop("baseline", None)
     try:

@@ -41,6 +41,7 @@ from bench.measure import (
     sustain,
     warm_up,
 )
+from bench.rotating import OnDevice, Rotating
 from bench.telemetry import Meter, difference, disturbed
 from bench.verify import Reference, check, load_reference
 from bench.wire import Wire
@@ -52,7 +53,8 @@ class Worker:
     job: Job
     backend: Backend
     session: Session
-    timed: Kept
+    timed: Kept | Rotating
+    staged: Kept | OnDevice
     inputs: dict[str, Array]
     reference: Reference | None = None
     meter: Meter
@@ -101,7 +103,10 @@ class Worker:
         start = time.perf_counter_ns()
         self.session.fetch(self.session.run(self.session.stage(self.inputs)))
         self.figures["first_ns"] = time.perf_counter_ns() - start
-        self.timed = Kept(self.session, job.io, self.inputs)
+        kept = Kept(self.session, job.io, self.inputs)
+        rotating = Rotating(self.session, kept, job.case.rotate) if job.case.rotate else None
+        self.timed = rotating or kept
+        self.staged = rotating.on_device() if rotating else kept
         if isinstance(self.session, Timing):
             self.own = Own(buffer(job.capacity), self.session.device_ns)
         return {}
@@ -137,7 +142,7 @@ class Worker:
     def burst(self, message: dict[str, Any]) -> dict[str, Any]:
         """One burst: samples at the host boundary, then a third as long at the device boundary if the message
         asks for it, with the device's own times where it has a clock; and what others took meanwhile."""
-        job, session, inputs, own = self.job, self.timed, self.timed.inputs, self.own
+        job, session, staged, inputs, own = self.job, self.timed, self.staged, self.timed.inputs, self.own
         before, cpu_before = self.meter.read(), time.process_time_ns()
         device_ns, devices = job.burst_ns // 3, 0
         both = message.get("device", job.device_every > 0)
@@ -146,12 +151,12 @@ class Worker:
                 least = 1 if self.median_ns > SLOW_NS else LEAST
                 hosts = host_loop(session, inputs, self.host, job.burst_ns, least)
                 if both:
-                    devices = device_loop(session, session.stage(inputs), self.device, device_ns, 1, own)
+                    devices = device_loop(staged, staged.stage(inputs), self.device, device_ns, 1, own)
             else:
                 hosts = host_looped(session, inputs, self.host, job.burst_ns, self.inner)
                 if both:
-                    staged = session.stage(inputs)
-                    devices = device_looped(session, staged, self.device, device_ns, self.inner, own)
+                    lying = staged.stage(inputs)
+                    devices = device_looped(staged, lying, self.device, device_ns, self.inner, own)
         self.cpu_ns += time.process_time_ns() - cpu_before
         taken = difference(before, self.meter.read())
         return {

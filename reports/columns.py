@@ -27,6 +27,8 @@ def reproduce(row: Row) -> str:
         flags.append(("--context", case.context))
     if target.preset != "stock":
         flags.append(("--preset", target.preset))
+    if case.rotate:
+        flags.append(("--rotate", case.rotate))
     if case.weights:
         flags.append(("--weights", "PATH"))
     return " ".join(["bakeoff", "run", *(f"{flag} {shlex.quote(str(value))}" for flag, value in flags)])

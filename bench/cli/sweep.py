@@ -22,6 +22,7 @@ _FLAGS = {
     "baseline": "baseline",
     "profile": "profile",
     "budget": "budget",
+    "rotate": "rotate",
 }
 
 

@@ -62,6 +62,15 @@ def test_a_device_with_a_clock_tells_its_own_time() -> None:
     assert plain.own_ns.size == 0
 
 
+def test_inputs_may_take_turns() -> None:
+    place = seat(delay_us=300)
+    turned = replace(place, job=replace(place.job, case=replace(place.job.case, rotate=16)))
+    [block] = measured(turned, rounds=2)
+    assert block.status == "ok"
+    assert block.host_ns.size > 0
+    assert block.device_ns.size > 0
+
+
 class Read:
     """A watcher that read 500 W every 5 ms: bursts are short here."""
 

@@ -1,7 +1,7 @@
 """Copies of the timed input that take turns: none is found in a cache. Worker side.
 
-As things are, the input of every inference lies where the last one left it: so it is in a loop, and not how it
-comes from a camera or a socket. The values are the same: outputs do not change.
+As things are, the input of every inference lies where the last one left it: so it is in a loop, and not how
+it comes from a camera or a socket. The values are the same: outputs do not change.
 """
 
 from __future__ import annotations

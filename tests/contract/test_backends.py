@@ -42,6 +42,7 @@ from workloads._contract import SAMPLES
 SUITE_TARGET = Target(threads=2)  # what the process is started for
 
 
+@pytest.mark.gpu
 class OnAGpu(BackendContract):
     """A backend on the first GPU; skipped, with what its probe says, where there is none."""
 
@@ -79,6 +80,28 @@ class TestTorch(BackendContract):
 class TestTorchCuda(OnAGpu):
     backend = torch.BACKEND
     target = Target(device="cuda:0")
+
+    def test_run_waits_for_a_long_kernel_and_the_clocks_agree(
+        self, first: Tiny, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import torch as pytorch
+
+        with self.session(first) as session:
+            forward = session._forward  # type: ignore[attr-defined]
+
+            def slow(*inputs: Any) -> Any:
+                pytorch.cuda._sleep(100_000_000)  # cycles: some 50 ms
+                return forward(*inputs)
+
+            staged = session.stage(first.inputs(1))
+            session.run(staged)
+            monkeypatch.setattr(session, "_forward", slow)
+            for _ in range(3):
+                start = time.perf_counter_ns()
+                session.run(staged)
+                wall = time.perf_counter_ns() - start
+                assert wall > 20_000_000, "it came back while the kernel ran"
+                assert session.device_ns() == pytest.approx(wall, rel=0.03)  # type: ignore[attr-defined]
 
 
 class TestTorchCudaAoti(OnAGpu):

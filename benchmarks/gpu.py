@@ -60,9 +60,7 @@ def main(arguments: list[str]) -> int:
         codes.append(_sweep(options.store, share, begun, bounded=bool(k)))
         codes.append(_run(["-m", "benchmarks", "clock", str(options.store)]))
     if k == n or k == 0:
-        codes.append(
-            _run(["-m", "pytest", "-q", "-m", "heavy or not heavy", "-k", "Cuda or Gpu", "tests/contract"])
-        )
+        codes.append(_run(["-m", "pytest", "-q", "-m", "gpu", "tests/contract"]))
         codes.append(_run(["-m", "benchmarks", "parity", "--device", "cuda:0", "torch"]))
     print(
         f"\n{time.monotonic() - begun:.0f} s; what was measured is in {options.store}: carry it on, or home:"

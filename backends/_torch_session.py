@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +56,15 @@ Run = Callable[..., Tensors]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Operations of several runs and where they were seen, the device, what part of PyTorch ran them, and the
-    strongest that may be said of their precision."""
+    """Operations of several runs and where they were seen, the device, what part of PyTorch ran them, the
+    strongest that may be said of their precision, and what else was seen."""
 
     runs: list[list[Operation]]
     source: str
     device: Fact
     provider: Fact
     evidence: Evidence = "executed"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TorchSession(BaseSession):
@@ -121,6 +122,7 @@ class TorchSession(BaseSession):
             emulated=self._emulated,
             settings={
                 **shares,
+                **seen.settings,
                 "interop_threads": torch.get_num_interop_threads(),
                 "onednn": onednn and torch.backends.mkldnn.enabled,
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -206,6 +206,8 @@ class Actual:
 
     `precision` is the arithmetic of the operations that took the most time (`fp32`, `bf16`, `int8`, …),
     `device` as in `Target.device`, `provider` the part of the runtime that ran it, `threads` a number.
+    `settings` may hold `kernels_ns`, the sum of the times of all kernels of an inference on a GPU: for what
+    is left of its time the GPU waited for the host.
     """
 
     precision: Fact
@@ -314,8 +316,8 @@ class Timing(Protocol):
     """A session on a device with a clock of its own (events of a GPU)."""
 
     def device_ns(self) -> int:
-        """What the device took for the last run by its own clock, in ns: without what the host took to start
-        it, and to learn of its end."""
+        """From the first of the last run to its end by the device's own clock, in ns: without what the host
+        took to start it and to learn of its end, and with whatever the device waited in between."""
 
 
 @runtime_checkable

@@ -70,9 +70,9 @@ class Row:
         latency: one inference at the `host` boundary: geometric mean over generations of the median of the
             steady samples.
         device_latency: likewise at the `device` boundary.
-        own_latency: likewise what the device took for it by its own clock; the rest of `device_latency` went
-        by
-            while the host started it, and learnt of its end.
+        own_latency: likewise from its first to its end by the device's own clock.
+        kernels: seconds that the kernels of an inference took together, in an untimed profile; None if not
+            told.
         rate: units of work per second at concurrency 1 (`unit`), from `latency` and the batch.
         quantiles: steady host samples of all blocks pooled, `p50 p90 p95 p99` → seconds, None where the
             sample cannot support it (then `tail_needs` says how many it takes).
@@ -102,6 +102,7 @@ class Row:
     latency: Estimate
     device_latency: Estimate
     own_latency: Estimate
+    kernels: float | None
     rate: float | None
     unit: str
     quantiles: Mapping[str, float | None]
@@ -145,9 +146,9 @@ class Row:
 
     @property
     def launch_share(self) -> float | None:
-        """Of the `device` boundary's time, what the device was not at work; None where it does not tell."""
-        own, wall = self.own_latency.value, self.device_latency.value
-        return max(0.0, 1 - own / wall) if own is not None and wall else None
+        """Of the `device` boundary's time, what no kernel ran: the device waited for the host."""
+        wall = self.device_latency.value
+        return max(0.0, 1 - self.kernels / wall) if self.kernels is not None and wall else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,7 @@ def row(
         latency=latency,
         device_latency=_latency(done, lambda b: b.device_ns),
         own_latency=_latency(done, lambda b: b.own_ns),
+        kernels=_kernels(proof),
         rate=record.case.batch / latency.value if latency.value else None,
         unit=record.unit,
         quantiles={name: one.value for name, one in told.items()},
@@ -138,6 +139,11 @@ def row(
         inner=inner,
         gpu=on_gpu(done),
     )
+
+
+def _kernels(proof: Mapping[str, Any] | None) -> float | None:
+    told = proof.get("settings", {}).get("kernels_ns") if proof else None
+    return told * 1e-9 if isinstance(told, int | float) and told > 0 else None
 
 
 def on_gpu(blocks: Sequence[Block]) -> OnGpu | None:

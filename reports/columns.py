@@ -147,7 +147,7 @@ SPEC: tuple[Column, ...] = (
     Column(
         "own_latency_ms",
         "float64",
-        "of that, what the device took by its own clock, in ms; empty where it does not tell",
+        "of that, from its first to its end by the device's own clock, in ms; empty if not told",
         _estimate("own_latency", "value", 1e3),
     ),
     Column(
@@ -163,9 +163,12 @@ SPEC: tuple[Column, ...] = (
         _estimate("own_latency", "high", 1e3),
     ),
     Column(
+        "kernels_ms", "float64", "its kernels together, in an untimed profile, in ms", _row("kernels", 1e3)
+    ),
+    Column(
         "launch_share",
         "float64",
-        "share of device_latency_ms in which the device was not at work: starting it, learning of its end",
+        "share of device_latency_ms in which none of its kernels ran: the device waited for the host",
         _row("launch_share"),
     ),
     Column("p50_ms", "float64", "median of the pooled steady host samples, in ms", _quantile("p50")),

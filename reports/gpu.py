@@ -45,10 +45,10 @@ def notes(lines: Sequence[GpuLine]) -> list[str]:
 
 
 def _line(row: Row, gpu: OnGpu, unit: Unit, limit: Share | None) -> GpuLine:
-    launching = f"{percent(row.launch_share)} launching" if row.launch_share is not None else ""
+    ran = f"kernels ran {percent(1 - row.launch_share)}" if row.launch_share is not None else ""
     cells = (
         Cell(quantity(row.device_latency.value, unit), spread(row.device_latency, unit)),
-        Cell(quantity(row.own_latency.value, unit), launching),
+        Cell(quantity(row.own_latency.value, unit), ran),
         Cell(percent(limit.value), limit.of) if limit else Cell(UNTOLD),
         Cell(megabytes(gpu.memory_bytes)),
         _clock(gpu),

@@ -15,7 +15,7 @@ IDLE = 0.6  # of the threads asked for: with fewer cores busy, at least one of t
 
 
 def launch_bound(results: Results) -> Iterator[Finding]:
-    """The device was at work for less than half of the time at its boundary."""
+    """Kernels ran for less than half of the time at the device boundary."""
     idle = [(row, row.launch_share) for row in results.rows if row.launch_share is not None]
     rows = [row for row, share in idle if share > LAUNCHING]
     if rows:
@@ -24,8 +24,8 @@ def launch_bound(results: Results) -> Iterator[Finding]:
             "launch-bound",
             "harm",
             tuple(row.case.id for row in rows),
-            f"The device was not at work for {shares} % of the time of {count(len(rows), 'case')}, while "
-            f"the host started it and learnt of its end: {labels(rows)}.",
+            f"No kernel ran for {shares} % of the time of {count(len(rows), 'case')}, while the device "
+            f"waited for the host: {labels(rows)}.",
             "a larger batch, or a variant that starts everything at once (CUDA graphs); a faster device "
             "would bring little",
         )

@@ -86,6 +86,7 @@ class Ask:
     hit: float = 1.0  # how much slower a disturbed burst is
     drift: float = 0.012  # of generations
     own_share: float | None = None  # of the device boundary: the device has a clock of its own
+    kernels: float | None = None  # seconds, in a profile
     gpu: Mapping[str, Any] | None = None  # what the watcher read
 
 
@@ -152,6 +153,7 @@ def _measured(
         Fact(ask.device, "reported"),
         Fact(provider, "executed"),
         Fact(str(ask.threads), "reported"),
+        settings={} if ask.kernels is None else {"kernels_ns": round(ask.kernels * 1e9)},
     )
     block.actual = asdict(actual)
     block.versions = {ask.backend: VERSIONS.get(ask.backend, "1.0")}
@@ -342,7 +344,15 @@ def on_gpu() -> Results:
     short = watched(0.0009, 600.0)
     short["sustained"]["doubts"] = ["the window lasted 4.2 s; it takes 10"]
     asks = [
-        Ask("torch", 0.0041, device="cuda:0", threads=1, own_share=0.31, gpu=watched(0.0041, 210.0)),
+        Ask(
+            "torch",
+            0.0041,
+            device="cuda:0",
+            threads=1,
+            own_share=0.97,
+            kernels=0.0012,
+            gpu=watched(0.0041, 210.0),
+        ),
         Ask(
             "torch",
             0.0014,
@@ -351,10 +361,13 @@ def on_gpu() -> Results:
             1,
             "cudagraphs",
             error=6e-3,
-            own_share=0.9,
+            own_share=0.95,
+            kernels=0.00121,
             gpu=watched(0.0014, 480.0),
         ),
-        Ask("onnxruntime", 0.0009, "fp16", "cuda:0", 1, error=6e-3, own_share=0.93, gpu=short),
+        Ask(
+            "onnxruntime", 0.0009, "fp16", "cuda:0", 1, error=6e-3, own_share=0.96, kernels=0.00081, gpu=short
+        ),
         Ask("tensorrt", device="cuda:0", threads=1, status="missing", reason="tensorrt cannot be imported"),
     ]
     return judged(

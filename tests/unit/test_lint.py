@@ -179,7 +179,7 @@ FIRES: dict[str, list[Callable[[], Results]]] = {
         lambda: settings(Ask("torch", 0.02), Ask("torch", 0.022, precision="tf32")),
     ],
     "threads-slower": [lambda: settings(Ask("torch", 0.02, threads=1), Ask("torch", 0.022, threads=2))],
-    "launch-bound": [lambda: with_blocks(own(0.45))],
+    "launch-bound": [lambda: with_row(lambda row: {"kernels": (row.device_latency.value or 0) * 0.45})],
     "threads-idle": [lambda: with_blocks(busy(1.1)), lambda: with_blocks(busy(0.2))],
     "warm-up-capped": [lambda: with_blocks(capped(True))],
     "mostly-disturbed": [lambda: with_blocks(disturbed(6))],
@@ -225,7 +225,10 @@ NEAR: dict[str, list[Callable[[], Results]]] = {
         lambda: settings(Ask("torch", 0.02, threads=1), Ask("openvino", 0.04, threads=2)),
         lambda: settings(Ask("torch", 0.02, threads=1), Ask("torch", 0.04, threads=2, preset="expert")),
     ],
-    "launch-bound": [lambda: with_blocks(own(0.55))],
+    "launch-bound": [
+        lambda: with_row(lambda row: {"kernels": (row.device_latency.value or 0) * 0.55}),
+        lambda: with_blocks(own(0.4)),  # its own clock has the gaps in it, and says nothing
+    ],
     "threads-idle": [lambda: with_blocks(busy(1.25))],
     "warm-up-capped": [lambda: with_blocks(capped(False))],
     "mostly-disturbed": [lambda: with_blocks(disturbed(5))],

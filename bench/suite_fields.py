@@ -27,7 +27,7 @@ FLOATS = (
     "nvfp4",
 )
 PRECISIONS = (*FLOATS, *EIGHT_BITS, "int4-weight")
-DEVICE = re.compile(r"[A-Za-z][\w-]*(:[\w.-]+){0,2}", re.ASCII)
+DEVICE = re.compile(r"[A-Za-z][\w-]*(:\d+:\d+|:[\w.-]+)?", re.ASCII)
 
 
 def many(value: Any) -> Any:

@@ -29,7 +29,7 @@ backends:
     options: {mem_pattern: false, nested: {deep: [1, 2]}}
     precisions: fp32
 precisions: [fp32, "bf16:emulated", "int8:qdq"]
-devices: [cpu, "cuda:0", "openvino:GPU.0"]
+devices: [cpu, "cuda:0", "openvino:GPU.0", "cuda:0:1", "cuda:all", "cuda:GPU-8f3c-11"]
 batches: [1, 8]
 threads: [1, auto]
 baseline: onnxruntime
@@ -108,6 +108,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         (LEAST + "precision: fp32", "3: unknown key 'precision'; did you mean 'precisions'?"),
         (LEAST + "precisions: fp23", "3: precisions: no precision is named 'fp23'; did you mean 'fp32'?"),
         (LEAST + "devices: [c p]", "3: devices: 'c p' is no device"),
+        (LEAST + 'devices: ["c:p:u"]', "3: devices: 'c:p:u' is no device"),
         (LEAST + "budget: soon", "3: budget: 'soon' is no duration"),
         (
             LEAST + "profile: quik",

@@ -16,16 +16,29 @@ TARGET = re.compile(r'custom_call_target="([^"]+)"')
 ELEMENT = re.compile(r"\(?(\w+)\[")
 SPELT = {"s8": "int8", "u8": "int8", **PRECISIONS}
 PRODUCTS = ("dot", "convolution")
+# What a product asks of the precision of its operands: `operand_precision={highest,highest}` of an
+# instruction, the same as JSON in the configuration of a library's call; nothing is said of the default.
+ASKED = re.compile(r'operand_precision(?:=\{|":\[)([\w",]+)', re.IGNORECASE)
+HIGHEST = "highest"
+EMITTER = re.compile(r'"?kind"?:"(__[^"]+)"')  # who makes a fusion's code, where its configuration says so
 NAMED_PRODUCTS = re.compile(r"matmul|gemm|dot|conv", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: what it is, its arithmetic ('' for none), and whether it multiplies matrices."""
+    """One instruction: what it is, its arithmetic ('' for none), and whether it multiplies matrices.
+
+    Attributes:
+        asked: of a product the precision that it asks of its operands, '' for the default.
+        emitter: of a fusion who makes its code (`__triton_nested_gemm_fusion`, `__cudnn$fusion`), '' where
+            nobody says.
+    """
 
     kind: str
     precision: str
     product: bool
+    asked: str = ""
+    emitter: str = ""
 
 
 def instructions(text: str) -> dict[str, Instruction]:
@@ -72,18 +85,27 @@ def _read(
 ) -> Instruction:
     """A fusion is what it calls: a product if it holds one, in that one's arithmetic."""
     if line.opcode in PRODUCTS:
-        return Instruction(line.opcode, _precision(line, types), True)
+        return Instruction(line.opcode, _precision(line, types), True, _asked(line))
     target = TARGET.search(line.rest)
     if line.opcode == "custom-call" and target:
         product = bool(NAMED_PRODUCTS.search(target[1]))
-        return Instruction(target[1], _precision(line, types), product)
+        return Instruction(target[1], _precision(line, types), product, _asked(line))
     called = CALLED.search(line.rest)
+    emitter = EMITTER.search(line.rest)
     if line.opcode in ("fusion", "call") and called:
         for name in inside.get(called[1], ()):
             one = _read(lines[name], lines, types, inside)
             if one.product:
-                return Instruction(f"{line.opcode} of {one.kind}", one.precision, True)
+                kind = f"{line.opcode} of {one.kind}"
+                return Instruction(kind, one.precision, True, one.asked, emitter[1] if emitter else "")
     return Instruction(line.opcode, SPELT.get(line.type, ""), False)
+
+
+def _asked(line: _Line) -> str:
+    """The highest for any of its operands."""
+    found = ASKED.search(line.rest)
+    asked = found[1].replace('"', "").lower().split(",") if found else []
+    return HIGHEST if HIGHEST in asked else next((word for word in asked if word != "default"), "")
 
 
 def _precision(line: _Line, types: Mapping[str, str]) -> str:

@@ -7,13 +7,13 @@ Which arithmetic a kernel of fp32 operands uses is in its name alone: libraries 
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from backends import support
+from backends._cuda_kernels import UNNAMED, multiplies, named, short
 from backends._torch_session import (
     PRODUCTS,
     PROFILED_TYPES,
@@ -27,27 +27,9 @@ from backends._torch_session import (
 from backends.base import Fact, IOSpec, Target
 from backends.support import PRECISIONS, Operation
 
-# How libraries name the arithmetic of a product: by the types of what it multiplies (`f32f32`, `tf32`,
-# `bf16`; cuBLAS's newest by letters: s, t for bf16, h), else by the shape of the tensor core's instruction,
-# where 1688 is TF32 unless a type of 16 bits was named.
-NAMED = (
-    ("tf32", re.compile(r"tf32|nvjet_s")),
-    ("bf16", re.compile(r"bf16|bfloat16|nvjet_t", re.IGNORECASE)),
-    ("fp16", re.compile(r"f16|fp16|half|hgemm|h16816|h1688|h884|nvjet_h", re.IGNORECASE)),
-    ("int8", re.compile(r"imma|i8816|i16832|int8|s8_", re.IGNORECASE)),
-    ("tf32", re.compile(r"s1688")),
-    ("fp32", re.compile(r"sgemm|f32f32_f32f32|ffma|simt_s", re.IGNORECASE)),
-)
-MULTIPLIES = re.compile(
-    r"gemm|gemv|xmma|cutlass|nvjet|wgmma|conv(?!ert)|winograd|fmha|flash|attention|_mm_|_bmm|_addmm|dot",
-    re.IGNORECASE,
-)
 ON_CUDA = (
     *("cudnn_convolution", "baddbmm", "_efficient_attention_forward", "_flash_attention_forward"),
     *("_cudnn_attention_forward", "_scaled_dot_product_efficient_attention"),
-)
-UNNAMED = (
-    0.5  # share of the products' time in kernels whose names do not tell, from which on nothing is proven
 )
 
 
@@ -129,14 +111,9 @@ def kernels(trace: Mapping[str, Any], asked: str) -> tuple[list[Operation], floa
         if product and not said and typed in ("fp32", ""):
             unnamed += ns
             typed = asked
-        found.append(Operation(_short(name), said or typed or "fp32", ns, product))
+        found.append(Operation(short(name), said or typed or "fp32", ns, product))
     products = sum(operation.ns for operation in found if operation.product)
     return found, unnamed / products if products else 0.0, devices
-
-
-def named(kernel: str) -> str:
-    """The arithmetic that the name of a product's kernel tells, or ''."""
-    return next((precision for precision, pattern in NAMED if pattern.search(kernel)), "")
 
 
 def _is_operation(event: Mapping[str, Any]) -> bool:
@@ -145,7 +122,7 @@ def _is_operation(event: Mapping[str, Any]) -> bool:
 
 def _multiplies(kernel: str, operation: Mapping[str, Any]) -> bool:
     """By the operation that started it, else by its name; what only moves data beside a product is none."""
-    if not MULTIPLIES.search(kernel):
+    if not multiplies(kernel):
         return False
     name = operation.get("name", "").removeprefix("aten::")
     return not name or name in (*PRODUCTS, *ON_CUDA) or "triton" in kernel or bool(named(kernel))
@@ -154,12 +131,6 @@ def _multiplies(kernel: str, operation: Mapping[str, Any]) -> bool:
 def _typed(operation: Mapping[str, Any]) -> str:
     types: Iterable[str] = operation.get("args", {}).get("Input type", ())
     return next((p for t in types if (p := PROFILED_TYPES.get(t) or PRECISIONS.get(t))), "")
-
-
-def _short(kernel: str) -> str:
-    """A kernel's name without its template's arguments, which take hundreds of characters."""
-    plain = kernel.removeprefix("void ").partition("<")[0].partition("(")[0]
-    return plain[:60]
 
 
 def _trace(run: Callable[[], Any]) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 torchax runs the workload's module under JAX's tracer. The weights are arguments of the program, so that it
 is small, and in fp32 whatever its precision: who loads them rounds them. Integers are of 32 bits, as JAX has
 them by default.
+
+The program of `tf32` is that of fp32 but for what its products ask: nothing, which lets XLA's compiler for
+GPUs round their operands to TF32 in each of its ways to make a product (`backends._xla_cuda`).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from bench.converters import Converter, Job
 from bench.converters.origin import restore
 from bench.errors import UnsupportedCase
 
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+DTYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -31,7 +34,7 @@ def make(job: Job) -> Mapping[str, Any]:
             f"no StableHLO program is made in {precision}", hint=f"--precision {','.join(FLOAT_BYTES)}"
         )
     # Products in fp32 stay in fp32 on every device, and no paths of this machine go into the program.
-    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_default_matmul_precision", "default" if precision == "tf32" else "highest")
     jax.config.update("jax_traceback_in_locations_limit", 0)
     dtype = jax.numpy.dtype(DTYPES[precision])
     module = restore(job).to(getattr(torch, DTYPES[precision]))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from backends._torch_cuda import kernels, named
+from backends._cuda_kernels import named
+from backends._torch_cuda import kernels
 from backends.support import weigh
 
 

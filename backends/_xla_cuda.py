@@ -1,0 +1,122 @@
+"""JAX on CUDA: which GPUs it sees and what they compute, and what the kernels tell that ran.
+
+A product of fp32 operands that ask for the `highest` precision is one of fp32. At the default XLA allows TF32
+to each of its three ways to make one: cuBLAS (matmul_utils.cc, IsTf32Allowed), cuDNN (allow_tf32 of its
+convolutions) and Triton (IsTf32Allowed of its emitter), which then uses it. `high`, JAX's `tensorfloat32`,
+allows it to the first two alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from backends import support
+from backends._cuda_kernels import multiplies, named, short
+from backends._hlo import HIGHEST, Instruction, instructions
+from backends._xla_profile import Kernel
+from backends.base import Support
+from backends.support import Operation
+
+if TYPE_CHECKING:
+    import jax
+
+PLATFORM = "cuda"
+SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # else JAX takes three quarters of a GPU's memory at once
+TRITON = "__triton"
+OTHERS = re.compile(r"[^A-Za-z0-9_]")  # what a kernel's name has not, of an instruction's
+
+
+def built_for() -> str:
+    """The CUDA that JAX's plugin here is for (`13`); '' where there is none."""
+    names = (f"{one.name} {one.value}" for one in entry_points(group="jax_plugins"))
+    return next((found[1] for name in names if (found := re.search(r"cuda(\d*)", name))), "")
+
+
+def see() -> None:
+    """Lets this process see the GPUs besides the platforms that it was started for, which stay the first."""
+    import jax
+
+    started_for = [name for name in (jax.config.jax_platforms or "").split(",") if name]
+    if built_for() and started_for and PLATFORM not in started_for:
+        for name, value in SHARED.items():
+            os.environ.setdefault(name, value)
+        jax.config.update("jax_platforms", ",".join([*started_for, PLATFORM]))
+
+
+def gpus() -> tuple[list[jax.Device], str]:
+    """The GPUs that JAX sees, or none and why."""
+    import jax
+
+    if not built_for():
+        return [], "no CUDA plugin of JAX is installed"
+    try:
+        return list(jax.devices(PLATFORM)), ""
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # the latter where it was asked for alone, and has no device
+        return [], support.first_line(error)
+
+
+def table(capability: str, integers: dict[str, Support]) -> dict[str, Support]:
+    """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
+    ampere = int(capability.partition(".")[0]) >= 8
+    old = f"native from compute capability 8.0; this one has {capability}"
+    return {
+        "fp32": Support("native"),
+        "tf32": Support("native") if ampere else Support("none", old),
+        "bf16": Support("native") if ampere else Support("emulated", old),
+        "fp16": Support("native"),
+        **integers,
+    }
+
+
+def operations(text: str, ran: Iterable[Kernel], asked: str) -> tuple[list[Operation], float]:
+    """What ran of a module with that text, kernel by kernel.
+
+    Args:
+        text: of the optimised HLO.
+        asked: the precision of the case: what a product is taken for of which nothing tells it.
+
+    Returns:
+        operations, and the share of the products' time in kernels of which nothing tells the arithmetic.
+    """
+    known = instructions(text)
+    own = {OTHERS.sub("_", name): one for name, one in known.items()}
+    found, untold = [], 0.0
+    for kernel in ran:
+        mine, started = own.get(kernel.name), known.get(kernel.instruction)
+        if mine is not None:  # a kernel of XLA's own has the name of its instruction
+            product, arithmetic = mine.product, _emitted(mine)
+        else:
+            product, arithmetic = _of_a_library(kernel.name, started)
+        if product and not arithmetic:
+            untold += kernel.ns
+            arithmetic = asked
+        found.append(Operation(short(kernel.name), arithmetic, kernel.ns, product))
+    products = sum(one.ns for one in found if one.product)
+    return found, untold / products if products else 0.0
+
+
+def _emitted(one: Instruction) -> str:
+    """Of code that XLA made: TF32 is Triton's alone."""
+    rounds = one.product and one.precision == "fp32" and one.emitter.startswith(TRITON) and not one.asked
+    return "tf32" if rounds else one.precision
+
+
+def _of_a_library(name: str, started: Instruction | None) -> tuple[bool, str]:
+    """Whether a library's kernel multiplies, and in what: as it says, else as its instruction leaves it.
+
+    Within a CUDA graph nobody says which instruction that is (openxla/xprof issue 3070), or the graph's call.
+    """
+    if not multiplies(name) or (started is not None and not started.product):
+        return False, ""
+    said = named(name)
+    if said or started is None or started.kind.startswith("call"):
+        return True, said
+    chosen = started.precision == "fp32" and started.asked != HIGHEST
+    return True, "" if chosen else started.precision

@@ -131,7 +131,11 @@ def _made(fact: Fact) -> Mapping[str, Any]:
 
 
 def listing(
-    path: Path, models: Sequence[str], kinds: Iterable[str], quantised: Mapping[str, Sequence[str]]
+    path: Path,
+    models: Sequence[str],
+    kinds: Iterable[str],
+    quantised: Mapping[str, Sequence[str]],
+    besides: Sequence[str] = (),
 ) -> None:
     """Writes what an environment needs that can make nothing.
 
@@ -139,6 +143,7 @@ def listing(
         models: names of the tiny ones, the first of which is needed in a large batch too.
         kinds: the model files that will be loaded.
         quantised: those of integers by precision, of one sample.
+        besides: precisions of floats that are loaded besides, of one sample.
     """
     facts = []
     for workload in (f"contract-{name}" for name in models):
@@ -147,6 +152,7 @@ def listing(
         shapes = [(batch, precision) for batch in BATCHES for precision in PRECISIONS]
         shapes += [(LARGEST, "fp32")] if workload == f"contract-{models[0]}" else []
         facts += [_file(workload, kind, *one) for kind in wanted for one in shapes]
+        facts += [_file(workload, kind, 1, precision) for kind in kinds for precision in besides]
         for precision, files in quantised.items():
             facts += [_fact(workload, "band", 1, precision)]
             facts += [_file(workload, kind, 1, precision) for kind in files]

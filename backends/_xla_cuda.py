@@ -40,10 +40,12 @@ def see() -> None:
     """Lets this process see the GPUs besides the platforms that it was started for, which stay the first."""
     import jax
 
+    if not built_for():
+        return
+    for name, value in SHARED.items():
+        os.environ.setdefault(name, value)
     started_for = [name for name in (jax.config.jax_platforms or "").split(",") if name]
-    if built_for() and started_for and PLATFORM not in started_for:
-        for name, value in SHARED.items():
-            os.environ.setdefault(name, value)
+    if started_for and PLATFORM not in started_for:
         jax.config.update("jax_platforms", ",".join([*started_for, PLATFORM]))
 
 

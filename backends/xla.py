@@ -117,7 +117,7 @@ class XlaBackend(BaseBackend):
         if target.device_kind == _xla_cuda.PLATFORM:
             _xla_cuda.see()
             there = {f"{_xla_cuda.PLATFORM}:{i}": gpu for i, gpu in enumerate(_xla_cuda.gpus()[0])}
-            how = support.require(self, target, {name: _on_cuda(gpu) for name, gpu in there.items()})
+            how = support.require(self, target, {"cpu": {}} | {n: _on_cuda(gpu) for n, gpu in there.items()})
             device = there[target.device]
         else:
             # Of narrow floats the one that is asked for: to know of one takes a compilation.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ from backends import (
     xla,
 )
 from backends._tiny import Tiny, tiny_model
+from backends._xla_program import for_any_platform
 from backends.base import Target, Timing
 from backends.contract import BackendContract, Failures
 from backends.precision import runs_as
@@ -40,6 +42,7 @@ from bench.errors import ModelFileError, UnsupportedCase
 from workloads._contract import SAMPLES
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
+PRODUCT = re.compile(r"stablehlo\.(?:dot_general|convolution)\b")
 
 
 @pytest.mark.gpu
@@ -340,6 +343,29 @@ class TestXla(BackendContract):
                 outputs = session.fetch(session.run(session.stage(first.inputs(1))))
                 assert session.actual().settings["compiled"].startswith(expected)
             assert first.error(outputs) <= 3 * first.bands["fp32"][1]
+
+    @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+    def test_its_program_is_one_for_a_gpu_too(self, tiny: Tiny, precision: str) -> None:
+        """It was exported for a CPU: nothing in it is a CPU's alone, and its products ask for what the
+        precision means there."""
+        import jax
+        import jax.export
+
+        model = self.model(tiny, precision=precision)
+        assert model is not None
+        exported = for_any_platform(jax.export.deserialize(bytearray(model.path.read_bytes())))
+        arguments, _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
+        text = jax.jit(exported.call).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
+        assert "custom_call" not in text
+        products = [line for line in text.splitlines() if PRODUCT.search(line)]
+        assert products
+        assert {"HIGHEST" in line for line in products} == {precision != "tf32"}
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")
+class TestXlaCuda(OnAGpu):
+    backend = xla.BACKEND
+    target = Target(device="cuda:0", threads=2)
 
 
 @pytest.mark.skipif(find_spec("iree") is None, reason="iree-base-runtime is not installed here")

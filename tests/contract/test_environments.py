@@ -33,7 +33,8 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
     suites = {suite: found for suite, found in SUITES.items() if found.backend is backend}
     assert suites, f"no contract suite names {name}"
     models = list(dict.fromkeys(model for found in suites.values() for model in found.models))
-    listing(tmp_path / "made.json", models, backend.formats, backend.quantised)
+    besides = ["tf32"] if any(found.target.device_kind == "cuda" for found in suites.values()) else []
+    listing(tmp_path / "made.json", models, backend.formats, backend.quantised, besides)
     command = [str(there.python), "-P", "-m", "pytest", "-q", "-ra", "--noconftest", "-c", os.devnull]
     command += ["-p", "no:cacheprovider", "--import-mode=importlib", "-k", " or ".join(suites)]
     command += ["-m", pytestconfig.option.markexpr]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _tvm_onnx, _tvm_schedule, _tvm_tuned, support
+from backends import _tvm_cuda, _tvm_onnx, _tvm_schedule, _tvm_tuned, support
 from backends.base import IOSpec, ModelFile, Target
 from bench.errors import UnsupportedCase
 
@@ -23,6 +23,19 @@ def build(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, A
 
     Raises ModelFileError for a file that is no ONNX, UnsupportedCase for what TVM cannot hold, in its words.
     """
+    made = compiled(model, target, io, settings, path.parent, machine(target))
+    made.export_library(str(path))
+
+
+def compiled(
+    model: ModelFile,
+    target: Target,
+    io: IOSpec,
+    settings: Mapping[str, Any],
+    folder: Path,
+    made_for: tvm.target.Target,
+) -> Any:
+    """An executable for that machine; `folder` gets what is kept beside it."""
     import tvm
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tvm.relax.frontend.onnx import from_onnx
@@ -32,13 +45,12 @@ def build(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, A
     except (OSError, ValueError, DecodeError) as error:
         raise support.broken(model, error) from error
     shapes = {tensor.name_in_file: list(tensor.shape) for tensor in io.inputs}
-    with machine(target), tvm.transform.PassContext(opt_level=3):
+    with made_for, tvm.transform.PassContext(opt_level=3):
         with _refusals("its ONNX frontend"):
             module = from_onnx(file, shape_dict=shapes, keep_params_in_input=False)
-        module = WAYS[target.variant](_bounded(module), Job(settings, io, path.parent))
+        module = WAYS[target.variant](_bounded(module), Job(settings, io, folder))
         with _refusals("its compiler"):
-            made = tvm.compile(module, machine(target))
-        made.export_library(str(path))
+            return tvm.compile(module, made_for)
 
 
 @contextmanager
@@ -57,10 +69,11 @@ def _refusals(whose: str) -> Iterator[None]:
 
 
 def machine(target: Target) -> tvm.target.Target:
-    """This CPU, with the target's threads as its cores."""
+    """This CPU, with the target's threads as its cores, or the GPU with this CPU as its host."""
     import tvm
 
-    return tvm.target.Target({"kind": "llvm", "mcpu": cpu(), "num-cores": target.threads})
+    host = tvm.target.Target({"kind": "llvm", "mcpu": cpu(), "num-cores": target.threads})
+    return _tvm_cuda.machine(host) if target.device_kind == "cuda" else host
 
 
 def cpu() -> str:

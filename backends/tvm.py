@@ -1,4 +1,4 @@
-"""Apache TVM on a CPU: an ONNX file is compiled ahead of time into a library that its virtual machine runs.
+"""Apache TVM: an ONNX file is compiled ahead of time into a library that its virtual machine runs.
 
 The library is compiled for one shape, so that a decoder's cache grows by none: such cases run, step by step
 generation is left out. TVM would bind its threads to cores of its own choice; that is switched off, since
@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends import _tvm_build, _tvm_tuned, support
+from backends import _tvm_build, _tvm_cuda, _tvm_tuned, support
 from backends.base import (
     Actual,
     Array,
     BaseBackend,
     BaseSession,
     Capabilities,
+    Devices,
     Fact,
     IOSpec,
     ModelFile,
@@ -31,19 +32,23 @@ from backends.base import (
 from backends.support import PRECISIONS, Operation
 
 LIBRARY = "model.so"
+PLAIN = ""
 CASTS = "its ONNX frontend keeps the file's fp32, and its code for a CPU computes narrower floats in fp32"
 DEQUANTISES = "its ONNX frontend dequantises before each product"
 NO_QUANTISER = "it has no quantiser of its own"
-DEVICES = {
+INTEGERS = {
+    "int8:qdq": Support("none", DEQUANTISES),
+    "int8:native": Support("none", NO_QUANTISER),
+    "int8-dynamic": Support("none", DEQUANTISES),
+    "int8-weight": Support("none", NO_QUANTISER),
+    "int4-weight": Support("none", NO_QUANTISER),
+}
+CPU = {
     "cpu": {
         "fp32": Support("native"),
         "bf16": Support("none", CASTS),
         "fp16": Support("none", CASTS),
-        "int8:qdq": Support("none", DEQUANTISES),
-        "int8:native": Support("none", NO_QUANTISER),
-        "int8-dynamic": Support("none", DEQUANTISES),
-        "int8-weight": Support("none", NO_QUANTISER),
-        "int4-weight": Support("none", NO_QUANTISER),
+        **INTEGERS,
     }
 }
 OPTIONS = ("fast_math",)
@@ -52,7 +57,9 @@ OPTIONS = ("fast_math",)
 class TvmSession(BaseSession):
     """The virtual machine's `main` on tensors of TVM's own: its kernels want them aligned to 64 bytes."""
 
-    def __init__(self, path: Path, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+    provider = Fact("llvm", "reported", "the library's target")
+
+    def __init__(self, path: Path, device: str, io: IOSpec, settings: Mapping[str, Any]) -> None:
         import tvm
         import tvm_ffi
         from tvm.runtime.vm import VirtualMachine
@@ -60,7 +67,7 @@ class TvmSession(BaseSession):
         self._io, self._settings = io, settings
         # tvm's own way to load it never lets go of the weights in it.
         self._library = tvm_ffi.load_module(path, keep_module_alive=False)
-        self._device = tvm.cpu()
+        self._device = tvm.cpu() if device == "cpu" else tvm.cuda(int(device.partition(":")[2]))
         self._machine = VirtualMachine(self._library, self._device)
         self._main = self._machine["main"]
         self._tensor = tvm.runtime.tensor
@@ -70,7 +77,8 @@ class TvmSession(BaseSession):
 
     def stage(self, inputs: Mapping[str, Array], onto: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         return tuple(
-            self._tensor(inputs[name]) if name in inputs else onto[i] for i, name in enumerate(self._names)
+            self._tensor(inputs[name], self._device) if name in inputs else onto[i]
+            for i, name in enumerate(self._names)
         )
 
     def run(self, staged: tuple[Any, ...]) -> Any:
@@ -87,33 +95,39 @@ class TvmSession(BaseSession):
         """From a second machine whose calls are timed one by one."""
         import tvm
 
-        runs = self._profile()
+        runs, where = self._profile()
         source = "each kernel's call in an untimed virtual machine"
         precision, shares = support.weigh(support.quickest(runs), source)
         threads = tvm.get_global_func("runtime.NumThreads")()
         return Actual(
             precision=precision,
-            device=Fact("cpu", "executed", "the tensors of each call"),
-            provider=Fact("llvm", "reported", "the library's target"),
+            device=Fact(",".join(sorted(where)), "executed", "the tensors of each call"),
+            provider=self.provider,
             threads=Fact(str(threads), "reported", "runtime.NumThreads"),
             settings={**shares, **self._settings},
         )
 
-    def _profile(self) -> list[list[Operation]]:
-        """The operations of each of several runs; a first one is not counted."""
+    def _settled(self) -> None:
+        """Returns when the device has done what it was given."""
+
+    def _profile(self) -> tuple[list[list[Operation]], set[str]]:
+        """The operations of each of several runs, and the devices of what they made; a first one is not counted."""
         from tvm.runtime.vm import VirtualMachine
 
         machine = VirtualMachine(self._library, self._device)
         calls: list[Operation] = []
+        where: set[str] = set()
         starts: list[int] = []
 
         def watch(function: Any, name: str, before: bool, result: Any, *arguments: Any) -> None:
             if before:
                 starts.append(time.perf_counter_ns())
                 return
+            self._settled()
             spent = time.perf_counter_ns() - starts.pop()
             if not name.startswith("vm."):
                 calls.append(_operation(name, arguments, spent))
+                where.add(str(arguments[-1].device).replace("cpu:0", "cpu"))
 
         machine.set_instrument(watch)
         staged = self.stage(support.untimed_inputs(self._io))
@@ -122,18 +136,37 @@ class TvmSession(BaseSession):
             calls.clear()
             machine["main"](*staged)
             runs.append(list(calls))
-        return runs[1:]
+        return runs[1:], where
+
+
+class CudaSession(TvmSession):
+    """On a GPU, where calls only start what they do: `run` waits for its stream."""
+
+    provider = Fact("cuda", "reported", "the library's target")
+
+    def stage(self, inputs: Mapping[str, Array], onto: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+        staged = super().stage(inputs, onto)
+        self._settled()
+        return staged
+
+    def run(self, staged: tuple[Any, ...]) -> Any:
+        outputs = self._main(*staged)
+        self._settled()
+        return outputs
+
+    def _settled(self) -> None:
+        self._device.sync()
 
 
 class TvmBackend(BaseBackend):
     name = "tvm"
-    summary = "Apache TVM on a CPU: its own code as it comes, by a schedule of ours, or searched for."
+    summary = "Apache TVM: its own code as it comes, and on a CPU by a schedule of ours, or searched for."
     formats: tuple[str, ...] = ("onnx",)
     install = "bakeoff setup tvm"
     runtime: tuple[str, ...] = ("tvm",)
     revision = 2
     variants: Mapping[str, str] = {
-        "": "compiled as it comes, no schedule: plain loops on one thread",
+        PLAIN: "as it comes: on a CPU no schedule, plain loops on one thread; on a GPU TVM's default schedules",
         "schedule": "by bakeoff's own deterministic CPU schedule",
         "tuned": "products by MetaSchedule's search, where it beats that schedule; the rest by the schedule",
     }
@@ -154,7 +187,11 @@ class TvmBackend(BaseBackend):
         support.import_runtime(self)
         import tvm
 
-        return Capabilities(tvm.__version__, DEVICES, {"cpu": _tvm_build.cpu()})
+        found, why_not = _tvm_cuda.gpus()
+        detail = {"cpu": _tvm_build.cpu(), "CUDA": _tvm_cuda.built_for() or "none"}
+        detail |= {"cuda": why_not} if why_not else {"compiler": _tvm_cuda.compiler() or "none"}
+        others = dict.fromkeys((name for name in self.variants if name != PLAIN), CPU)
+        return Capabilities(tvm.__version__, _devices(len(found)), detail, others)
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         settings = self._settle(target)
@@ -166,17 +203,25 @@ class TvmBackend(BaseBackend):
         settings = self._settle(target)
         model = support.given(self, model)
         try:
-            return TvmSession(model.path, target, io, {**settings, **_tvm_tuned.told(model.path.parent)})
+            session = CudaSession if target.device_kind == "cuda" else TvmSession
+            settings |= _tvm_tuned.told(model.path.parent)
+            return session(model.path, target.device, io, settings)
         except (OSError, RuntimeError) as error:
             raise support.broken(model, error) from error
 
     def _settle(self, target: Target) -> dict[str, Any]:
         support.import_runtime(self)
-        support.require(self, target, DEVICES)
+        gpus = target.device_kind == "cuda" and target.variant == PLAIN
+        support.require(self, target, _devices(len(_tvm_cuda.gpus()[0])) if gpus else CPU)
         searches = target.variant == "tuned"
         known = (*OPTIONS, *_tvm_tuned.OPTIONS) if searches else OPTIONS
         settings = support.settings(self, target, known)
         return _tvm_tuned.budget(settings) if searches else settings
+
+
+def _devices(gpus: int) -> Devices:
+    """What the plain variant has, with that many GPUs."""
+    return {**CPU, **{f"cuda:{i}": _tvm_cuda.table(INTEGERS) for i in range(gpus)}}
 
 
 def _operation(name: str, arguments: tuple[Any, ...], ns: float) -> Operation:

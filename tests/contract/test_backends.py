@@ -406,6 +406,40 @@ class TestTvm(BackendContract):
             self.backend.build(model, self.target, first.io(1), tmp_path)
 
 
+    def test_its_default_schedules_make_kernels_of_a_gpu(self, tiny: Tiny, tmp_path: Path) -> None:
+        """Without one: CUDA C for an H100, which a compiler takes where there is one."""
+        import tvm as runtime
+        from tvm.support import nvcc
+
+        from backends import _tvm_build, _tvm_cuda
+
+        model = self.model(tiny)
+        assert model is not None
+        # What TVM reads of such a device.
+        facts = {"max_shared_memory_per_block": 49152, "max_threads_per_block": 1024, "thread_warp_size": 32}
+        host = _tvm_build.machine(self.target)
+        gpu = runtime.target.Target({"kind": "cuda", "arch": "sm_90", **facts}, host=host)
+        made = _tvm_build.compiled(model, self.target, tiny.io(1), {}, tmp_path, gpu)
+        (kernels,) = (one.inspect_source() for one in _modules(made.mod) if one.kind == "cuda")
+        assert kernels.count("__global__") > 3
+        if not (mode := _tvm_cuda.compiler()):
+            pytest.skip("neither nvcc nor NVRTC is here to compile them")
+        with gpu:
+            assert len(nvcc.compile_cuda(kernels, target_format="cubin", compiler=mode)) > 1000
+
+
+def _modules(module: Any) -> Iterator[Any]:
+    yield module
+    for one in module.imports:
+        yield from _modules(one)
+
+
+@pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
+class TestTvmCuda(OnAGpu):
+    backend = tvm.BACKEND
+    target = Target(device="cuda:0", threads=2)
+
+
 @pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
 class TestTvmSchedule(BackendContract):
     backend = tvm.BACKEND

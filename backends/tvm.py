@@ -111,7 +111,7 @@ class TvmSession(BaseSession):
         """Returns when the device has done what it was given."""
 
     def _profile(self) -> tuple[list[list[Operation]], set[str]]:
-        """The operations of each of several runs, and the devices of what they made; a first one is not counted."""
+        """The operations of each of several runs, and where outputs were; a first one is not counted."""
         from tvm.runtime.vm import VirtualMachine
 
         machine = VirtualMachine(self._library, self._device)
@@ -166,7 +166,7 @@ class TvmBackend(BaseBackend):
     runtime: tuple[str, ...] = ("tvm",)
     revision = 2
     variants: Mapping[str, str] = {
-        PLAIN: "as it comes: on a CPU no schedule, plain loops on one thread; on a GPU TVM's default schedules",
+        PLAIN: "as it comes: plain loops on one thread of a CPU, TVM's default schedules on a GPU",
         "schedule": "by bakeoff's own deterministic CPU schedule",
         "tuned": "products by MetaSchedule's search, where it beats that schedule; the rest by the schedule",
     }

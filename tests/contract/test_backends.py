@@ -405,7 +405,6 @@ class TestTvm(BackendContract):
         with pytest.raises(RuntimeError, match="a bug of ours"):
             self.backend.build(model, self.target, first.io(1), tmp_path)
 
-
     def test_its_default_schedules_make_kernels_of_a_gpu(self, tiny: Tiny, tmp_path: Path) -> None:
         """Without one: CUDA C for an H100, which a compiler takes where there is one."""
         import tvm as runtime

@@ -89,13 +89,15 @@ def operations(text: str, ran: Iterable[Kernel], asked: str) -> tuple[list[Opera
     """
     known = instructions(text)
     own = {OTHERS.sub("_", name): one for name, one in known.items()}
+    left = {_left(one) for one in known.values() if one.product}
+    anyway = left.pop() if len(left) == 1 else ""
     found, untold = [], 0.0
     for kernel in ran:
         mine, started = own.get(kernel.name), known.get(kernel.instruction)
         if mine is not None:  # a kernel of XLA's own has the name of its instruction
             product, arithmetic = mine.product, _emitted(mine)
         else:
-            product, arithmetic = _of_a_library(kernel.name, started)
+            product, arithmetic = _of_a_library(kernel.name, started, anyway)
         if product and not arithmetic:
             untold += kernel.ns
             arithmetic = asked
@@ -110,15 +112,19 @@ def _emitted(one: Instruction) -> str:
     return "tf32" if rounds else one.precision
 
 
-def _of_a_library(name: str, started: Instruction | None) -> tuple[bool, str]:
+def _left(one: Instruction) -> str:
+    """The arithmetic that an instruction leaves a library no choice of, or ''."""
+    return "" if one.precision == "fp32" and one.asked != HIGHEST else one.precision
+
+
+def _of_a_library(name: str, started: Instruction | None, anyway: str) -> tuple[bool, str]:
     """Whether a library's kernel multiplies, and in what: as it says, else as its instruction leaves it.
 
-    Within a CUDA graph nobody says which instruction that is (openxla/xprof issue 3070), or the graph's call.
+    Within a CUDA graph nobody says which instruction that is (openxla/xprof issue 3070), or the graph's call:
+    then it is what all products of the program leave, `anyway`.
     """
     if not multiplies(name) or (started is not None and not started.product):
         return False, ""
     said = named(name)
-    if said or started is None or started.kind.startswith("call"):
-        return True, said
-    chosen = started.precision == "fp32" and started.asked != HIGHEST
-    return True, "" if chosen else started.precision
+    attributed = started is not None and not started.kind.startswith("call")
+    return True, said or (_left(started) if started and attributed else anyway)

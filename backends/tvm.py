@@ -127,7 +127,8 @@ class TvmSession(BaseSession):
             spent = time.perf_counter_ns() - starts.pop()
             if not name.startswith("vm."):
                 calls.append(_operation(name, arguments, spent))
-                where.add(str(arguments[-1].device).replace("cpu:0", "cpu"))
+                tensors = [argument for argument in arguments if hasattr(argument, "dtype")]
+                where.update(str(tensor.device).replace("cpu:0", "cpu") for tensor in tensors[-1:])
 
         machine.set_instrument(watch)
         staged = self.stage(support.untimed_inputs(self._io))

@@ -42,6 +42,30 @@ from bench.errors import ModelFileError, UnsupportedCase
 from workloads._contract import SAMPLES
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
+ELSEWHERE = """
+import json, sys
+from pathlib import Path
+import jax, numpy as np
+from backends import _xla_cuda, xla
+from backends.base import ModelFile, Target
+from workloads import registry
+workload, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+_xla_cuda.gpus = lambda: (jax.devices()[1:], "")
+xla._on_cuda = lambda device: _xla_cuda.table("9.0", {})
+io, target = registry.get(workload).io(1, None), Target(device="cuda:0", threads=2)
+built = xla.BACKEND.build(ModelFile("stablehlo", path, ""), target, io, folder)
+with xla.BACKEND.load(built, target, io) as session:
+    staged = session.stage(dict(np.load(folder / "in.npz")))
+    outputs = session.run(staged)
+    np.savez(folder / "out.npz", **session.fetch(outputs))
+    actual = session.actual()
+    where = lambda tree: sorted({d.id for array in jax.tree.leaves(tree) for d in array.devices()})
+    told = {"weights": where(session._weights), "staged": where(staged), "outputs": where(outputs)}
+told |= {"compiled": actual.settings["compiled"]}
+told |= {name: [fact.value, fact.evidence] for name, fact in
+         (("precision", actual.precision), ("device", actual.device))}
+print(json.dumps(told))
+"""
 PRODUCT = re.compile(r"stablehlo\.(?:dot_general|convolution)\b")
 
 
@@ -360,6 +384,25 @@ class TestXla(BackendContract):
         products = [line for line in text.splitlines() if PRODUCT.search(line)]
         assert products
         assert {"HIGHEST" in line for line in products} == {precision != "tf32"}
+
+    def test_what_is_for_a_gpu_stays_on_that_device(self, tiny: Tiny, tmp_path: Path) -> None:
+        """A second CPU stands in for it, which is not where JAX puts things by default."""
+        model = self.model(tiny)
+        assert model is not None
+        np.savez(tmp_path / "in.npz", **tiny.inputs(1))
+        places = [str(path) for path in (model.path, tmp_path)]
+        variables = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+        variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        command = [sys.executable, "-c", ELSEWHERE, tiny.workload, *places]
+        done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout.splitlines()[-1])
+        assert told["weights"] == told["staged"] == told["outputs"] == [1]
+        assert told["compiled"] == "ahead of time"
+        assert told["precision"] == ["none", "none"], "without a kernel nothing is proven"
+        assert told["device"] == ["cuda:1", "reported"]
+        outputs = dict(np.load(tmp_path / "out.npz"))
+        assert tiny.error(outputs) <= 3 * tiny.bands["fp32"][1]
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")

@@ -99,13 +99,17 @@ def test_what_a_product_asks_of_its_operands() -> None:
         (HALF, "gemm_fusion_dot_1", "gemm_fusion_dot.1", "bf16"),
         (FULL, ROUNDED, "", "tf32"),  # of a CUDA graph: nobody says which instruction
         (FREE, FFMA, "call", "fp32"),
+        (FULL, CONV, "", "fp32"),  # nobody says which, and all of them leave one alone
+        (HALF, CONV, "call", "bf16"),
     ],
 )
 def test_the_arithmetic_of_a_product(text: str, kernel: str, instruction: str, precision: str) -> None:
     assert arithmetic(text, Kernel(kernel, instruction, 10)) == ([(precision, True)], 0)
 
 
-@pytest.mark.parametrize(("text", "instruction"), [(FREE, "cudnn-conv.1"), (FULL, ""), (FULL, "call")])
+@pytest.mark.parametrize(
+    ("text", "instruction"), [(FREE, "cudnn-conv.1"), (FREE, ""), (FREE, "call"), ("", "")]
+)
 def test_what_nothing_tells_is_taken_for_what_was_asked_and_counted(text: str, instruction: str) -> None:
     found, untold = arithmetic(
         text, Kernel(CONV, instruction, 30), Kernel(ROUNDED, "cublas-gemm.2", 10), asked="tf32"

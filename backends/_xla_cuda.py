@@ -8,6 +8,7 @@ allows it to the first two alone.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -55,13 +56,26 @@ def gpus() -> tuple[list[jax.Device], str]:
 
     if not built_for():
         return [], "no CUDA plugin of JAX is installed"
+    log, heard = logging.getLogger("jax"), _Heard()
+    log.addHandler(heard)
     try:
         return list(jax.devices(PLATFORM)), ""
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # the latter where it was asked for alone, and has no device
-        return [], support.first_line(error)
+    except (RuntimeError, AssertionError):  # the latter where it was asked for alone, and has no device
+        return [], heard.first or "JAX's CUDA plugin finds no GPU"
+    finally:
+        log.removeHandler(heard)
+
+
+class _Heard(logging.Handler):
+    """What JAX says of a plugin that does not start: it logs the reason, and then knows no such platform."""
+
+    first = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        said = support.first_line(error) if error else record.getMessage().partition("\n")[0]
+        if record.levelno >= logging.WARNING:
+            self.first = self.first or said
 
 
 def table(capability: str, integers: dict[str, Support]) -> dict[str, Support]:

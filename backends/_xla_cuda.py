@@ -19,6 +19,7 @@ from backends import support
 from backends._cuda_kernels import multiplies, named, short
 from backends._hlo import HIGHEST, Instruction, instructions
 from backends._xla_profile import Kernel
+from backends._xla_program import CHANNELS_FIRST, CHANNELS_LAST, Order
 from backends.base import Support
 from backends.support import Operation
 
@@ -76,6 +77,18 @@ class _Heard(logging.Handler):
         said = support.first_line(error) if error else record.getMessage().partition("\n")[0]
         if record.levelno >= logging.WARNING:
             self.first = self.first or said
+
+
+def capability(device: jax.Device) -> str:
+    """Of a GPU: `9.0`."""
+    return str(device.compute_capability)
+
+
+def order(capability: str, arithmetic: str) -> Order:
+    """How XLA lays out the kernels of convolutions, as jaxlib 0.12 compiles them for 7.5, 8.0 and 9.0."""
+    last = {7: ("fp16",), 8: ("bf16", "fp16")}
+    major = int(capability.partition(".")[0])
+    return CHANNELS_LAST if major >= 9 or arithmetic in last.get(major, ()) else CHANNELS_FIRST
 
 
 def table(capability: str, integers: dict[str, Support]) -> dict[str, Support]:

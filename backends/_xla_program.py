@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     import jax
     from jax.export import Exported
 
-# Convolution kernels as XLA's CPU compiler wants them (height, width, in, out): as arguments in PyTorch's
-# order they would be turned at each inference, which took half of ResNet-50's time. On a GPU PyTorch's order
-# is cuDNN's own for channels first.
-TO_XLA, TO_TORCH = (2, 3, 1, 0), (3, 2, 0, 1)
+# Convolution kernels as XLA wants them, from PyTorch's order (out, in, height, width) and back to it: as
+# arguments in that order they would be turned at each inference, half of ResNet-50's time on a CPU.
+Order = tuple[tuple[int, ...], tuple[int, ...]]
+FOR_CPUS: Order = ((2, 3, 1, 0), (3, 2, 0, 1))  # height, width, in, out
+CHANNELS_LAST: Order = ((0, 2, 3, 1), (0, 3, 1, 2))  # out, height, width, in
+CHANNELS_FIRST: Order = ((0, 1, 2, 3), (0, 1, 2, 3))
 
 
 class Program:
     """A StableHLO program as it was exported, with its weights: for a GPU, or without one for this CPU."""
 
-    def __init__(self, model: ModelFile, io: IOSpec, device: jax.Device | None = None) -> None:
+    def __init__(
+        self, model: ModelFile, io: IOSpec, device: jax.Device | None = None, order: Order = FOR_CPUS
+    ) -> None:
         import jax
         import jax.export
 
@@ -41,22 +45,19 @@ class Program:
         if [aval.shape for aval in self.inputs] != [tensor.shape for tensor in io.inputs]:
             raise ModelFileError(f"{model.path}: is for other shapes: {self.inputs}", hint="bakeoff run")
         self.exported = exported if device is None else for_any_platform(exported)
-        self._device = device
+        self._device, (self._there, self._back) = device, order
         # Vectors are constants, which XLA folds (batch norms); what is larger stays out of the executable.
         self.constants = {name: array for name, array in found.items() if array.ndim < 2}
         self.weights = {name: self._laid_out(array) for name, array in found.items() if array.ndim >= 2}
 
-    def _turned(self, weight: Any) -> bool:
-        return self._device is None and weight.ndim == 4
-
     def _laid_out(self, array: Any) -> Any:
-        return np.ascontiguousarray(array.transpose(TO_XLA)) if self._turned(array) else array
+        return np.ascontiguousarray(array.transpose(self._there)) if array.ndim == 4 else array
 
     def compile(self, settings: Mapping[str, Any]) -> jax.stages.Compiled:
         import jax
 
         def run(weights: Mapping[str, Any], *inputs: Any) -> Any:
-            turned = {n: w.transpose(TO_TORCH) if self._turned(w) else w for n, w in weights.items()}
+            turned = {n: w.transpose(self._back) if w.ndim == 4 else w for n, w in weights.items()}
             return self.exported.call({**self.constants, **turned}, *inputs)
 
         options = {name: value for name, value in settings.items() if name.startswith("xla_")}

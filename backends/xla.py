@@ -73,7 +73,7 @@ class XlaBackend(BaseBackend):
         settings, _, device = self._settle(target)
         from jax.experimental import serialize_executable
 
-        program = Program(model, io, device)
+        program = _program(model, target, io, device)
         try:
             compiled = program.compile(settings)
         except Exception as error:
@@ -93,7 +93,7 @@ class XlaBackend(BaseBackend):
         import jax
         from jax.experimental import serialize_executable
 
-        program = Program(ModelFile("stablehlo", model.path.with_name(PROGRAM), ""), io, device)
+        program = _program(ModelFile("stablehlo", model.path.with_name(PROGRAM), ""), target, io, device)
         made = {"compiled": "ahead of time"}
         runs_on = device or jax.devices()[0]
         try:
@@ -149,7 +149,13 @@ def _on_cpu(precision: str) -> Support:
 
 def _on_cuda(device: jax.Device) -> dict[str, Support]:
     integers = dict.fromkeys(INTEGERS, Support("none", NO_INTEGERS))
-    return _xla_cuda.table(str(device.compute_capability), integers)
+    return _xla_cuda.table(_xla_cuda.capability(device), integers)
+
+
+def _program(model: ModelFile, target: Target, io: IOSpec, device: jax.Device | None) -> Program:
+    if device is None:
+        return Program(model, io)
+    return Program(model, io, device, _xla_cuda.order(_xla_cuda.capability(device), target.arithmetic))
 
 
 @functools.cache

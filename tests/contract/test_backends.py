@@ -51,7 +51,7 @@ from backends.base import ModelFile, Target
 from workloads import registry
 workload, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 _xla_cuda.gpus = lambda: (jax.devices()[1:], "")
-xla._on_cuda = lambda device: _xla_cuda.table("9.0", {})
+_xla_cuda.capability = lambda device: "9.0"
 io, target = registry.get(workload).io(1, None), Target(device="cuda:0", threads=2)
 built = xla.BACKEND.build(ModelFile("stablehlo", path, ""), target, io, folder)
 with xla.BACKEND.load(built, target, io) as session:

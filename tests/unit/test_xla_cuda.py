@@ -13,6 +13,7 @@ from backends import _xla_cuda
 from backends._hlo import instructions
 from backends._xla_cuda import operations, table
 from backends._xla_profile import Kernel, of_gpus
+from backends._xla_program import CHANNELS_LAST
 from backends.base import Support
 from backends.support import weigh
 from backends.xla import BACKEND
@@ -69,6 +70,36 @@ TURNED = "void cudnn::ops::nchwToNhwcKernel<float, float, float, true, true>(nch
 def arithmetic(text: str, *kernels: Kernel, asked: str = "fp32") -> tuple[list[tuple[str, bool]], float]:
     found, untold = operations(text, kernels, asked)
     return [(one.precision, one.product) for one in found], untold
+
+
+def test_lines_that_xla_wrote_for_an_h200() -> None:
+    """From what jaxlib 0.12 compiled of the contract's models."""
+    known = instructions(
+        """\
+%fused_computation.1.gemm_fusion_dot.1_computation (p: f32[12,32], p.1: f32[32,32]) -> f32[12,32] {
+  %p = f32[12,32]{1,0} parameter(0)
+  %p.1 = f32[32,32]{1,0} parameter(1)
+  ROOT %dot.6 = f32[12,32]{1,0} dot(%p, %p.1), lhs_contracting_dims={1}, rhs_contracting_dims={1}
+}
+
+ENTRY %main.13 (x: f32[1,16,16,3], w: f32[16,3,3,3], b: f32[16]) -> f32[12,32] {
+  %x = f32[1,16,16,3]{3,2,1,0} parameter(0)
+  %w = f32[16,3,3,3]{3,2,1,0} parameter(1)
+  %b = f32[16]{0} parameter(2)
+  %cudnn-conv-bias-activation.6 = (f32[1,16,16,16]{3,2,1,0}, u8[0]{0}) custom-call(%x, %w, %b), """
+        """window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, """
+        """operand_precision={highest,highest,default}, custom_call_target="__cudnn$convBiasActivationForward", backend_config={"operation_queue_id":"0"}
+  %gemm_fusion_dot.1 = f32[12,32]{1,0} fusion(%x, %w), kind=kCustom, """
+        """calls=%fused_computation.1.gemm_fusion_dot.1_computation, """
+        """frontend_attributes={xla.no_invariant_operands="0",xla.pdl_launch="true"}, """
+        """backend_config={"fusion_backend_config":{"kind":"__triton_nested_gemm_fusion"}}
+}
+"""
+    )
+    conv, dot = known["cudnn-conv-bias-activation.6"], known["gemm_fusion_dot.1"]
+    assert (conv.product, conv.precision, conv.asked) == (True, "fp32", "highest")
+    assert (dot.product, dot.precision, dot.asked) == (True, "fp32", "")
+    assert dot.emitter == "__triton_nested_gemm_fusion"
 
 
 def test_what_a_product_asks_of_its_operands() -> None:
@@ -190,6 +221,23 @@ def test_what_a_gpu_computes(capability: str, tf32: str, bf16: str) -> None:
     assert (found["tf32"].level, found["bf16"].level) == (tf32, bf16)
     assert found["fp32"].level == found["fp16"].level == "native"
     assert all(one.level == "native" or one.why for one in found.values())
+
+
+@pytest.mark.parametrize(
+    ("capability", "arithmetic", "last"),
+    [
+        ("9.0", "fp32", True),
+        ("10.0", "bf16", True),
+        ("8.6", "tf32", False),
+        ("8.0", "bf16", True),
+        ("7.5", "bf16", False),
+        ("7.5", "fp16", True),
+    ],
+)
+def test_where_channels_come_last(capability: str, arithmetic: str, last: bool) -> None:
+    there, back = _xla_cuda.order(capability, arithmetic)
+    assert (there == CHANNELS_LAST[0]) == last
+    assert [there[i] for i in back] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ ENTRY %main.13 (x: f32[1,16,16,3], w: f32[16,3,3,3], b: f32[16]) -> f32[12,32] {
   %b = f32[16]{0} parameter(2)
   %cudnn-conv-bias-activation.6 = (f32[1,16,16,16]{3,2,1,0}, u8[0]{0}) custom-call(%x, %w, %b), """
         """window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, """
-        """operand_precision={highest,highest,default}, custom_call_target="__cudnn$convBiasActivationForward", backend_config={"operation_queue_id":"0"}
+        """operand_precision={highest,highest,default}, """
+        """custom_call_target="__cudnn$convBiasActivationForward", backend_config={"operation_queue_id":"0"}
   %gemm_fusion_dot.1 = f32[12,32]{1,0} fusion(%x, %w), kind=kCustom, """
         """calls=%fused_computation.1.gemm_fusion_dot.1_computation, """
         """frontend_attributes={xla.no_invariant_operands="0",xla.pdl_launch="true"}, """

@@ -62,7 +62,7 @@ class XlaBackend(BaseBackend):
         detail = {"jaxlib": jaxlib.__version__, "CUDA": _xla_cuda.built_for() or "none"}
         if why_not:
             detail["cuda"] = why_not
-        devices = {"cpu": {precision: _on_cpu(precision) for precision in PRECISIONS}}
+        devices = {"cpu": {precision: _on_cpu(precision) for precision in PRECISIONS}} if _cpus() else {}
         for i, device in enumerate(found):
             detail[f"cuda:{i}"] = device.device_kind
             devices[f"cuda:{i}"] = _on_cuda(device)
@@ -135,6 +135,16 @@ INTEGERS = ("int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weig
 PRECISIONS = ("fp32", "bf16", "fp16", *INTEGERS)
 
 
+def _cpus() -> list[jax.Device]:
+    """None in a process that was started for GPUs."""
+    import jax
+
+    try:
+        return list(jax.devices("cpu"))
+    except (RuntimeError, AssertionError):
+        return []
+
+
 def _on_cpu(precision: str) -> Support:
     if precision == "fp32":
         return Support("native")
@@ -164,7 +174,8 @@ def _widens(precision: str) -> bool:
     import jax
 
     operand = jax.ShapeDtypeStruct((64, 64), NARROW[precision])
-    text = jax.jit(jax.numpy.matmul).lower(operand, operand).compile().as_text() or ""
+    with jax.default_device(_cpus()[0]):
+        text = jax.jit(jax.numpy.matmul).lower(operand, operand).compile().as_text() or ""
     return all(one.precision != precision for one in _hlo.instructions(text).values() if one.product)
 
 

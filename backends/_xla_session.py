@@ -112,6 +112,8 @@ class CudaSession(XlaSession):
             device = Fact(_named(d.id for d in outputs[0].devices()), "reported", "of its outputs")
         memory = (self._device.memory_stats() if self._device else None) or {}
         used = {"device_peak_bytes": memory["peak_bytes_in_use"]} if "peak_bytes_in_use" in memory else {}
+        if ran:
+            used["kernels_ns"] = round(sum(kernel.ns for kernel in ran))
         return Actual(
             precision=precision,
             device=device,

@@ -24,15 +24,20 @@ def make(job: Job) -> Mapping[str, Any]:
     return {"lineage": {"exporter": "torch.export"}}
 
 
-def export(job: Job, module: torch.nn.Module) -> torch.export.ExportedProgram:
-    """Traces the module; axes of the same number and range are one dimension (batch, sequence)."""
+def export(
+    job: Job, module: torch.nn.Module, carried: torch.dtype | None = None
+) -> torch.export.ExportedProgram:
+    """Traces the module; axes of the same number and range are one dimension (batch, sequence). `carried` is the
+    type of the inputs that carry state, where it is not that of the workload."""
     import torch
 
     workload = job.definition()
     sequence = workload.default_length
     io = workload.io(TRACED_BATCH, sequence)
     arrays = workload.inputs(TRACED_BATCH, sequence, seed=0)
-    arguments = tuple(torch.from_numpy(arrays[spec.name]) for spec in io.inputs)
+    tensors = {spec.name: torch.from_numpy(arrays[spec.name]) for spec in io.inputs}
+    tensors |= {name: tensors[name].to(carried) for name in io.carried if carried}
+    arguments = tuple(tensors.values())
     open_axes = {(axis, span) for spec in io.inputs for axis, span in spec.dynamic.items()}
     dims = {
         (axis, span): torch.export.Dim(AXES.get(axis, f"axis{axis}"), min=span[0], max=span[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.base import IOSpec
@@ -20,15 +20,27 @@ OPSET = 20
 def make(job: Job) -> Mapping[str, Any]:
     import torch
 
+    return write(torch.export.load(job.parents["exported"].path), job)
+
+
+def write(
+    exported: torch.export.ExportedProgram,
+    job: Job,
+    opset: int = OPSET,
+    mend: Callable[[torch.onnx.ONNXProgram], None] | None = None,
+) -> Mapping[str, Any]:
+    """The program as `job.output`, once `mend` has seen it; and what its converter tells of it."""
+    import torch
+
     workload = job.definition()
     io = workload.io(1, workload.default_length)
     axes = [{axis: AXES.get(axis, f"axis{axis}") for axis in spec.dynamic} for spec in io.inputs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that inputs share the axis `batch`, and torch's own deprecations
         program = torch.onnx.export(
-            torch.export.load(job.parents["exported"].path),
+            exported,
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=[spec.name_in_file for spec in io.inputs],
             output_names=[spec.name_in_file for spec in io.outputs],
             dynamic_shapes=axes,
@@ -36,9 +48,11 @@ def make(job: Job) -> Mapping[str, Any]:
         )
     if program is None:
         raise PrepareError(f"torch.onnx.export gave no program for {workload.name}")
+    if mend is not None:
+        mend(program)
     _clean(program, io)
     program.save(job.output)  # beside it a .data file where protobuf's 2 GB would not hold it
-    return {"lineage": {"exporter": "torch.onnx.export(dynamo=True)", "opset": OPSET}}
+    return {"lineage": {"exporter": "torch.onnx.export(dynamo=True)", "opset": opset}}
 
 
 def _clean(program: torch.onnx.ONNXProgram, io: IOSpec) -> None:

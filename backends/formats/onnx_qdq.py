@@ -6,17 +6,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.formats import onnx_graph
 from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised, samples
 
-# Of transformers the products alone: their sums and normalisations lose too much in 8 bits.
+if TYPE_CHECKING:
+    import onnx
+
 PRODUCTS = ["MatMul", "Gemm"]
 
 
 def make(job: Job) -> Mapping[str, Any]:
+    from onnxruntime.quantization import QuantType
+
+    model = quantised(
+        job,
+        # Of transformers the products alone: their sums and normalisations lose too much in 8 bits.
+        op_types_to_quantize=None if job.definition().family == "cnn" else PRODUCTS,
+        activation_type=QuantType.QUInt8,
+        reduce_range=bool(job.facts["narrow"]),
+    )
+    quantiser = "onnxruntime quantize_static, QDQ, per channel, QUInt8 activations by MinMax, QInt8 weights"
+    quantiser += ", reduced range" if job.facts["narrow"] else ""
+    return written(model, job, quantiser)
+
+
+def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> onnx.ModelProto:
+    """The job's ONNX file with ranges from its calibration samples; `how` and `extra` are options of
+    quantize_static, the latter its `extra_options`."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -29,27 +48,27 @@ def make(job: Job) -> Mapping[str, Any]:
             return next(self._samples, None)
 
     with TemporaryDirectory(dir=job.output.parent, prefix="qdq-") as folder:
-        plain, folded, quantised = (Path(folder) / name for name in ("plain", "folded", "quantised"))
+        plain, folded, made = (Path(folder) / name for name in ("plain", "folded", "made"))
         onnx_graph.save(onnx_graph.load(job.parents["onnx"].path), plain)
         quant_pre_process(str(plain), str(folded), skip_symbolic_shape=True)
         quantize_static(
             str(folded),
-            str(quantised),
+            str(made),
             Reader(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=None if job.definition().family == "cnn" else PRODUCTS,
             per_channel=True,
-            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            reduce_range=bool(job.facts["narrow"]),
             # A decoder's cache would be rounded as a whole at every step.
-            extra_options={"MatMulConstBOnly": job.definition().family == "decoder"},
+            extra_options={"MatMulConstBOnly": job.definition().family == "decoder", **(extra or {})},
+            **how,
         )
-        model = onnx.load(quantised)
+        return onnx.load(made)
+
+
+def written(model: onnx.ModelProto, job: Job, quantiser: str) -> Mapping[str, Any]:
+    """Saves it as `job.output`; what its converter tells. Raises UnsupportedCase where too little is int8."""
     shares = require_quantised("onnxruntime's quantize_static", "int8", onnx_graph.weights(model))
     onnx_graph.save(model, job.output)
-    quantiser = "onnxruntime quantize_static, QDQ, per channel, QUInt8 activations by MinMax, QInt8 weights"
-    quantiser += ", reduced range" if job.facts["narrow"] else ""
     return {"shares": shares, "lineage": {"quantiser": quantiser}}
 
 

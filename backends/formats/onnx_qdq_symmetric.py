@@ -1,0 +1,42 @@
+"""QDQ as TensorRT reads it: zero points of 0 on both sides of a product, int8 a scale an output channel for weights.
+
+TensorRT's scheme is symmetric and has no unsigned integers (NVIDIA TensorRT docs, 'Working with Quantized Types'), and
+its parser no bias of 32-bit integers (microsoft/onnxruntime#14229). What a product gives stays float, so that bias and
+activation are fused behind it and rounded once, where the next product reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.formats import onnx_qdq
+from bench.converters import Converter, Job
+
+PRODUCTS = ["Conv", *onnx_qdq.PRODUCTS]
+
+
+def make(job: Job) -> Mapping[str, Any]:
+    from onnxruntime.quantization import QuantType
+
+    extra = {
+        "ActivationSymmetric": True,
+        "WeightSymmetric": True,
+        "QuantizeBias": False,
+        "OpTypesToExcludeOutputQuantization": PRODUCTS,
+    }
+    model = onnx_qdq.quantised(job, extra, op_types_to_quantize=PRODUCTS, activation_type=QuantType.QInt8)
+    quantiser = "onnxruntime quantize_static, QDQ, symmetric, per channel, QInt8 activations by MinMax, QInt8 weights"
+    return onnx_qdq.written(model, job, quantiser)
+
+
+CONVERTER = Converter(
+    kind="onnx-qdq-symmetric",
+    file="model.onnx",
+    revision=1,
+    parents=("onnx", "calibration"),
+    axes=(),
+    distributions=("onnx", "onnxruntime", "numpy"),
+    make=make,
+    model=True,
+)

@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from bench.errors import ModelFileError, UnsupportedCase
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+Provider = str | tuple[str, dict[str, str]]  # with its settings
 CPU = "CPUExecutionProvider"
 # Variant → provider; all others run on the CPU provider, which also takes what these leave.
 PROVIDERS = {
@@ -55,11 +56,14 @@ class OnnxRuntimeSession(BaseSession):
 
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         self._model, self._target, self._io, self._settings = model, target, io, settings
-        self._session = open_session(model, target, io, settings)
+        self._session = self._open()
         self._inputs = tuple((t.name, t.name_in_file) for t in io.inputs)
         self._names = tuple(t.name for t in io.outputs)
         self._wanted = [t.name_in_file for t in io.outputs]
         self._run = self._session.run
+
+    def _open(self, profile_prefix: str = "") -> ort.InferenceSession:
+        return open_session(self._model, self._target, self._io, self._settings, profile_prefix)
 
     def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Array] | None = None) -> dict[str, Array]:
         if onto is None:
@@ -79,9 +83,9 @@ class OnnxRuntimeSession(BaseSession):
         """From the profile of a second session."""
         options = self._session.get_session_options()
         runs = self.profile()
-        weights = _weights(self._model)
+        held = weights(self._model)
         operations = support.quickest(
-            [_operation(node["args"], node["dur"] * 1e3, weights) for node in nodes] for nodes in runs
+            [operation(node["args"], node["dur"] * 1e3, held) for node in nodes] for nodes in runs
         )
         precision, shares = support.weigh(operations, "profile of an untimed session")
         providers: Counter[str] = Counter()
@@ -119,13 +123,12 @@ class OnnxRuntimeSession(BaseSession):
 
     def profile(self) -> list[list[dict[str, Any]]]:
         """Of each run the nodes; a first one is not counted."""
-        untimed = support.untimed_inputs(self._io)
-        feeds = {in_file: untimed[name] for name, in_file in self._inputs}
         with tempfile.TemporaryDirectory(prefix="bakeoff-ort-") as folder:
             prefix = str(Path(folder) / "profile")
-            session = open_session(self._model, self._target, self._io, self._settings, profile_prefix=prefix)
+            session = self._open(prefix)
+            once = self._untimed(session)
             for _ in range(1 + support.PROFILED):
-                session.run(self._wanted, feeds)
+                once()
             events = json.loads(Path(session.end_profiling()).read_text())
         nodes = [event for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
         _, *starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
@@ -134,6 +137,12 @@ class OnnxRuntimeSession(BaseSession):
             [node for node in nodes if start <= node["ts"] < end]
             for start, end in zip(starts, ends, strict=True)
         ]
+
+    def _untimed(self, session: ort.InferenceSession) -> Callable[[], Any]:
+        """A run of that session that only shows what executes."""
+        untimed = support.untimed_inputs(self._io)
+        feeds = {in_file: untimed[name] for name, in_file in self._inputs}
+        return lambda: session.run(self._wanted, feeds)
 
 
 class StatefulSession(OnnxRuntimeSession):
@@ -176,19 +185,28 @@ def open_session(
 
     Raises ModelFileError, UnsupportedCase.
     """
-    import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
+    options = session_options(target, settings, profile_prefix)
+    if target.variant == "xnnpack":
+        # It has threads of its own (ONNX Runtime docs, 'XNNPACK execution provider': give those to it alone).
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry("session.save_model_format", "ORT")
+    return loaded(model, io, options, _providers(target))
 
-    wanted = _providers(target)
+
+def session_options(
+    target: Target, settings: Mapping[str, Any], profile_prefix: str = ""
+) -> ort.SessionOptions:
+    """Those of the target; settings are attributes of them or keys of their configuration."""
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = target.threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
-    if target.variant == "xnnpack":
-        # It has threads of its own (ONNX Runtime docs, 'XNNPACK execution provider': give those to it alone).
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for key, value in settings.items():
         if key in ATTRIBUTES:
             setattr(options, key, bool(value))
@@ -197,14 +215,27 @@ def open_session(
     if profile_prefix:
         options.enable_profiling = True
         options.profile_file_prefix = profile_prefix
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
-        options.add_session_config_entry("session.save_model_format", "ORT")
+    return options
+
+
+def loaded(
+    model: ModelFile, io: IOSpec, options: ort.SessionOptions, wanted: Sequence[Provider]
+) -> ort.InferenceSession:
+    """A session with these providers and no others, its graph optimised for the case's shapes.
+
+    Raises ModelFileError, UnsupportedCase.
+    """
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
     try:
         if model.format != OPTIMISED:
             for dimension, extent in _onnx_file.extents(model.path, io).items():
                 options.add_free_dimension_override_by_name(dimension, extent)
-        session = ort.InferenceSession(str(model.path), options, providers=wanted)
+        # It would fall back to other providers, and print that it does.
+        session = ort.InferenceSession(
+            str(model.path), options, providers=list(wanted) or None, enable_fallback=0
+        )
     except state.NotImplemented as error:
         raise UnsupportedCase(f"onnxruntime: {support.first_line(error)}", hint="bakeoff doctor") from error
     except (
@@ -219,7 +250,7 @@ def open_session(
     ) as error:
         raise support.broken(model, error) from error
     names = [one if isinstance(one, str) else one[0] for one in wanted]
-    if session.get_providers() != names:
+    if names and session.get_providers() != names:
         raise UnsupportedCase(
             f"onnxruntime: {', '.join(names)} was asked for, {', '.join(session.get_providers())} came",
             hint="bakeoff doctor",
@@ -239,7 +270,7 @@ def write_optimised(
     path.with_name(WEIGHTS).write_text(_onnx_file.weights(model.path))
 
 
-def _providers(target: Target) -> list[str | tuple[str, dict[str, str]]]:
+def _providers(target: Target) -> list[Provider]:
     """In the order in which they are offered each operation, with their settings."""
     name, threads = PROVIDERS.get(target.variant), str(target.threads)
     if name is None:
@@ -251,18 +282,18 @@ def _providers(target: Target) -> list[str | tuple[str, dict[str, str]]]:
     return [(name, settings.get(target.variant, {})), CPU]
 
 
-def _weights(model: ModelFile) -> str:
+def weights(model: ModelFile) -> str:
     """As `_onnx_file.weights`; of an optimised file it stands beside it."""
     if model.format != OPTIMISED:
         return _onnx_file.weights(model.path)
     return model.path.with_name(WEIGHTS).read_text()
 
 
-def _operation(args: Mapping[str, Any], ns: float, weights: str) -> Operation:
-    """A node of a profile; `weights` is the precision that MatMulNBits stands for in this model."""
+def operation(args: Mapping[str, Any], ns: float, held: str) -> Operation:
+    """A node of a profile; `held` is the precision that MatMulNBits stands for in this model."""
     kind = args["op_name"]
     if kind == "MatMulNBits":
-        precision = weights
+        precision = held
     elif kind.startswith("DynamicQuantize"):
         precision = "int8"  # its first input is what it quantises
     else:

@@ -268,7 +268,8 @@ class Backend(Protocol):
     formats: tuple[str, ...]
     """Model files it takes, best first; empty for a backend that needs none."""
     quantised: Mapping[str, tuple[str, ...]]
-    """Precision of integers → the model files that it takes for it, best first."""
+    """Precision of integers, or of floats where the file itself is of that type → the model files that it takes
+    for it, best first."""
     install: str
     """The command that gets it."""
     runtime: tuple[str, ...]
@@ -368,7 +369,7 @@ class BaseBackend:
 
     def takes(self, target: Target) -> tuple[str, ...]:
         whole = scheme(target.arithmetic) is not None
-        return self.quantised.get(word(target.arithmetic), ()) if whole else self.formats
+        return self.quantised.get(word(target.arithmetic), () if whole else self.formats)
 
     def builds(self, target: Target) -> bool:
         return type(self).build is not BaseBackend.build

@@ -201,7 +201,7 @@ class BackendContract:
         assert all(hints), "BackendUnavailable carries the command that mends it"
 
     def test_requirements_stand_beside_the_file(self) -> None:
-        if type(self.backend).__module__ != f"backends.{self.backend.name}":
+        if type(self.backend).__module__ != registry.module_of(self.backend.name):
             pytest.skip("not a backend of this package: its own distribution keeps them")
         assert bool(registry.requirements(self.backend.name)) == bool(self.backend.runtime)
 

@@ -1,7 +1,8 @@
 """Finds backends by name without importing a runtime.
 
 A backend is a module of this package with an attribute `BACKEND`, or an entry point of another distribution
-in the group `bakeoff.backends` whose value is such an object; in both the name is that of the backend.
+in the group `bakeoff.backends` whose value is such an object; in both the name is that of the backend, where a
+module has an underscore for a hyphen.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w
 @functools.cache
 def _modules() -> frozenset[str]:
     found = {module.name for module in pkgutil.iter_modules(backends.__path__)}
-    return frozenset(name for name in found - NOT_BACKENDS if not name.startswith("_"))
+    return frozenset(name.replace("_", "-") for name in found - NOT_BACKENDS if not name.startswith("_"))
 
 
 @functools.cache
@@ -55,6 +56,11 @@ def _has_role(name: str, role: Role) -> bool:
         return False
 
 
+def module_of(name: str) -> str:
+    """Where a backend of this package of that name lies."""
+    return f"backends.{name.replace('-', '_')}"
+
+
 @functools.cache
 def get(name: str) -> Backend:
     """The backend of that name; a module of this package goes before an entry point.
@@ -62,7 +68,7 @@ def get(name: str) -> Backend:
     Raises UsageError for an unknown name, BackendUnavailable where another distribution's is broken.
     """
     if name in _modules():
-        return cast(Backend, importlib.import_module(f"backends.{name}").BACKEND)
+        return cast(Backend, importlib.import_module(module_of(name)).BACKEND)
     entry = _entry_points().get(name)
     if entry is None:
         raise UsageError(

@@ -185,6 +185,8 @@ def _judge(
     device = _device(case.target.device, table, gpus)
     if device is None:
         why = f"{case.backend} has no device {case.target.device}; it has {', '.join(table) or 'none'}"
+        if (kind := case.target.device_kind) != "cpu" and kind in found.detail:
+            why += f" ({found.detail[kind]})"
         return case, ("unsupported", why)
     case = replace(case, target=replace(case.target, device=device))
     why = _unshaped(case) or _threads(case, budget) or _precision(case, table[devices.whole(device)])

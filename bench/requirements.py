@@ -66,7 +66,7 @@ def needs(spec: str) -> Needs:
     if not version:
         return found
     runtime, *others = found.lines
-    return replace(found, lines=(f"{distribution(runtime)}=={version}", *others), version=version)
+    return replace(found, lines=(_pinned(runtime, version), *others), version=version)
 
 
 def parse(name: str, text: str) -> Needs:
@@ -82,6 +82,14 @@ def distribution(requirement: str) -> str:
     from packaging.requirements import Requirement
 
     return Requirement(requirement).name
+
+
+def _pinned(requirement: str, version: str) -> str:
+    """`onnxruntime-gpu[cuda]>=1.30` at 1.31.1 → `onnxruntime-gpu[cuda]==1.31.1`."""
+    from packaging.requirements import Requirement
+
+    extras = ",".join(sorted(Requirement(requirement).extras))
+    return f"{distribution(requirement)}{f'[{extras}]' if extras else ''}=={version}"
 
 
 def unmet(lines: Iterable[str], installed: Sequence[str]) -> list[str]:

@@ -29,7 +29,8 @@ def make(job: Job) -> Mapping[str, Any]:
     precision = str(job.facts["precision"])
     if precision not in DTYPES:
         raise UnsupportedCase(
-            f"onnx-half is made in {' or '.join(DTYPES)}, not in {precision}", hint=f"--precision {','.join(DTYPES)}"
+            f"onnx-half is made in {' or '.join(DTYPES)}, not in {precision}",
+            hint=f"--precision {','.join(DTYPES)}",
         )
     dtype = getattr(torch, DTYPES[precision])
     workload = job.definition()
@@ -51,7 +52,9 @@ def with_edges(module: torch.nn.Module, io: IOSpec, dtype: torch.dtype) -> torch
             self.inner = module
 
         def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            outputs = self.inner(*(x.to(dtype) if cast else x for x, cast in zip(inputs, cast_in, strict=True)))
+            outputs = self.inner(
+                *(x.to(dtype) if cast else x for x, cast in zip(inputs, cast_in, strict=True))
+            )
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             return tuple(y.float() if cast else y for y, cast in zip(outputs, cast_out, strict=True))
 
@@ -69,7 +72,9 @@ def _weights_in_type(program: torch.onnx.ONNXProgram) -> None:
         for value in node.inputs[1:]:
             wanted = node.inputs[0].dtype
             if value is not None and value.const_value is not None and wanted not in (None, value.dtype):
-                value.const_value = ir.tensor(value.const_value.numpy().astype(wanted.numpy()), name=value.name)
+                value.const_value = ir.tensor(
+                    value.const_value.numpy().astype(wanted.numpy()), name=value.name
+                )
                 value.dtype = wanted
 
 

@@ -26,7 +26,9 @@ def make(job: Job) -> Mapping[str, Any]:
         "OpTypesToExcludeOutputQuantization": PRODUCTS,
     }
     model = onnx_qdq.quantised(job, extra, op_types_to_quantize=PRODUCTS, activation_type=QuantType.QInt8)
-    quantiser = "onnxruntime quantize_static, QDQ, symmetric, per channel, QInt8 activations by MinMax, QInt8 weights"
+    quantiser = (
+        "onnxruntime quantize_static, QDQ, symmetric, per channel, QInt8 activations by MinMax, QInt8 weights"
+    )
     return onnx_qdq.written(model, job, quantiser)
 
 

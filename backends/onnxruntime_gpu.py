@@ -1,0 +1,222 @@
+"""ONNX Runtime on NVIDIA's GPUs: its CUDA provider, TensorRT's, and the plugin of TensorRT for RTX.
+
+Over 150 lines: three providers are opened in two ways, with options of different names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import _ort_gpu, _ort_session, support
+from backends._cuda_driver import Clock, NoDriver
+from backends._ort_bound import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
+from backends._ort_gpu import CUDA, TENSORRT
+from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
+from backends.base import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Target
+from bench.errors import ModelFileError, UnsupportedCase
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+RTX = "NvTensorRTRTXExecutionProvider"
+NVIDIA = 0x10DE  # on the PCI bus; how a device of a plugin is named
+PLACES = {
+    "": Place(CUDA, ("cuda", 0)),
+    "tensorrt": Place(TENSORRT, ("cuda", 0), engine=True),
+    "tensorrt-rtx": Place(RTX, ("gpu", 0, NVIDIA), engine=True),
+}
+GRAPH, NO_FALLBACK = "enable_cuda_graph", "session.disable_cpu_ep_fallback"
+STREAM = "user_compute_stream"  # with it a provider leaves the waiting to whom it belongs (microsoft/onnxruntime#19094)
+# ONNX Runtime docs, 'CUDA execution provider', 'TensorRT execution provider'; TensorRT-RTX-EP-ABI, 'Provider
+# options'. Others are refused: device, stream, precision and caches are the case's.
+CUDA_OPTIONS = (
+    *("arena_extend_strategy", "cudnn_conv1d_pad_to_nc1d", "cudnn_conv_algo_search"),
+    *("cudnn_conv_use_max_workspace", "enable_skip_layer_norm_strict_mode", "fuse_conv_bias", "gpu_mem_limit"),
+    *("prefer_nhwc", "sdpa_kernel", "tunable_op_enable", "tunable_op_tuning_enable"),
+)
+TENSORRT_OPTIONS = (
+    *("trt_auxiliary_streams", "trt_build_heuristics_enable", "trt_builder_optimization_level"),
+    *("trt_context_memory_sharing_enable", "trt_layer_norm_fp32_fallback", "trt_max_workspace_size"),
+    *("trt_min_subgraph_size", "trt_sparsity_enable"),
+)
+RTX_OPTIONS = ("nv_max_shared_mem_size", "nv_max_workspace_size")
+OPTIONS = {
+    "": (*CUDA_OPTIONS, GRAPH),
+    "tensorrt": (*CUDA_OPTIONS, *TENSORRT_OPTIONS, GRAPH),
+    "tensorrt-rtx": (*RTX_OPTIONS, GRAPH),
+}
+TOLD = {"fp16": "trt_fp16_enable", "bf16": "trt_bf16_enable", "int8:native": "trt_int8_enable"}
+CACHES = "built"  # beside the model file: what TensorRT compiled of it
+
+
+class OnnxRuntimeGpuBackend(BaseBackend):
+    name = "onnxruntime-gpu"
+    summary = "ONNX Runtime on NVIDIA's GPUs (CUDA, TensorRT), inputs and outputs bound on the device."
+    formats: tuple[str, ...] = ("onnx",)
+    quantised: Mapping[str, tuple[str, ...]] = {
+        "fp16": ("onnx-half",),
+        "bf16": ("onnx-half",),
+        "int8:native": ("onnx-qdq-symmetric",),
+        "int8-weight": ("onnx-weight",),
+        "int4-weight": ("onnx-weight",),
+    }
+    install = "bakeoff setup onnxruntime-gpu"
+    runtime: tuple[str, ...] = ("onnxruntime",)
+    variants: Mapping[str, str] = {
+        "": "its CUDA provider (cuDNN, cuBLAS and kernels of its own)",
+        "tensorrt": "TensorRT's provider where TensorRT 10 is installed, what it leaves on CUDA",
+        "tensorrt-rtx": f"TensorRT for RTX, where its plugin is installed ({_ort_gpu.PLUGIN_PACKAGE})",
+    }
+    no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
+    presets: Mapping[str, Preset] = {
+        "stock": Preset({}, "ONNX Runtime docs, 'CUDA execution provider' and 'I/O binding': defaults, bound"),
+        "expert": Preset(
+            {
+                "arena_extend_strategy": "kSameAsRequested",
+                "cudnn_conv_algo_search": "EXHAUSTIVE",
+                "cudnn_conv_use_max_workspace": "1",
+                "prefer_nhwc": "1",
+            },
+            "ONNX Runtime docs, 'CUDA execution provider', and 'Convolution-heavy models and the CUDA EP' for "
+            "search and workspace; microsoft/onnxruntime#22648: 'NHWC is faster than NCHW for convolution in "
+            "Nvidia GPUs with Tensor Cores'",
+        ),
+    }
+
+    def environment(self, target: Target) -> Mapping[str, str]:
+        """cuDNN's graphs and TensorRT take TF32 by default, and the former may where `use_tf32` says no
+        (microsoft/onnxruntime#21752): the variable holds for all of NVIDIA's libraries."""
+        barred = {} if target.arithmetic == "tf32" else {TF32_OVERRIDE: "0"}
+        return {**super().environment(target), **barred}
+
+    def probe(self) -> Capabilities:
+        self._here()
+        import onnxruntime as ort
+
+        detail = {
+            "CUDA": getattr(ort, "cuda_version", "") or "none",
+            "providers in this build": ", ".join(ort.get_available_providers()),
+        }
+        reasons = {"cuda": _ort_gpu.why_no_gpu(), CUDA: _ort_gpu.lacking(CUDA), TENSORRT: _ort_gpu.lacking(TENSORRT)}
+        detail |= {name: why for name, why in (*reasons.items(), (RTX, _ort_gpu.register_plugin())) if why}
+        variants = {name: _ort_gpu.table(name) for name in PLACES if name}
+        return Capabilities(ort.__version__, _ort_gpu.table(""), detail, variants)
+
+    def builds(self, target: Target) -> bool:
+        return PLACES[target.variant].engine if target.variant in PLACES else False
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        """TensorRT's engine for the case's shape, in its cache beside the model file."""
+        settings = self._settle(target, io)
+        for file in model.path.parent.glob(f"{model.path.name}*"):
+            support.place(file, folder / file.name)
+        (folder / CACHES).mkdir(exist_ok=True)
+        placed = ModelFile(model.format, folder / model.path.name, model.sha256)
+        with _session(placed, target, io, settings) as session:
+            ran = session.providers()
+        if PLACES[target.variant].provider not in ran:
+            raise UnsupportedCase(
+                f"onnxruntime-gpu: {PLACES[target.variant].provider} takes no operation of this model, "
+                f"which would run on {', '.join(ran)}",
+                hint=f"--backend {self.name}",
+            )
+        return placed
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> BoundSession:
+        settings = self._settle(target, io)
+        return _session(support.given(self, model), target, io, settings)
+
+    def _here(self) -> None:
+        support.import_runtime(self)
+        _ort_gpu.require_one_package(self)
+
+    def _settle(self, target: Target, io: IOSpec) -> dict[str, Any]:
+        self._here()
+        if target.variant in self.variants and target.device_kind == "cuda" and (why := _ort_gpu.why_no_gpu()):
+            raise UnsupportedCase(f"{self.name} has no device {target.device} here: {why}", hint="bakeoff doctor")
+        support.require(self, target, _ort_gpu.table(target.variant))
+        known = (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK, *OPTIONS[target.variant])
+        # A preset may name options of a provider that this variant is without.
+        settings = {k: v for k, v in support.settings(self, target, known).items() if k in known}
+        if _on(settings.get(GRAPH)) and io.state:
+            raise UnsupportedCase(f"{self.name}: {GRAPH} holds no state, which moves", hint=f"leave {GRAPH} out")
+        return settings
+
+
+def _session(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> BoundSession:
+    """Replaying a graph if that was asked for; else on a stream with a clock, if the driver lends one."""
+    place = PLACES[target.variant]
+
+    def opened(profile_prefix: str = "", stream: int | None = None) -> ort.InferenceSession:
+        # A profile sees each node once: without the graph that would replay them.
+        chosen = {key: value for key, value in settings.items() if not (profile_prefix and key == GRAPH)}
+        return open_session(model, target, io, chosen, profile_prefix, stream)
+
+    if _on(settings.get(GRAPH)):
+        return GraphSession(model, target, io, settings, place, opened)
+    try:
+        clock = Clock()
+    except NoDriver:
+        return BoundSession(model, target, io, settings, place, opened)
+    handle = clock.stream.value
+    return ClockedSession(model, target, io, settings, place, lambda prefix: opened(prefix, handle), clock=clock)
+
+
+def open_session(
+    model: ModelFile,
+    target: Target,
+    io: IOSpec,
+    settings: Mapping[str, Any],
+    profile_prefix: str = "",
+    stream: int | None = None,
+) -> ort.InferenceSession:
+    """A session on the variant's providers, in the order in which they are offered each operation."""
+    own = {k: v for k, v in settings.items() if k in (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK)}
+    options = _ort_session.session_options(target, own, profile_prefix)
+    wanted = [] if _on(settings.get(NO_FALLBACK)) else [CPU]
+    told = {k: _text(v) for k, v in settings.items() if k not in own}
+    if stream is not None:
+        told |= {STREAM: str(stream)}
+    folder = str(model.path.parent / CACHES)
+    try:
+        if target.variant == "tensorrt-rtx":
+            lent = {"has_user_compute_stream": "1"} if stream is not None else {}
+            told |= {**lent, "nv_runtime_cache_path": folder}
+            options.add_provider_for_devices(_ort_gpu.plugin_devices()[:1], told)
+            return _ort_session.loaded(model, io, options, ())
+        providers: list[Provider] = [(CUDA, _cuda(target, told))]
+        if target.variant == "tensorrt":
+            providers.insert(0, (TENSORRT, _tensorrt(target, told, folder)))
+        return _ort_session.loaded(model, io, options, (*providers, *wanted))
+    except ModelFileError as error:
+        refused = "CUDA Graph feature" in error.message or "assigned to the default CPU EP" in error.message
+        if refused:
+            raise UnsupportedCase(f"onnxruntime-gpu: {error.message}", hint=f"without {GRAPH}, {NO_FALLBACK}") from error
+        raise
+
+
+def _cuda(target: Target, told: Mapping[str, str]) -> dict[str, str]:
+    graph = {} if target.variant else {GRAPH: told.get(GRAPH, "0")}
+    chosen = {k: v for k, v in told.items() if k in (*CUDA_OPTIONS, STREAM)}
+    return {"device_id": "0", "use_tf32": _text(target.arithmetic == "tf32"), **graph, **chosen}
+
+
+def _tensorrt(target: Target, told: Mapping[str, str], folder: str) -> dict[str, str]:
+    caches = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
+    caches |= {"trt_engine_cache_path": folder, "trt_timing_cache_path": folder}
+    allowed = {TOLD[target.arithmetic]: "1"} if target.arithmetic in TOLD else {}
+    chosen = {k: v for k, v in told.items() if k in (*TENSORRT_OPTIONS, STREAM)}
+    return {"device_id": "0", "trt_cuda_graph_enable": told.get(GRAPH, "0"), **caches, **allowed, **chosen}
+
+
+def _on(value: Any) -> bool:
+    return _text(value) in ("1", "true", "True")
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+BACKEND = OnnxRuntimeGpuBackend()

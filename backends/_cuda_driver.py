@@ -1,7 +1,7 @@
-"""What NVIDIA's driver tells and does without any runtime: GPUs, a stream, and events that time what runs on it.
+"""What NVIDIA's driver tells and does without any runtime: GPUs, a stream, and events that time its work.
 
-`libcuda.so.1` comes with the driver, and its functions keep their names and arguments from version to version (CUDA
-Driver API). A stream of it is a stream of the CUDA runtime too: both work in the GPU's primary context.
+`libcuda.so.1` comes with the driver, and its functions keep their names and arguments from version to version
+(CUDA Driver API). A stream of it is a stream of the CUDA runtime too: both work in the GPU's primary context.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def needed(path: Path) -> list[str]:
 
 
 def missing(names: Iterable[str], folders: Iterable[Path] = ()) -> list[str]:
-    """What neither the folders nor the loader have, of these and of what they need in turn; what is found stays
-    loaded."""
+    """What neither the folders nor the loader have, of these and of what they need in turn; what is found
+    stays loaded."""
     folders = list(folders)
     return list(dict.fromkeys(lacking for name in names if (lacking := _lacking(name, folders))))
 

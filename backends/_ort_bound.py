@@ -1,7 +1,7 @@
 """Sessions of ONNX Runtime whose inputs, outputs and state stay on a device (IOBinding), and what ran where.
 
-`run` returns when the outputs are complete: ONNX Runtime waits for its stream, or, where the session is given a stream
-with a clock, that does. A CPU is a device too: what is here holds there, and is tested there.
+`run` returns when the outputs are complete: ONNX Runtime waits for its stream, or the session's clock for the
+stream that it lent. A CPU is a device too: what is here holds there, and is tested there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BF16 = 16  # TensorProto.BFLOAT16, which NumPy has no name for
 NUMPY = {"float": "float32", "double": "float64"}  # of the names of elements that are not NumPy's own
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"  # 0: no library of NVIDIA's multiplies in TF32, whatever it is told
 OF_SHAPES = ("Shape", "Size")  # they read no contents
-SCALARS = 16  # elements: numbers that the host works shapes out with are no part of a model that it computes
+SCALARS = 16  # elements: numbers that the host works shapes out with are not what a model computes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class BoundSession(OnnxRuntimeSession):
 
     def run(self, staged: Staged) -> list[Any]:
         self._run(staged.binding, self._how)
-        return staged.outputs if staged.outputs is not None else staged.binding.get_outputs()  # type: ignore[no-any-return]
+        return staged.outputs if staged.outputs is not None else staged.binding.get_outputs()
 
     def fetch(self, outputs: list[Any]) -> dict[str, Array]:
         return {name: outputs[i].numpy() for name, i in self._fetched}
@@ -106,8 +106,8 @@ class BoundSession(OnnxRuntimeSession):
         return self.stage(inputs, replace(staged, values={**staged.values, **carried}))
 
     def actual(self) -> Actual:
-        """From the profile of a second session. Its times of a GPU's nodes are what the host took to start them:
-        they say which operations there are and of what types, and nothing of how long they took."""
+        """From the profile of a second session. Its times of a GPU's nodes are what the host took to start
+        them: they say which operations there are and of what types, and nothing of how long they took."""
         runs, weights = self.profile(), _ort_session.weights(self._model)
         seen = [[self._operation(node, weights) for node in nodes] for nodes in runs]
         source = "profile of an untimed session, by what the host took to start a node"
@@ -115,7 +115,9 @@ class BoundSession(OnnxRuntimeSession):
         nodes, spent = _by_provider(runs)
         where, share = self._place.provider, nodes.get(self._place.provider, 0.0)
         strays = sorted({node["args"]["op_name"] for node in runs[0] if self._strays(node)})
-        told = f"{share:.1%} of the nodes on {where}" + (f"; on others: {', '.join(strays)}" if strays else "")
+        told = f"{share:.1%} of the nodes on {where}" + (
+            f"; on others: {', '.join(strays)}" if strays else ""
+        )
         device = "mixed" if strays else self._target.device if share else "cpu"
         options = self._session.get_session_options()
         return Actual(
@@ -143,7 +145,8 @@ class BoundSession(OnnxRuntimeSession):
         return replace(found, precision="tf32") if found.precision == "fp32" and self._tf32() else found
 
     def _judged(self, precision: Fact) -> Fact:
-        """What the profile shows is types; of fp32 also whether TF32 was barred, of an engine what it was told."""
+        """What the profile shows is types; of fp32 also whether TF32 was barred, of an engine what it was
+        told."""
         asked = self._target.arithmetic
         if self._place.engine:
             value = "tf32" if asked == "fp32" and self._tf32() else precision.value
@@ -227,7 +230,7 @@ class ClockedSession(BoundSession):
         self._clock.begin()
         self._run(staged.binding, self._how)
         self._clock.end()
-        return staged.outputs if staged.outputs is not None else staged.binding.get_outputs()  # type: ignore[no-any-return]
+        return staged.outputs if staged.outputs is not None else staged.binding.get_outputs()
 
     def device_ns(self) -> int:
         return self._clock.ns()

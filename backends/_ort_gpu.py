@@ -1,8 +1,8 @@
-"""What an environment has of ONNX Runtime for NVIDIA's GPUs: which packages, providers, and libraries behind them.
+"""What an environment has of ONNX Runtime for NVIDIA's GPUs: packages, providers, and libraries behind them.
 
-The packages `onnxruntime` and `onnxruntime-gpu` are the same files: where both are installed, whichever came last is
-there, and removing one breaks the other. The plugin of TensorRT for RTX is a package of its own, which works with
-either (NVIDIA asks for the plain one: TensorRT-RTX-EP-ABI, 'Installation').
+The packages `onnxruntime` and `onnxruntime-gpu` are the same files: where both are installed, whichever came
+last is there, and removing one breaks the other. The plugin of TensorRT for RTX is a package of its own, for
+which NVIDIA asks for the plain one beside it (TensorRT-RTX-EP-ABI, 'Installation').
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 
 from backends import _elf, support
-from backends._cuda_driver import NoDriver, capabilities
+from backends._cuda_driver import LIBRARY, NoDriver, capabilities
 from backends.base import Backend, Devices, Support
 from bench.errors import BackendUnavailable
 
@@ -28,7 +28,7 @@ BUILDS = ("", "-azure", "-directml", "-gpu", "-openvino", "-qnn", "-rocm", "-tra
 LATE = {CUDA: ("libcudnn.so.9",)}
 LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime_providers_tensorrt.so"}
 MENDS = {
-    CUDA: "pip install 'onnxruntime-gpu[cuda,cudnn]' brings CUDA's; libcuda comes with the driver",
+    CUDA: "pip install 'onnxruntime-gpu[cuda,cudnn]' brings CUDA's",
     TENSORRT: "pip install tensorrt-cu13~=10.0: ONNX Runtime takes no TensorRT 11",
 }
 INTEGERS = ("int8:native", "int8-weight", "int4-weight")
@@ -51,7 +51,7 @@ def require_one_package(backend: Backend) -> None:
     named = " and ".join(f"{name} {version}" for name, version in found.items())
     if len(found) > 1:
         raise BackendUnavailable(
-            f"{backend.name}: {named} are installed in one environment, where each overwrites the other's files",
+            f"{backend.name}: {named} are installed in one environment, where each overwrites the other",
             hint=f"pip uninstall -y {' '.join(found)}, then install one; or {backend.install}",
         )
     if GPU_PACKAGE not in found and not importlib.util.find_spec(PLUGIN):
@@ -88,7 +88,8 @@ def lacking(provider: str) -> str:
     folder = Path(ort.__file__).with_name("capi")
     wanted = [*_elf.needed(folder / LIBRARIES[provider]), *LATE.get(provider, ())]
     missing = _elf.missing(wanted, _tensorrt_folders())
-    return f"missing: {', '.join(missing)} ({MENDS[provider]})" if missing else ""
+    mend = "it comes with NVIDIA's driver" if missing == [LIBRARY] else MENDS[provider]
+    return f"missing: {', '.join(missing)} ({mend})" if missing else ""
 
 
 @functools.cache

@@ -65,15 +65,15 @@ class OnnxRuntimeSession(BaseSession):
     def _open(self, profile_prefix: str = "") -> ort.InferenceSession:
         return open_session(self._model, self._target, self._io, self._settings, profile_prefix)
 
-    def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    def stage(self, inputs: Mapping[str, Array], onto: Any = None) -> Any:
         if onto is None:
             return {in_file: inputs[name] for name, in_file in self._inputs}
         return {**onto, **{in_file: inputs[name] for name, in_file in self._inputs if name in inputs}}
 
-    def run(self, staged: Mapping[str, Array]) -> list[Array]:
+    def run(self, staged: Any) -> list[Any]:
         return self._run(self._wanted, staged)  # type: ignore[no-any-return]
 
-    def fetch(self, outputs: list[Array]) -> dict[str, Array]:
+    def fetch(self, outputs: list[Any]) -> dict[str, Array]:
         return dict(zip(self._names, outputs, strict=True))
 
     def close(self) -> None:

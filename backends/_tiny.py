@@ -155,7 +155,8 @@ def listing(
         facts += [_file(workload, kind, 1, precision) for kind in kinds for precision in besides]
         for precision, files in quantised.items():
             facts += [_fact(workload, "band", 1, precision)]
-            facts += [_file(workload, kind, 1, precision) for kind in files]
+            batches = BATCHES if precision in PRECISIONS else (1,)
+            facts += [_file(workload, kind, batch, precision) for kind in files for batch in batches]
     from bench.prepare import artefacts
 
     facts = list(dict.fromkeys(facts))

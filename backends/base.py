@@ -268,8 +268,8 @@ class Backend(Protocol):
     formats: tuple[str, ...]
     """Model files it takes, best first; empty for a backend that needs none."""
     quantised: Mapping[str, tuple[str, ...]]
-    """Precision of integers, or of floats where the file itself is of that type → the model files that it takes
-    for it, best first."""
+    """Precision of integers, or of floats where the file itself is of that type → the model files that it
+    takes for it, best first."""
     install: str
     """The command that gets it."""
     runtime: tuple[str, ...]

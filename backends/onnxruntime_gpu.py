@@ -28,12 +28,18 @@ PLACES = {
     "tensorrt-rtx": Place(RTX, ("gpu", 0, NVIDIA), engine=True),
 }
 GRAPH, NO_FALLBACK = "enable_cuda_graph", "session.disable_cpu_ep_fallback"
-STREAM = "user_compute_stream"  # with it a provider leaves the waiting to whom it belongs (microsoft/onnxruntime#19094)
+# With a stream of ours a provider leaves the waiting to us, if it is told to (microsoft/onnxruntime#19094).
+STREAM = "user_compute_stream"
 # ONNX Runtime docs, 'CUDA execution provider', 'TensorRT execution provider'; TensorRT-RTX-EP-ABI, 'Provider
 # options'. Others are refused: device, stream, precision and caches are the case's.
 CUDA_OPTIONS = (
     *("arena_extend_strategy", "cudnn_conv1d_pad_to_nc1d", "cudnn_conv_algo_search"),
-    *("cudnn_conv_use_max_workspace", "enable_skip_layer_norm_strict_mode", "fuse_conv_bias", "gpu_mem_limit"),
+    *(
+        "cudnn_conv_use_max_workspace",
+        "enable_skip_layer_norm_strict_mode",
+        "fuse_conv_bias",
+        "gpu_mem_limit",
+    ),
     *("prefer_nhwc", "sdpa_kernel", "tunable_op_enable", "tunable_op_tuning_enable"),
 )
 TENSORRT_OPTIONS = (
@@ -71,7 +77,9 @@ class OnnxRuntimeGpuBackend(BaseBackend):
     }
     no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
     presets: Mapping[str, Preset] = {
-        "stock": Preset({}, "ONNX Runtime docs, 'CUDA execution provider' and 'I/O binding': defaults, bound"),
+        "stock": Preset(
+            {}, "ONNX Runtime docs, 'CUDA execution provider' and 'I/O binding': defaults, bound"
+        ),
         "expert": Preset(
             {
                 "arena_extend_strategy": "kSameAsRequested",
@@ -99,7 +107,11 @@ class OnnxRuntimeGpuBackend(BaseBackend):
             "CUDA": getattr(ort, "cuda_version", "") or "none",
             "providers in this build": ", ".join(ort.get_available_providers()),
         }
-        reasons = {"cuda": _ort_gpu.why_no_gpu(), CUDA: _ort_gpu.lacking(CUDA), TENSORRT: _ort_gpu.lacking(TENSORRT)}
+        reasons = {
+            "cuda": _ort_gpu.why_no_gpu(),
+            CUDA: _ort_gpu.lacking(CUDA),
+            TENSORRT: _ort_gpu.lacking(TENSORRT),
+        }
         detail |= {name: why for name, why in (*reasons.items(), (RTX, _ort_gpu.register_plugin())) if why}
         variants = {name: _ort_gpu.table(name) for name in PLACES if name}
         return Capabilities(ort.__version__, _ort_gpu.table(""), detail, variants)
@@ -134,14 +146,22 @@ class OnnxRuntimeGpuBackend(BaseBackend):
 
     def _settle(self, target: Target, io: IOSpec) -> dict[str, Any]:
         self._here()
-        if target.variant in self.variants and target.device_kind == "cuda" and (why := _ort_gpu.why_no_gpu()):
-            raise UnsupportedCase(f"{self.name} has no device {target.device} here: {why}", hint="bakeoff doctor")
+        if (
+            target.variant in self.variants
+            and target.device_kind == "cuda"
+            and (why := _ort_gpu.why_no_gpu())
+        ):
+            raise UnsupportedCase(
+                f"{self.name} has no device {target.device} here: {why}", hint="bakeoff doctor"
+            )
         support.require(self, target, _ort_gpu.table(target.variant))
         known = (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK, *OPTIONS[target.variant])
         # A preset may name options of a provider that this variant is without.
         settings = {k: v for k, v in support.settings(self, target, known).items() if k in known}
         if _on(settings.get(GRAPH)) and io.state:
-            raise UnsupportedCase(f"{self.name}: {GRAPH} holds no state, which moves", hint=f"leave {GRAPH} out")
+            raise UnsupportedCase(
+                f"{self.name}: {GRAPH} holds no state, which moves", hint=f"leave {GRAPH} out"
+            )
         return settings
 
 
@@ -161,7 +181,9 @@ def _session(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str
     except NoDriver:
         return BoundSession(model, target, io, settings, place, opened)
     handle = clock.stream.value
-    return ClockedSession(model, target, io, settings, place, lambda prefix: opened(prefix, handle), clock=clock)
+    return ClockedSession(
+        model, target, io, settings, place, lambda prefix: opened(prefix, handle), clock=clock
+    )
 
 
 def open_session(
@@ -193,7 +215,9 @@ def open_session(
     except ModelFileError as error:
         refused = "CUDA Graph feature" in error.message or "assigned to the default CPU EP" in error.message
         if refused:
-            raise UnsupportedCase(f"onnxruntime-gpu: {error.message}", hint=f"without {GRAPH}, {NO_FALLBACK}") from error
+            raise UnsupportedCase(
+                f"onnxruntime-gpu: {error.message}", hint=f"without {GRAPH}, {NO_FALLBACK}"
+            ) from error
         raise
 
 

@@ -1,7 +1,7 @@
 """Finds backends by name without importing a runtime.
 
 A backend is a module of this package with an attribute `BACKEND`, or an entry point of another distribution
-in the group `bakeoff.backends` whose value is such an object; in both the name is that of the backend, where a
+in the group `bakeoff.backends` whose value is such an object; in both the name is that of the backend, but a
 module has an underscore for a hyphen.
 """
 

@@ -33,7 +33,12 @@ MARKER = "environment.json"
 LIST_S = 60.0
 # Where devices other than the CPU show themselves, and what hides them, or their libraries, from a runtime.
 DEVICE_PATTERNS = ("nvidia[0-9]*", "dri/render*", "kfd", "accel/accel*")
-DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR", "LD_LIBRARY_PATH")
+DEVICE_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ONEAPI_DEVICE_SELECTOR",
+    "LD_LIBRARY_PATH",
+)
 LIST_DISTRIBUTIONS = (
     "import json, importlib.metadata as m; "
     "print(json.dumps(sorted({f'{d.name}=={d.version}' for d in m.distributions()})))"

@@ -27,8 +27,8 @@ def make(job: Job) -> Mapping[str, Any]:
 def export(
     job: Job, module: torch.nn.Module, carried: torch.dtype | None = None
 ) -> torch.export.ExportedProgram:
-    """Traces the module; axes of the same number and range are one dimension (batch, sequence). `carried` is the
-    type of the inputs that carry state, where it is not that of the workload."""
+    """Traces the module; axes of the same number and range are one dimension (batch, sequence). `carried` is
+    the type of the inputs that carry state, where it is not that of the workload."""
     import torch
 
     workload = job.definition()

@@ -1,8 +1,9 @@
-"""`onnx-half`: ONNX whose weights and arithmetic are fp16 or bf16, by torch's exporter from the module in that type.
+"""`onnx-half`: ONNX whose weights and arithmetic are fp16 or bf16, by torch's exporter from such a module.
 
-Inputs and outputs stay float32, cast where the graph begins and ends; but what carries state is in the type itself, so
-that a cache takes the memory that it takes where the model is shipped. It is what the band of the precision is measured
-with: the same module after `.to(dtype)`, so sums that PyTorch widens (normalisations) are wide here too.
+Inputs and outputs stay float32, cast where the graph begins and ends; but what carries state is in the type
+itself, so that a cache takes the memory that it takes where the model is shipped. It is what the band of the
+precision is measured with, the same module after `.to(dtype)`: sums that PyTorch widens (normalisations) are
+wide here too.
 """
 
 from __future__ import annotations

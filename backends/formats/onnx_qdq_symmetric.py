@@ -1,8 +1,9 @@
-"""QDQ as TensorRT reads it: zero points of 0 on both sides of a product, int8 a scale an output channel for weights.
+"""QDQ as TensorRT reads it: zero points of 0 on both sides of a product, and for weights a scale an output
+channel.
 
-TensorRT's scheme is symmetric and has no unsigned integers (NVIDIA TensorRT docs, 'Working with Quantized Types'), and
-its parser no bias of 32-bit integers (microsoft/onnxruntime#14229). What a product gives stays float, so that bias and
-activation are fused behind it and rounded once, where the next product reads them.
+TensorRT's scheme is symmetric and has no unsigned integers (NVIDIA TensorRT docs, 'Working with Quantized
+Types'), and its parser no bias of 32-bit integers (microsoft/onnxruntime#14229). What a product gives stays
+float, so that bias and activation are fused behind it and rounded once, where the next product reads them.
 """
 
 from __future__ import annotations

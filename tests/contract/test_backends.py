@@ -26,6 +26,7 @@ from backends import (
     ncnn,
     null,
     onnxruntime,
+    onnxruntime_gpu,
     openvino,
     reference,
     tensorflow,
@@ -33,6 +34,8 @@ from backends import (
     tvm,
     xla,
 )
+from backends._ort_bound import TF32_OVERRIDE
+from backends._ort_gpu import packages
 from backends._tiny import Tiny, tiny_model
 from backends._xla_program import for_any_platform
 from backends.base import Target, Timing
@@ -69,16 +72,37 @@ print(json.dumps(told))
 PRODUCT = re.compile(r"stablehlo\.(?:dot_general|convolution)\b")
 
 
+# What holds of a backend for GPUs where there is none.
+ANYWHERE = {
+    *("test_is_a_backend", "test_importing_the_file_loads_no_runtime", "test_unknown_device_is_refused"),
+    *("test_missing_dependency_names_its_mend", "test_requirements_stand_beside_the_file"),
+    "test_without_a_gpu_it_says_what_is_missing",
+}
+
+
 @pytest.mark.gpu
 class OnAGpu(BackendContract):
     """A backend on the first GPU; skipped, with what its probe says, where there is none."""
 
     @pytest.fixture(autouse=True)
-    def _needs_a_gpu(self) -> None:
-        if self.target.device not in self.devices:
+    def _needs_a_gpu(self, request: pytest.FixtureRequest) -> None:
+        if getattr(request.node, "originalname", "") in ANYWHERE:
+            return
+        table = self.devices.get(self.target.device)
+        if table is None:
             pytest.skip(
                 f"{self.backend.name} has no {self.target.device} here: {dict(self.capabilities.detail)}"
             )
+        if all(support.level == "none" for support in table.values()):
+            pytest.skip(f"{self.backend.name}: {next(iter(table.values())).why}")
+
+    def test_without_a_gpu_it_says_what_is_missing(self, first: Tiny) -> None:
+        if self.target.device in self.devices:
+            pytest.skip("a GPU is here")
+        with pytest.raises(UnsupportedCase, match=self.target.device) as caught, self.session(first):
+            pass
+        assert caught.value.hint
+        assert self.capabilities.detail["cuda"], "the probe says why there is none"
 
     def test_the_devices_own_time_lies_within_the_wall_time(self, first: Tiny) -> None:
         with self.session(first, batch=SAMPLES) as session:
@@ -183,6 +207,45 @@ class TestTorchScript(BackendContract):
 class TestOnnxRuntime(BackendContract):
     backend = onnxruntime.BACKEND
     target = Target(threads=2)
+
+
+class OnnxRuntimeOnAGpu(OnAGpu):
+    """Where its GPU package is; the environment of the CPU's never has both."""
+
+    backend = onnxruntime_gpu.BACKEND
+
+    def test_tf32_is_asked_for_and_proven(self, tiny: Tiny) -> None:
+        if os.environ.get(TF32_OVERRIDE) == "0":
+            pytest.skip(f"{TF32_OVERRIDE}=0 bars TF32 in this process, as in a worker of fp32")
+        super().test_tf32_is_asked_for_and_proven(tiny)
+
+
+HAS_NO_GPU_PACKAGE = pytest.mark.skipif(
+    "onnxruntime-gpu" not in packages(), reason="bakeoff env create onnxruntime-gpu"
+)
+
+
+@HAS_NO_GPU_PACKAGE
+class TestOnnxRuntimeCuda(OnnxRuntimeOnAGpu):
+    target = Target(device="cuda:0")
+
+    def test_a_replayed_graph_is_right(self, first: Tiny) -> None:
+        with self.session(first, batch=3, options={"enable_cuda_graph": True}) as session:
+            for start in (0, 3, 6, 9):
+                outputs = session.fetch(session.run(session.stage(first.inputs(3, start))))
+                assert first.error(outputs, start) <= 3 * first.bands["fp32"][1]
+
+
+@HAS_NO_GPU_PACKAGE
+class TestOnnxRuntimeCudaTensorRt(OnnxRuntimeOnAGpu):
+    target = Target(device="cuda:0", variant="tensorrt")
+    loads = 3
+
+
+@HAS_NO_GPU_PACKAGE
+class TestOnnxRuntimeCudaRtx(OnnxRuntimeOnAGpu):
+    target = Target(device="cuda:0", variant="tensorrt-rtx")
+    loads = 3
 
 
 class TestOnnxRuntimeFormat(BackendContract):

@@ -51,6 +51,12 @@ def test_every_backend_bears_the_name_of_its_module() -> None:
         assert backend.name == name
 
 
+def test_a_hyphen_in_a_name_is_an_underscore_in_its_module() -> None:
+    assert registry.get("onnxruntime-gpu").__class__.__module__ == "backends.onnxruntime_gpu"
+    with pytest.raises(UsageError, match="no backend 'onnxruntime_gpu'"):
+        registry.get("onnxruntime_gpu")
+
+
 def test_finding_backends_imports_no_runtime() -> None:
     code = "import json, sys; from backends import registry; registry.names('runtime')"
     heavy = "{'torch', 'onnxruntime', 'openvino', 'pandas', 'pydantic', 'pytest'}"
@@ -73,6 +79,7 @@ def test_unknown_name(name: str, says: str) -> None:
     [
         ("onnxruntime", ("onnxruntime", "", None)),
         ("onnxruntime==1.31.1", ("onnxruntime", "", "1.31.1")),
+        ("onnxruntime-gpu:tensorrt-rtx==1.31.1", ("onnxruntime-gpu", "tensorrt-rtx", "1.31.1")),
         ("torch==2.13.0+cpu", ("torch", "", "2.13.0+cpu")),
     ],
 )
@@ -98,6 +105,7 @@ def test_parse_refuses(spec: str, says: str) -> None:
 
 def test_requirements() -> None:
     assert [line.split(">")[0] for line in registry.requirements("onnxruntime")] == ["onnxruntime"]
+    assert registry.requirements("onnxruntime-gpu") == ["onnxruntime-gpu[cuda,cudnn]>=1.30,<2"]
     assert registry.requirements("null") == []
 
 

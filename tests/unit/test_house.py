@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Workloads are defined in PyTorch, and references and bands are its runs: it is named where that is done.
 NAMES = set(registry.names("runtime")) - {"torch"}
 TOPS = {module.split(".")[0] for name in NAMES for module in registry.get(name).runtime}
-MODULES = NAMES | TOPS - {"torch"}
+MODULES = {name.replace("-", "_") for name in NAMES} | TOPS - {"torch"}
 FILES = [path for room in ("bench", "workloads", "reports") for path in sorted((ROOT / room).rglob("*.py"))]
 
 
@@ -52,6 +52,7 @@ def test_no_file_outside_backends_names_a_runtime(path: Path) -> None:
         "from backends.onnxruntime import BACKEND",
         "if case.backend == 'openvino': pass",
         "default = 'onnxruntime:expert==1.31.1'",
+        "default = 'onnxruntime-gpu'",
         "x = runtimes.openvino",
     ],
 )

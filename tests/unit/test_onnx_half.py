@@ -1,4 +1,4 @@
-"""ONNX files in 16 bits: one type throughout, float32 at the edges, state in the type, and right within their band."""
+"""ONNX files in 16 bits: one type throughout, float32 at the edges, state in the type, right."""
 
 from __future__ import annotations
 
@@ -73,7 +73,13 @@ def test_it_is_of_one_type_and_float32_at_its_edges(
         assert kind == (TYPES[precision][0] if value.name in kept else kind)
         assert value.name in kept or kind in (TensorProto.FLOAT, TensorProto.INT64)
     constants = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    used = [constants[name] for n in model.graph.node if n.op_type in PRODUCTS for name in n.input if name in constants]
+    used = [
+        constants[name]
+        for n in model.graph.node
+        if n.op_type in PRODUCTS
+        for name in n.input
+        if name in constants
+    ]
     assert used
     assert set(used) == {TYPES[precision][0]}
 

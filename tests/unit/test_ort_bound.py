@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on bound inputs and outputs, with the CPU as their device; what a profile of a GPU tells."""
+"""Sessions of ONNX Runtime on bound inputs and outputs, the CPU as device; what a GPU's profile tells."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ GPU = Place("CUDAExecutionProvider", ("cuda", 0))
 ENGINE = Place("TensorrtExecutionProvider", ("cuda", 0), engine=True)
 
 
-def opened(kitchen: Kitchen, name: str, precision: str = "fp32", kind: type[BoundSession] = BoundSession) -> BoundSession:
+def opened(
+    kitchen: Kitchen, name: str, precision: str = "fp32", kind: type[BoundSession] = BoundSession
+) -> BoundSession:
     target, settings = Target(precision=precision), {}
     half = precision != "fp32"
     path = kitchen.convert(name, "onnx-half", precision)[1] if half else kitchen.made(name).files["onnx"]
@@ -37,7 +39,8 @@ def opened(kitchen: Kitchen, name: str, precision: str = "fp32", kind: type[Boun
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"), [("cnn", "fp32"), ("decoder", "fp32"), ("cnn", "fp16"), ("decoder", "fp16"), ("prefill", "fp16")]
+    ("name", "precision"),
+    [("cnn", "fp32"), ("decoder", "fp32"), ("cnn", "fp16"), ("decoder", "fp16"), ("prefill", "fp16")],
 )
 def test_bound_outputs_are_right(kitchen: Kitchen, name: str, precision: str) -> None:
     with opened(kitchen, name, precision) as session:
@@ -67,7 +70,9 @@ def test_state_goes_on_where_it_lies(kitchen: Kitchen, precision: str) -> None:
 
 
 def test_bf16_state_is_handed_over_as_bits() -> None:
-    values = np.concatenate([np.random.default_rng(0).standard_normal(4096), [0, 1e-40, -3.3e38]]).astype(np.float32)
+    values = np.concatenate([np.random.default_rng(0).standard_normal(4096), [0, 1e-40, -3.3e38]]).astype(
+        np.float32
+    )
     np.testing.assert_array_equal(bf16_bits(values), values.astype(ml_dtypes.bfloat16).view(np.uint16))
 
 
@@ -76,12 +81,21 @@ def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:
 
     names = {"past": TensorProto.BFLOAT16, "present": TensorProto.BFLOAT16}
     past, present = (helper.make_tensor_value_info(name, kind, [2, 3]) for name, kind in names.items())
-    graph = helper.make_graph([helper.make_node("Reshape", ["past", "to"], ["present"])], "g", [past], [present])
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["past", "to"], ["present"])], "g", [past], [present]
+    )
     graph.initializer.append(helper.make_tensor("to", TensorProto.INT64, [2], [2, 3]))
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "m.onnx")
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10),
+        tmp_path / "m.onnx",
+    )
     from backends.base import IOSpec, TensorSpec
 
-    io = IOSpec((TensorSpec("past", "float32", (2, 3)),), (TensorSpec("present", "float32", (2, 3)),), (("present", "past"),))
+    io = IOSpec(
+        (TensorSpec("past", "float32", (2, 3)),),
+        (TensorSpec("present", "float32", (2, 3)),),
+        (("present", "past"),),
+    )
     model, target = ModelFile("onnx", tmp_path / "m.onnx", ""), Target()
 
     def session(prefix: str) -> Any:
@@ -114,8 +128,15 @@ def test_what_ran_is_read_from_the_profile(kitchen: Kitchen) -> None:
 # Nodes as profiles of onnxruntime-gpu have them: the provider, the types and shapes, and what the host took.
 
 
-def node(kind: str, provider: str, inputs: dict[str, list[int]], output: dict[str, list[int]], us: int = 9) -> dict[str, Any]:
-    args = {"op_name": kind, "provider": provider, "input_type_shape": [inputs], "output_type_shape": [output]}
+def node(
+    kind: str, provider: str, inputs: dict[str, list[int]], output: dict[str, list[int]], us: int = 9
+) -> dict[str, Any]:
+    args = {
+        "op_name": kind,
+        "provider": provider,
+        "input_type_shape": [inputs],
+        "output_type_shape": [output],
+    }
     return {"cat": "Node", "name": f"{kind}_kernel_time", "ts": 0, "dur": us, "args": args}
 
 
@@ -125,7 +146,9 @@ GATHER = node("Gather", _ort_session.CPU, {"int64": [4]}, {"int64": []})
 SCALAR = node("Cast", _ort_session.CPU, {"int64": []}, {"float": []})
 SOFTMAX = node("Softmax", _ort_session.CPU, {"float": [1, 1000]}, {"float": [1, 1000]})
 SMALL = node("MatMul", _ort_session.CPU, {"float": [1, 4]}, {"float": [1, 2]})
-FUSED = node("TRTKernel_graph_main_123_0", "TensorrtExecutionProvider", {"float": [1, 3, 32, 32]}, {"float": [1, 10]})
+FUSED = node(
+    "TRTKernel_graph_main_123_0", "TensorrtExecutionProvider", {"float": [1, 3, 32, 32]}, {"float": [1, 10]}
+)
 
 
 class Options:
@@ -229,7 +252,13 @@ class Driver:
 def test_the_clock_stands_around_what_it_times() -> None:
     driver = Driver()
     clock = Clock(0, driver)
-    assert driver.calls == ["cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuCtxSetCurrent", "cuStreamCreate", *["cuEventCreate"] * 2]
+    assert driver.calls == [
+        "cuDeviceGet",
+        "cuDevicePrimaryCtxRetain",
+        "cuCtxSetCurrent",
+        "cuStreamCreate",
+        *["cuEventCreate"] * 2,
+    ]
     driver.calls.clear()
     clock.begin()
     clock.end()

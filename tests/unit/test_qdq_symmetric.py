@@ -49,7 +49,11 @@ def test_all_is_symmetric_int8(files: dict[str, Path], family: str) -> None:
 def test_both_sides_of_every_weighted_product_are_dequantised(files: dict[str, Path], family: str) -> None:
     graph = onnx.load(files[family]).graph
     makers = {name: node.op_type for node in graph.node for name in node.output}
-    weighted = [node for node in graph.node if node.op_type in PRODUCTS and makers.get(node.input[1]) == "DequantizeLinear"]
+    weighted = [
+        node
+        for node in graph.node
+        if node.op_type in PRODUCTS and makers.get(node.input[1]) == "DequantizeLinear"
+    ]
     assert weighted
     assert {makers[node.input[0]] for node in weighted} == {"DequantizeLinear"}
     assert not {makers.get(name) for node in weighted for name in node.input[2:]} & {"DequantizeLinear"}

@@ -32,13 +32,13 @@ BF16 = 16  # TensorProto.BFLOAT16, which NumPy has no name for
 NUMPY = {"float": "float32", "double": "float64"}  # of the names of elements that are not NumPy's own
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"  # 0: no library of NVIDIA's multiplies in TF32, whatever it is told
 OF_SHAPES = ("Shape", "Size")  # they read no contents
-SCALARS = 16  # elements: numbers that the host works shapes out with are not what a model computes
+SCALARS = 16  # elements: with numbers as few as these the host works out shapes
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a provider computes: its name, the device as OrtValues name it, and whether it fuses what it takes
-    into one node of the profile, whose layers nobody sees."""
+    """Where a provider computes: its name, the device as OrtValues name it, and whether it fuses what it
+    takes into one node of the profile, whose layers nobody sees."""
 
     provider: str
     device: tuple[str | int, ...]
@@ -159,7 +159,7 @@ class BoundSession(OnnxRuntimeSession):
         return precision
 
     def _tf32(self) -> bool:
-        """Whether products of fp32 may be made in TF32: as the provider answers, and the process was started."""
+        """Whether products of fp32 may be made in TF32: by what provider and process are told."""
         if self._place.provider == CPU or os.environ.get(TF32_OVERRIDE) == "0":
             return False
         said = self._session.get_provider_options().get(self._place.provider, {})

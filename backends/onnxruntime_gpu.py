@@ -87,9 +87,9 @@ class OnnxRuntimeGpuBackend(BaseBackend):
                 "cudnn_conv_use_max_workspace": "1",
                 "prefer_nhwc": "1",
             },
-            "ONNX Runtime docs, 'CUDA execution provider', and 'Convolution-heavy models and the CUDA EP' for "
-            "search and workspace; microsoft/onnxruntime#22648: 'NHWC is faster than NCHW for convolution in "
-            "Nvidia GPUs with Tensor Cores'",
+            "ONNX Runtime docs, 'CUDA execution provider', and for search and workspace 'Convolution-heavy "
+            "models and the CUDA EP'; microsoft/onnxruntime#22648: 'NHWC is faster than NCHW for convolution "
+            "in Nvidia GPUs with Tensor Cores'",
         ),
     }
 

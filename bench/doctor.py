@@ -134,15 +134,15 @@ def machine_line(facts: Mapping[str, Any]) -> str:
 
 def _backend_lines(backend: BackendState) -> list[str]:
     if backend.version is None:
-        what = [f"  {backend.name:<16}not available: {backend.why}"]
-        return [*what, f"  {'':<16}mend: {backend.mend}"] if backend.mend else what
-    found = [f"  {backend.name:<16}{backend.version}"]
+        what = [f"  {backend.name + ' ':<14}not available: {backend.why}"]
+        return [*what, f"  {'':<14}mend: {backend.mend}"] if backend.mend else what
+    found = [f"  {backend.name + ' ':<14}{backend.version}"]
     for device, table in backend.devices.items():
         has = ", ".join(name for name, support in table.items() if support.level == "native") or "nothing"
-        found.append(f"  {'':<16}{device}: {has}")
+        found.append(f"  {'':<14}{device}: {has}")
         for name, support in table.items():
             if support.level != "native":
                 word = "only emulated" if support.level == "emulated" else "no"
-                found.append(f"  {'':<16}  {name}: {word}" + (f" ({support.why})" if support.why else ""))
-    found += [f"  {'':<16}{key}: {value}" for key, value in backend.detail.items()]
+                found.append(f"  {'':<14}  {name}: {word}" + (f" ({support.why})" if support.why else ""))
+    found += [f"  {'':<14}{key}: {value}" for key, value in backend.detail.items()]
     return found

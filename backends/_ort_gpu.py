@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from importlib import metadata
 from io import StringIO
@@ -45,20 +45,29 @@ NOT_IN_ENGINES = {
 }
 
 
-def require_one_package(backend: Backend) -> None:
+def require_gpu_package(backend: Backend) -> None:
     """Raises BackendUnavailable where ONNX Runtime's GPU package is not there, or another one as well."""
+    require_one_package(backend)
     found = packages()
-    named = " and ".join(f"{name} {version}" for name, version in found.items())
-    if len(found) > 1:
-        raise BackendUnavailable(
-            f"{backend.name}: {named} are installed in one environment, where each overwrites the other",
-            hint=f"pip uninstall -y {' '.join(found)}, then install one; or {backend.install}",
-        )
     if GPU_PACKAGE not in found and not importlib.util.find_spec(PLUGIN):
         raise BackendUnavailable(
-            f"{backend.name}: the package here is {named or 'none'}, which has no provider for GPUs",
+            f"{backend.name}: the package here is {_named(found)}, which has no provider for GPUs",
             hint=backend.install,
         )
+
+
+def require_one_package(backend: Backend) -> None:
+    """Raises BackendUnavailable where several packages bring the module `onnxruntime`."""
+    found = packages()
+    if len(found) > 1:
+        raise BackendUnavailable(
+            f"{backend.name}: {_named(found)} are installed in one environment, where each overwrites the other",
+            hint=f"pip uninstall -y {' '.join(found)}, then install one; or {backend.install}",
+        )
+
+
+def _named(found: Mapping[str, str]) -> str:
+    return " and ".join(f"{name} {version}" for name, version in found.items()) or "none"
 
 
 def packages(distributions: Iterable[metadata.Distribution] | None = None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from backends import _ort_session, support
+from backends import _ort_gpu, _ort_session, support
 from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
 from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
 from bench.errors import UnsupportedCase
@@ -55,6 +55,7 @@ class OnnxRuntimeBackend(BaseBackend):
 
     def probe(self) -> Capabilities:
         support.import_runtime(self)
+        _ort_gpu.require_one_package(self)
         import onnxruntime as ort
 
         detail = {"providers in this build": ", ".join(ort.get_available_providers())}

@@ -142,7 +142,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
 
     def _here(self) -> None:
         support.import_runtime(self)
-        _ort_gpu.require_one_package(self)
+        _ort_gpu.require_gpu_package(self)
 
     def _settle(self, target: Target, io: IOSpec) -> dict[str, Any]:
         self._here()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backends import _elf, _ort_gpu, onnxruntime_gpu
+from backends import _elf, _ort_gpu, onnxruntime, onnxruntime_gpu
 from backends._cuda_driver import NoDriver, driver
 from backends.base import IOSpec, Target, TensorSpec
 from backends.onnxruntime_gpu import BACKEND
@@ -39,7 +39,11 @@ def test_packages_that_bring_the_module() -> None:
 def test_both_packages_in_one_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch, {**CPU_PACKAGE, **GPU_PACKAGE})
     says = "onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are installed in one environment"
-    for call in (BACKEND.probe, lambda: BACKEND.load(None, Target(device="cuda:0"), IO)):
+    for call in (
+        BACKEND.probe,
+        onnxruntime.BACKEND.probe,
+        lambda: BACKEND.load(None, Target(device="cuda:0"), IO),
+    ):
         with pytest.raises(BackendUnavailable, match=says) as caught:
             call()
         assert caught.value.hint.startswith("pip uninstall -y onnxruntime onnxruntime-gpu")

@@ -61,7 +61,7 @@ def require_one_package(backend: Backend) -> None:
     found = packages()
     if len(found) > 1:
         raise BackendUnavailable(
-            f"{backend.name}: {_named(found)} are installed in one environment, where each overwrites the other",
+            f"{backend.name}: {_named(found)} are installed in one environment, each over the other",
             hint=f"pip uninstall -y {' '.join(found)}, then install one; or {backend.install}",
         )
 

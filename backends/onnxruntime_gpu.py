@@ -6,6 +6,7 @@ Over 150 lines: three providers are opened in two ways, with options of differen
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ OPTIONS = {
     "tensorrt": (*CUDA_OPTIONS, *TENSORRT_OPTIONS, GRAPH),
     "tensorrt-rtx": (*RTX_OPTIONS, GRAPH),
 }
+# What ONNX Runtime says where a model is not whole on the GPU, which these two settings ask for.
+REFUSALS = ("graph capture feature", "assigned to the default CPU EP")
 TOLD = {"fp16": "trt_fp16_enable", "bf16": "trt_bf16_enable", "int8:native": "trt_int8_enable"}
 CACHES = "built"  # beside the model file: what TensorRT compiled of it
 
@@ -167,7 +170,9 @@ class OnnxRuntimeGpuBackend(BaseBackend):
 
 def _session(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> BoundSession:
     """Replaying a graph if that was asked for; else on a stream with a clock, if the driver lends one."""
-    place = PLACES[target.variant]
+    number = int(_number(target))
+    kind, _, *vendor = PLACES[target.variant].device
+    place = replace(PLACES[target.variant], device=(kind, number, *vendor))
 
     def opened(profile_prefix: str = "", stream: int | None = None) -> ort.InferenceSession:
         # A profile sees each node once: without the graph that would replay them.
@@ -177,7 +182,7 @@ def _session(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str
     if _on(settings.get(GRAPH)):
         return GraphSession(model, target, io, settings, place, opened)
     try:
-        clock = Clock()
+        clock = Clock(number)
     except NoDriver:
         return BoundSession(model, target, io, settings, place, opened)
     handle = clock.stream.value
@@ -206,15 +211,15 @@ def open_session(
         if target.variant == "tensorrt-rtx":
             lent = {"has_user_compute_stream": "1"} if stream is not None else {}
             told |= {**lent, "nv_runtime_cache_path": folder}
-            options.add_provider_for_devices(_ort_gpu.plugin_devices()[:1], told)
+            devices = _ort_gpu.plugin_devices()
+            options.add_provider_for_devices([devices[int(_number(target))]], told)
             return _ort_session.loaded(model, io, options, ())
         providers: list[Provider] = [(CUDA, _cuda(target, told))]
         if target.variant == "tensorrt":
             providers.insert(0, (TENSORRT, _tensorrt(target, told, folder)))
         return _ort_session.loaded(model, io, options, (*providers, *wanted))
     except ModelFileError as error:
-        refused = "CUDA Graph feature" in error.message or "assigned to the default CPU EP" in error.message
-        if refused:
+        if any(said in error.message for said in REFUSALS):
             raise UnsupportedCase(
                 f"onnxruntime-gpu: {error.message}", hint=f"without {GRAPH}, {NO_FALLBACK}"
             ) from error
@@ -224,7 +229,7 @@ def open_session(
 def _cuda(target: Target, told: Mapping[str, str]) -> dict[str, str]:
     graph = {} if target.variant else {GRAPH: told.get(GRAPH, "0")}
     chosen = {k: v for k, v in told.items() if k in (*CUDA_OPTIONS, STREAM)}
-    return {"device_id": "0", "use_tf32": _text(target.arithmetic == "tf32"), **graph, **chosen}
+    return {"device_id": _number(target), "use_tf32": _text(target.arithmetic == "tf32"), **graph, **chosen}
 
 
 def _tensorrt(target: Target, told: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -232,7 +237,18 @@ def _tensorrt(target: Target, told: Mapping[str, str], folder: str) -> dict[str,
     caches |= {"trt_engine_cache_path": folder, "trt_timing_cache_path": folder}
     allowed = {TOLD[target.arithmetic]: "1"} if target.arithmetic in TOLD else {}
     chosen = {k: v for k, v in told.items() if k in (*TENSORRT_OPTIONS, STREAM)}
-    return {"device_id": "0", "trt_cuda_graph_enable": told.get(GRAPH, "0"), **caches, **allowed, **chosen}
+    return {
+        "device_id": _number(target),
+        "trt_cuda_graph_enable": told.get(GRAPH, "0"),
+        **caches,
+        **allowed,
+        **chosen,
+    }
+
+
+def _number(target: Target) -> str:
+    """`cuda:1` → `1`; a worker sees its own GPU alone, as the first."""
+    return target.device.partition(":")[2] or "0"
 
 
 def _on(value: Any) -> bool:

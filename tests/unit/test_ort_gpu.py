@@ -38,7 +38,9 @@ def test_packages_that_bring_the_module() -> None:
 
 def test_both_packages_in_one_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch, {**CPU_PACKAGE, **GPU_PACKAGE})
-    says = "onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are installed in one environment"
+    says = (
+        "onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are installed in one environment, each over the other"
+    )
     for call in (
         BACKEND.probe,
         onnxruntime.BACKEND.probe,
@@ -129,9 +131,9 @@ def test_what_providers_are_told() -> None:
         "enable_cuda_graph": "1",
         "user_compute_stream": "140",
     }
-    alone = onnxruntime_gpu._cuda(Target(), told)
+    alone = onnxruntime_gpu._cuda(Target(device="cuda:1"), told)
     assert alone == {
-        "device_id": "0",
+        "device_id": "1",
         "use_tf32": "0",
         "enable_cuda_graph": "1",
         "prefer_nhwc": "1",

@@ -145,6 +145,13 @@ def test_devices() -> None:
     assert not labels(planned(devices=["cuda:1"]))
 
 
+def test_a_runtime_that_knows_why_a_device_is_missing_says_so() -> None:
+    told = {"onnxruntime": Capabilities("1.31.1", {}, {"cuda": "NVIDIA's driver is not here"})}
+    found = planned(told, backends=["onnxruntime"], devices=["cuda:0"])
+    why = "onnxruntime has no device cuda:0; it has none (NVIDIA's driver is not here)"
+    assert reasons(found) == [("onnxruntime", "unsupported", why)]
+
+
 GPUS = named((Gpu(0, "GPU-aa", "A"), Gpu(1, "GPU-bb", "B", instances=(Gpu(0, "MIG-cc", "1g"),))), None)
 TWO = {"torch": Capabilities("2.13.0", {name: {"fp32": NATIVE} for name in ("cpu", "cuda:0", "cuda:1")})}
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from backends import registry
 from backends.base import Backend
-from backends.precision import FLOAT_BYTES
 from bench.requirements import Needs
 from bench.setups import needed
 from bench.units import size_text
 
 PAGES = Path(__file__).parents[1] / "docs" / "backends"
 BEGIN, END = "<!-- from the code: python -m bench.pages -->", "<!-- by hand from here -->"
+FLOATS = ("fp32", "bf16", "fp16")  # tf32 is told by hand, where a runtime has GPUs
 BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
 
 
@@ -52,7 +52,7 @@ def _tables(backend: Backend) -> Iterator[str]:
     variants = {name or "(none)": text for name, text in backend.variants.items()}
     if len(variants) > 1:
         yield from _table(("variant", "what it is"), [(f"`{name}`", text) for name, text in variants.items()])
-    floats = ", ".join(name for name in FLOAT_BYTES if name not in backend.quantised)
+    floats = ", ".join(name for name in FLOATS if name not in backend.quantised)
     files: Mapping[str, Sequence[str]] = {floats: backend.formats, **backend.quantised}
     rows = [(precision, ", ".join(f"`{kind}`" for kind in kinds)) for precision, kinds in files.items()]
     yield from _table(("precision, where this machine has it", "model files, best first"), rows)

@@ -1,0 +1,136 @@
+"""An engine of an ONNX file: parsed, optimised for the shapes of one case on the GPU at hand, and kept as a file.
+
+The times of tactics are kept beside it, and no other build starts from them: which tactics an engine has would then
+depend on which case happened to be built first, and on what disturbed that. Whoever wants the same engine again has them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from backends import _onnx_file, _tensorrt_api, support
+from backends._tensorrt_cuda import Gpu
+from backends.base import IOSpec, ModelFile, Target
+from bench.errors import ModelFileError, UnsupportedCase
+
+FORMAT = "tensorrt-engine"
+ENGINE, MADE, TIMINGS = "model.engine", "engine.json", "timing.cache"
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an engine is bound to, and how it was built; the file beside it."""
+
+    tensorrt: str
+    gpu: str
+    capability: tuple[int, int]
+    tf32: bool
+    layers: int
+
+    @classmethod
+    def beside(cls, engine: Path) -> Made:
+        """Raises OSError, ValueError, KeyError or TypeError where there is none, or another thing."""
+        found = json.loads(engine.with_name(MADE).read_text())
+        return cls(**{**found, "capability": tuple(found["capability"])})
+
+    def other(self, tensorrt: str, gpu: Gpu) -> str:
+        """Why it does not run here, or ''."""
+        if self.tensorrt != tensorrt:
+            return f"it was built by TensorRT {self.tensorrt}, this is {tensorrt}"
+        if (self.gpu, self.capability) != (gpu.name, gpu.capability):
+            return f"it was built for {self.gpu} {_dotted(self.capability)}, this is {gpu.name} {_dotted(gpu.capability)}"
+        return ""
+
+
+def _dotted(capability: tuple[int, int]) -> str:
+    return ".".join(map(str, capability))
+
+
+def build(
+    trt: Any,
+    model: ModelFile,
+    target: Target,
+    io: IOSpec,
+    settings: Mapping[str, Any],
+    gpu: Gpu,
+    folder: Path,
+) -> ModelFile:
+    """Raises ModelFileError for a file that is broken or another, UnsupportedCase for what TensorRT does not take."""
+    _require_readable(model, io)
+    log = _tensorrt_api.logger(trt)
+    builder = trt.Builder(log)
+    network = _tensorrt_api.create_network(trt, builder)
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(model.path)):
+        raise _refused(model, _tensorrt_api.refusals(parser), log)
+    _require_same(model, network, io)
+    config = builder.create_builder_config()
+    tf32, workspace = target.arithmetic == "tf32", settings.get("workspace_mib")
+    _tensorrt_api.configure(
+        trt,
+        config,
+        tf32=tf32,
+        level=settings.get("builder_optimization_level"),
+        workspace=None if workspace is None else int(workspace) * MIB,
+    )
+    timings = config.create_timing_cache(b"")
+    config.set_timing_cache(timings, False)
+    _fix_shapes(builder, config, network, io)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise UnsupportedCase(
+            f"tensorrt cannot build this model: {_tensorrt_api.failure(log)}", hint="bakeoff doctor"
+        )
+    path = folder / ENGINE
+    path.write_bytes(plan)
+    (folder / TIMINGS).write_bytes(timings.serialize())
+    made = Made(trt.__version__, gpu.name, gpu.capability, tf32, network.num_layers)
+    (folder / MADE).write_text(json.dumps(asdict(made)))
+    return ModelFile(FORMAT, path, model.sha256)
+
+
+def _require_readable(model: ModelFile, io: IOSpec) -> None:
+    """By the outer form of the protobuf: of an empty or cut-off file the parser says less."""
+    try:
+        _onnx_file.extents(model.path, io)
+    except (OSError, ValueError) as error:
+        raise support.broken(model, error) from error
+
+
+def _refused(model: ModelFile, refusals: list[_tensorrt_api.Refusal], log: Any) -> Exception:
+    first = refusals[0] if refusals else _tensorrt_api.Refusal("", "", "", _tensorrt_api.failure(log))
+    if first.code in _tensorrt_api.BROKEN:
+        return support.broken(model, ValueError(first.words))
+    more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+    return UnsupportedCase(
+        f"tensorrt, its ONNX parser: {first.words}{more}", hint="leave this backend out for this workload"
+    )
+
+
+def _require_same(model: ModelFile, network: Any, io: IOSpec) -> None:
+    ins = {network.get_input(i).name for i in range(network.num_inputs)}
+    outs = {network.get_output(i).name for i in range(network.num_outputs)}
+    missing = [t.name_in_file for t in io.inputs if t.name_in_file not in ins]
+    missing += [t.name_in_file for t in io.outputs if t.name_in_file not in outs]
+    if missing:
+        has = ", ".join(sorted(ins | outs)) or "nothing"
+        raise ModelFileError(f"{model.path}: has no {', '.join(missing)} (it has {has})")
+
+
+def _fix_shapes(builder: Any, config: Any, network: Any, io: IOSpec) -> None:
+    """One profile whose least, best and largest shapes are the case's; none for a network that leaves nothing open."""
+    shapes = {t.name_in_file: t.shape for t in io.inputs}
+    inputs = [network.get_input(i) for i in range(network.num_inputs)]
+    open_ones = [one.name for one in inputs if -1 in tuple(one.shape)]
+    if not open_ones:
+        return
+    profile = builder.create_optimization_profile()
+    for name in open_ones:
+        profile.set_shape(name, shapes[name], shapes[name], shapes[name])
+    if config.add_optimization_profile(profile) < 0:
+        raise UnsupportedCase(f"tensorrt takes no profile of the shapes {shapes}", hint="bakeoff doctor")

@@ -1,0 +1,104 @@
+"""An engine that runs here: read from its file, refused where it is another's, and contexts of it for a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from backends import _tensorrt_api, support
+from backends._tensorrt_build import Made
+from backends._tensorrt_cuda import CudaError, Gpu
+from backends.base import IOSpec, ModelFile
+from bench.errors import ModelFileError, UnsupportedCase
+
+
+class Engine:
+    """TensorRT's runtime and one engine, with the logger that both need as long as they live.
+
+    Attributes:
+        made: what it is bound to, and how it was built.
+        dtypes: name in the file → dtype of an input or output.
+    """
+
+    def __init__(self, trt: Any, gpu: Gpu, model: ModelFile, io: IOSpec, threads: int) -> None:
+        self._trt, self._model = trt, model
+        self.made = made_for(model, str(trt.__version__), gpu)
+        self._log = _tensorrt_api.logger(trt)
+        self.runtime = trt.Runtime(self._log)
+        self.runtime.max_threads = threads
+        self._engine = self.runtime.deserialize_cuda_engine(model.path.read_bytes())
+        if self._engine is None:
+            raise support.broken(model, ValueError(self.failure()))
+        self.dtypes = {name: dtype for name, _, dtype in _tensorrt_api.tensors(trt, self._engine)}
+        _require_same(model, self.dtypes, io)
+        if deciding := _tensorrt_api.decide_shapes(trt, self._engine):
+            raise UnsupportedCase(
+                f"tensorrt: values of {', '.join(deciding)} decide shapes, so that they would lie in the host's memory",
+                hint="leave this backend out for this workload",
+            )
+
+    def context(self, io: IOSpec, addresses: Mapping[str, int], profiler: Any = None) -> Any:
+        """One of the case's shapes; `addresses` are the places of its outputs.
+
+        Raises ModelFileError for an engine of other shapes, CudaError where there is no memory for it.
+        """
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise CudaError(f"TensorRT made no execution context: {self.failure()}")
+        if profiler is None:
+            _tensorrt_api.quiet(self._trt, context)
+        else:
+            context.profiler = profiler
+        for spec in io.inputs:
+            if not context.set_input_shape(spec.name_in_file, tuple(spec.shape)):
+                raise self._other(
+                    spec.name_in_file, spec.shape, self._engine.get_tensor_shape(spec.name_in_file)
+                )
+        for spec in io.outputs:
+            found = context.get_tensor_shape(spec.name_in_file)
+            if tuple(found) != tuple(spec.shape):
+                raise self._other(spec.name_in_file, spec.shape, found)
+            context.set_tensor_address(spec.name_in_file, addresses[spec.name_in_file])
+        return context
+
+    def inspect(self, context: Any) -> str:
+        return _tensorrt_api.inspect(self._trt, self._engine, context)
+
+    def context_bytes(self) -> int:
+        return _tensorrt_api.context_bytes(self._engine)
+
+    def failure(self) -> str:
+        return _tensorrt_api.failure(self._log)
+
+    def close(self) -> None:
+        """Its contexts must be gone by then; an engine goes before its runtime."""
+        del self._engine
+        del self.runtime
+
+    def _other(self, name: str, wanted: Iterable[int], found: Iterable[int]) -> ModelFileError:
+        return support.broken(
+            self._model, ValueError(f"{name} is {list(found)} in it, {list(wanted)} in this case")
+        )
+
+
+def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
+    """What stands beside an engine. Raises ModelFileError where it is missing, or tells of another version or GPU."""
+    if not model.path.is_file():
+        raise support.broken(model, FileNotFoundError())
+    try:
+        made = Made.beside(model.path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise support.broken(
+            model, ValueError(f"nothing beside it says what it was built for: {error}")
+        ) from error
+    if why := made.other(tensorrt, gpu):
+        raise support.broken(model, ValueError(why))
+    return made
+
+
+def _require_same(model: ModelFile, dtypes: Mapping[str, str], io: IOSpec) -> None:
+    wanted = {t.name_in_file for t in (*io.inputs, *io.outputs)}
+    if wanted != set(dtypes):
+        raise ModelFileError(
+            f"{model.path}: has {', '.join(sorted(dtypes))}, the case {', '.join(sorted(wanted))}"
+        )

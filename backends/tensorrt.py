@@ -1,0 +1,148 @@
+"""NVIDIA TensorRT: an engine that is built of the ONNX file for the case's shapes on the GPU at hand.
+
+The name of this module is the runtime's own: imports are absolute, and no process has this folder on its path.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from backends import _tensorrt_api, _tensorrt_build, _tensorrt_cuda, support
+from backends._tensorrt_cuda import Cuda, CudaError, Gpu
+from backends._tensorrt_engine import Engine
+from backends._tensorrt_session import GraphSession, TensorRtSession
+from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
+from bench.errors import BackendUnavailable
+
+OPTIONS = ("builder_optimization_level", "cuda_graph", "workspace_mib")
+HALVES = ("fp16", "bf16")
+ASYMMETRIC = "TensorRT takes symmetric int8 alone: int8:native is its file"
+NO_FILE = "no converter makes such a file for TensorRT"
+ELSEWHERE = (
+    "the package index holds a stub of the library wheel that fetches it from NVIDIA's: where that cannot be reached, "
+    "bring tensorrt_cu13_libs (or _cu12_) of the same version as a file"
+)
+
+
+class TensorRtBackend(BaseBackend):
+    name = "tensorrt"
+    summary = "NVIDIA TensorRT: engines built from ONNX for one GPU."
+    formats: tuple[str, ...] = ("onnx", "onnx-half")
+    quantised: Mapping[str, tuple[str, ...]] = {"int8:native": ("onnx-qdq-symmetric",)}
+    install = "bakeoff setup tensorrt"
+    runtime: tuple[str, ...] = ("tensorrt",)
+    presets: Mapping[str, Preset] = {
+        "stock": Preset(
+            {}, "TensorRT docs, 'Quick Start Guide': the ONNX parser, a builder with its defaults"
+        ),
+        "expert": Preset(
+            {"builder_optimization_level": 5, "cuda_graph": True},
+            "TensorRT docs, 'Optimizing Builder Performance': level 5 compares generated kernels with static ones; "
+            "'Optimizing TensorRT Performance', 'CUDA Graphs': for what is bound by launches",
+        ),
+    }
+
+    def takes(self, target: Target) -> tuple[str, ...]:
+        if target.arithmetic in HALVES:
+            return ("onnx-half",)
+        return ("onnx",) if target.arithmetic in ("fp32", "tf32") else super().takes(target)
+
+    def probe(self) -> Capabilities:
+        trt = self._import()
+        cuda, gpus = self._cuda()
+        runtime, driver = cuda.versions()
+        detail = {"CUDA": runtime, "driver's CUDA": driver}
+        detail |= {
+            f"cuda:{i}": f"{gpu.name}, compute capability {_dotted(gpu)}" for i, gpu in enumerate(gpus)
+        }
+        return Capabilities(str(trt.__version__), _devices(gpus), detail)
+
+    def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
+        trt, _, gpu, settings = self._settle(target)
+        return _tensorrt_build.build(trt, model, target, io, settings, gpu, folder)
+
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TensorRtSession:
+        trt, cuda, gpu, settings = self._settle(target)
+        model = support.given(self, model)
+        engine = Engine(trt, gpu, model, io, target.threads)
+        session = GraphSession if settings.get("cuda_graph") else TensorRtSession
+        return session(trt, cuda, engine, target, io, settings, gpu.name)
+
+    def _settle(self, target: Target) -> tuple[Any, Cuda, Gpu, dict[str, Any]]:
+        """TensorRT, the CUDA runtime, the GPU and the settings, once the process is set for them."""
+        trt = self._import()
+        cuda, gpus = self._cuda()
+        support.require(self, target, _devices(gpus))
+        settings = support.settings(self, target, OPTIONS)
+        index = int(target.device.partition(":")[2])
+        cuda("cudaSetDevice", index)
+        return trt, cuda, gpus[index], settings
+
+    def _import(self) -> Any:
+        try:
+            support.import_runtime(self)
+        except BackendUnavailable as error:
+            raise BackendUnavailable(f"{error.message}; {_missing()}", hint=error.hint) from error
+        import tensorrt
+
+        major, _ = _tensorrt_api.version(tensorrt)
+        if major not in _tensorrt_api.MAJORS:
+            known = " and ".join(map(str, _tensorrt_api.MAJORS))
+            raise BackendUnavailable(
+                f"tensorrt: this is {tensorrt.__version__}, known are versions {known}", hint=self.install
+            )
+        return tensorrt
+
+    def _cuda(self) -> tuple[Cuda, list[Gpu]]:
+        """Raises BackendUnavailable without a CUDA runtime, a driver that serves it, or a GPU."""
+        versions = ""
+        try:
+            cuda = _tensorrt_cuda.runtime()
+            runtime, driver = cuda.versions()
+            versions = (
+                f" (libcudart is CUDA {runtime}; the driver serves {'none' if driver == '0.0' else driver})"
+            )
+            return cuda, cuda.gpus()
+        except CudaError as error:
+            raise BackendUnavailable(
+                f"tensorrt needs an NVIDIA GPU: {error}{versions}", hint="bakeoff doctor"
+            ) from error
+
+
+def _missing() -> str:
+    """What of TensorRT is installed and what is not, by the names of its packages."""
+    names = [str(one.metadata["Name"]).lower().replace("-", "_") for one in distributions()]
+    have = sorted(name for name in names if name.startswith("tensorrt"))
+    if not have:
+        return f"nothing of TensorRT is installed; {ELSEWHERE}"
+    parts = {"libs": "libnvinfer with the builder and the ONNX parser", "bindings": "its Python bindings"}
+    lacking = [text for part, text in parts.items() if not importlib.util.find_spec(f"tensorrt_{part}")]
+    return (
+        f"installed: {', '.join(have)}; not: {', '.join(lacking) or 'nothing that is known of'}; {ELSEWHERE}"
+    )
+
+
+def _dotted(gpu: Gpu) -> str:
+    return ".".join(map(str, gpu.capability))
+
+
+def _devices(gpus: list[Gpu]) -> Devices:
+    return {f"cuda:{i}": _table(gpu) for i, gpu in enumerate(gpus)}
+
+
+def _table(gpu: Gpu) -> dict[str, Support]:
+    """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
+    old = f"native from compute capability 8.0; this one has {_dotted(gpu)}"
+    ampere = Support("native") if gpu.capability >= (8, 0) else Support("none", old)
+    return {
+        **{"fp32": Support("native"), "tf32": ampere, "fp16": Support("native"), "bf16": ampere},
+        **{"int8:native": Support("native"), "int8:qdq": Support("none", ASYMMETRIC)},
+        **dict.fromkeys(("int8-dynamic", "int8-weight", "int4-weight", "fp8"), Support("none", NO_FILE)),
+    }
+
+
+BACKEND = TensorRtBackend()

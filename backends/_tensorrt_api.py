@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Array
+from bench.errors import BackendUnavailable
 
 MAJORS = (10, 11)
 # How DataType names what a tensor holds → NumPy's name; bfloat16 has none there, and travels as uint16.
@@ -29,18 +30,17 @@ DTYPES = {
     **{"INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"},
 }
 BFLOAT16 = "bfloat16"
-# Codes of the parser for a file that is broken; all others are of what TensorRT does not take.
-BROKEN = ("MODEL_DESERIALIZE_FAILED",)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error of the ONNX parser: its code's name, the node that it is about, and what it says."""
+    """An error of the ONNX parser: the node that it is about, what it says, and whether the file is broken (else it
+    holds what TensorRT does not take)."""
 
-    code: str
     node: str
     operator: str
     text: str
+    broken: bool = False
 
     @property
     def words(self) -> str:
@@ -52,6 +52,15 @@ def version(trt: Any) -> tuple[int, int]:
     """(major, minor)."""
     major, minor, *_ = str(trt.__version__).split(".")
     return int(major), int(minor)
+
+
+def started(kind: Any, log: Any) -> Any:
+    """A builder or a runtime. Raises BackendUnavailable: what TensorRT cannot make comes as a TypeError of its
+    bindings, and why only its logger knows."""
+    try:
+        return kind(log)
+    except TypeError as error:
+        raise BackendUnavailable(f"tensorrt does not start: {failure(log)}", hint="bakeoff doctor") from error
 
 
 def create_network(trt: Any, builder: Any) -> Any:
@@ -79,15 +88,15 @@ def quiet(trt: Any, context: Any) -> None:
     context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
 
 
-def refusals(parser: Any) -> list[Refusal]:
+def refusals(trt: Any, parser: Any) -> list[Refusal]:
     """What the ONNX parser complains of."""
-    return [_refusal(parser.get_error(i)) for i in range(parser.num_errors)]
+    return [_refusal(trt, parser.get_error(i)) for i in range(parser.num_errors)]
 
 
-def _refusal(error: Any) -> Refusal:
-    # The index of what belongs to no node is -1, and its name is empty.
-    code = error.code()
-    return Refusal(getattr(code, "name", str(code)), error.node_name(), error.node_operator(), error.desc())
+def _refusal(trt: Any, error: Any) -> Refusal:
+    # Not by the code's `name`: in 10 that is a method, and of something else.
+    broken = error.code() == trt.ErrorCode.MODEL_DESERIALIZE_FAILED
+    return Refusal(error.node_name(), error.node_operator(), error.desc(), broken)
 
 
 def tensors(trt: Any, engine: Any) -> Iterator[tuple[str, bool, str]]:

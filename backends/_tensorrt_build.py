@@ -63,11 +63,11 @@ def build(
     """Raises ModelFileError for a file that is broken or another, UnsupportedCase for what TensorRT does not take."""
     _require_readable(model, io)
     log = _tensorrt_api.logger(trt)
-    builder = trt.Builder(log)
+    builder = _tensorrt_api.started(trt.Builder, log)
     network = _tensorrt_api.create_network(trt, builder)
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(model.path)):
-        raise _refused(model, _tensorrt_api.refusals(parser), log)
+        raise _refused(model, _tensorrt_api.refusals(trt, parser), log)
     _require_same(model, network, io)
     config = builder.create_builder_config()
     tf32, workspace = target.arithmetic == "tf32", settings.get("workspace_mib")
@@ -103,8 +103,8 @@ def _require_readable(model: ModelFile, io: IOSpec) -> None:
 
 
 def _refused(model: ModelFile, refusals: list[_tensorrt_api.Refusal], log: Any) -> Exception:
-    first = refusals[0] if refusals else _tensorrt_api.Refusal("", "", "", _tensorrt_api.failure(log))
-    if first.code in _tensorrt_api.BROKEN:
+    first = refusals[0] if refusals else _tensorrt_api.Refusal("", "", _tensorrt_api.failure(log))
+    if first.broken:
         return support.broken(model, ValueError(first.words))
     more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
     return UnsupportedCase(

@@ -24,7 +24,7 @@ class Engine:
         self._trt, self._model = trt, model
         self.made = made_for(model, str(trt.__version__), gpu)
         self._log = _tensorrt_api.logger(trt)
-        self.runtime = trt.Runtime(self._log)
+        self.runtime = _tensorrt_api.started(trt.Runtime, self._log)
         self.runtime.max_threads = threads
         self._engine = self.runtime.deserialize_cuda_engine(model.path.read_bytes())
         if self._engine is None:

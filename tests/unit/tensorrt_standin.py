@@ -328,7 +328,7 @@ def tensorrt(version: str, cuda: Library) -> Any:
     trt.TensorIOMode = SimpleNamespace(INPUT="INPUT", OUTPUT="OUTPUT")
     trt.TensorLocation = SimpleNamespace(HOST="HOST", DEVICE="DEVICE")
     trt.LayerInformationFormat = SimpleNamespace(JSON="JSON")
-    trt.OnnxParser = Parser
+    trt.OnnxParser, trt.ErrorCode = Parser, ErrorCode
     trt.networks, trt.configs = [], []
 
     class ILogger:

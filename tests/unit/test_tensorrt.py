@@ -323,6 +323,20 @@ def test_what_is_missing_of_tensorrt_is_named(monkeypatch: pytest.MonkeyPatch) -
         BACKEND.probe()
 
 
+def test_what_does_not_start_is_told_in_tensorrts_words(
+    trt: Any, model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(log: Any) -> Any:
+        log.log(standin.Severity.ERROR, "CUDA initialization failure with error: 2")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    built = BACKEND.build(model, CUDA, io(), tmp_path)
+    for name, call in (("Builder", BACKEND.build), ("Runtime", lambda *given: BACKEND.load(built, *given[1:3]))):
+        monkeypatch.setattr(trt, name, nothing)
+        with pytest.raises(BackendUnavailable, match="does not start: CUDA initialization failure with error: 2"):
+            call(model, CUDA, io(), tmp_path)
+
+
 def test_a_version_that_is_not_known_is_refused(trt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trt, "__version__", "8.6.1")
     with pytest.raises(BackendUnavailable, match=r"this is 8\.6\.1, known are versions 10 and 11"):

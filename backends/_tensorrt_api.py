@@ -3,13 +3,13 @@
 | | 10 | 11 |
 | --- | --- | --- |
 | networks | weakly typed unless STRONGLY_TYPED is asked for | strongly typed, the flag is kept and ignored |
-| precisions of the builder (FP16, INT8 …), calibrators | flags and `int8_calibrator` | gone: the model file alone says |
+| precisions of the builder, calibrators | `FP16`, `INT8` …, `int8_calibrator` | gone: the model file says |
 | `TF32` | on unless cleared, also in strongly typed networks | the same |
 | memory of a context | `device_memory_size_v2`, before 10.1 `device_memory_size` | `device_memory_size_v2` |
 | a tensor in the inspector's JSON | `Format/Datatype` | `Format` and `Datatype` |
 
-Sources: NVIDIA TensorRT 11.4 documentation, 'Migrating from TensorRT 10.x to 11.x' and 'Removed Python APIs and
-Replacements'; names as the Python bindings 10.13.3 and 11.4.0 have them.
+Sources: NVIDIA TensorRT 11.4 documentation, 'Migrating from TensorRT 10.x to 11.x' and 'Removed Python APIs
+and Replacements'; names as the Python bindings 10.13.3 and 11.4.0 have them.
 """
 
 from __future__ import annotations
@@ -26,16 +26,22 @@ from bench.errors import BackendUnavailable
 MAJORS = (10, 11)
 # How DataType names what a tensor holds → NumPy's name; bfloat16 has none there, and travels as uint16.
 DTYPES = {
-    **{"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "BOOL": "bool"},
-    **{"INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"},
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "BOOL": "bool",
+    "INT8": "int8",
+    "UINT8": "uint8",
+    "INT32": "int32",
+    "INT64": "int64",
 }
 BFLOAT16 = "bfloat16"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error of the ONNX parser: the node that it is about, what it says, and whether the file is broken (else it
-    holds what TensorRT does not take)."""
+    """An error of the ONNX parser: the node that it is about, what it says, and whether the file is broken
+    (else it holds what TensorRT does not take)."""
 
     node: str
     operator: str
@@ -55,8 +61,8 @@ def version(trt: Any) -> tuple[int, int]:
 
 
 def started(kind: Any, log: Any) -> Any:
-    """A builder or a runtime. Raises BackendUnavailable: what TensorRT cannot make comes as a TypeError of its
-    bindings, and why only its logger knows."""
+    """A builder or a runtime. Raises BackendUnavailable: what TensorRT cannot make comes as a TypeError of
+    its bindings, and why only its logger knows."""
     try:
         return kind(log)
     except TypeError as error:
@@ -83,8 +89,8 @@ def configure(trt: Any, config: Any, *, tf32: bool, level: int | None, workspace
 
 
 def quiet(trt: Any, context: Any) -> None:
-    """No NVTX ranges for a context: an engine that was built with DETAILED verbosity is enqueued more slowly else
-    (`IExecutionContext.nvtx_verbosity`)."""
+    """No NVTX ranges for a context: an engine that was built with DETAILED verbosity is enqueued more slowly
+    else (`IExecutionContext.nvtx_verbosity`)."""
     context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
 
 
@@ -141,7 +147,7 @@ def logger(trt: Any) -> Any:
 
 
 def failure(log: Any) -> str:
-    """What a logger was told last as an error, without the place in TensorRT's source; else that it said nothing."""
+    """What a logger was told last as an error."""
     errors = [text for severity, text in log.said if severity != "WARNING"]
     return errors[-1].strip() if errors else "it does not say why"
 

@@ -1,7 +1,8 @@
-"""An engine of an ONNX file: parsed, optimised for the shapes of one case on the GPU at hand, and kept as a file.
+"""An engine of an ONNX file: parsed, optimised for the shapes of one case on this GPU, and kept as a file.
 
-The times of tactics are kept beside it, and no other build starts from them: which tactics an engine has would then
-depend on which case happened to be built first, and on what disturbed that. Whoever wants the same engine again has them.
+The times of tactics are kept beside it, and no other build starts from them: which tactics an engine has
+would then depend on which case happened to be built first, and on what disturbed that. Whoever wants the same
+engine again has them.
 """
 
 from __future__ import annotations
@@ -28,27 +29,19 @@ class Made:
 
     tensorrt: str
     gpu: str
-    capability: tuple[int, int]
     tf32: bool
     layers: int
 
     @classmethod
     def beside(cls, engine: Path) -> Made:
-        """Raises OSError, ValueError, KeyError or TypeError where there is none, or another thing."""
-        found = json.loads(engine.with_name(MADE).read_text())
-        return cls(**{**found, "capability": tuple(found["capability"])})
+        """Raises OSError, ValueError or TypeError where there is none, or another thing."""
+        return cls(**json.loads(engine.with_name(MADE).read_text()))
 
     def other(self, tensorrt: str, gpu: Gpu) -> str:
         """Why it does not run here, or ''."""
         if self.tensorrt != tensorrt:
             return f"it was built by TensorRT {self.tensorrt}, this is {tensorrt}"
-        if (self.gpu, self.capability) != (gpu.name, gpu.capability):
-            return f"it was built for {self.gpu} {_dotted(self.capability)}, this is {gpu.name} {_dotted(gpu.capability)}"
-        return ""
-
-
-def _dotted(capability: tuple[int, int]) -> str:
-    return ".".join(map(str, capability))
+        return f"it was built for {self.gpu}, this is {gpu}" if self.gpu != str(gpu) else ""
 
 
 def build(
@@ -60,7 +53,11 @@ def build(
     gpu: Gpu,
     folder: Path,
 ) -> ModelFile:
-    """Raises ModelFileError for a file that is broken or another, UnsupportedCase for what TensorRT does not take."""
+    """The engine, with what it is bound to and the times of its tactics beside it.
+
+    Raises ModelFileError for a file that is broken or of another model, UnsupportedCase for what TensorRT
+    does not take.
+    """
     _require_readable(model, io)
     log = _tensorrt_api.logger(trt)
     builder = _tensorrt_api.started(trt.Builder, log)
@@ -89,7 +86,7 @@ def build(
     path = folder / ENGINE
     path.write_bytes(plan)
     (folder / TIMINGS).write_bytes(timings.serialize())
-    made = Made(trt.__version__, gpu.name, gpu.capability, tf32, network.num_layers)
+    made = Made(str(trt.__version__), str(gpu), tf32, network.num_layers)
     (folder / MADE).write_text(json.dumps(asdict(made)))
     return ModelFile(FORMAT, path, model.sha256)
 
@@ -123,7 +120,7 @@ def _require_same(model: ModelFile, network: Any, io: IOSpec) -> None:
 
 
 def _fix_shapes(builder: Any, config: Any, network: Any, io: IOSpec) -> None:
-    """One profile whose least, best and largest shapes are the case's; none for a network that leaves nothing open."""
+    """One profile whose least, best and largest shapes are the case's, for a network that leaves any open."""
     shapes = {t.name_in_file: t.shape for t in io.inputs}
     inputs = [network.get_input(i) for i in range(network.num_inputs)]
     open_ones = [one.name for one in inputs if -1 in tuple(one.shape)]

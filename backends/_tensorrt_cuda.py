@@ -1,7 +1,7 @@
 """As much of the CUDA runtime as a session of TensorRT needs, through ctypes.
 
-Not through a binding package: TensorRT's wheels bring libcudart themselves, these functions have kept their signatures
-since CUDA 11.4, and a worker then holds TensorRT and nothing else. Every function raises CudaError in CUDA's own words.
+Not through a binding package: libcudart alone is 2 to 4 MB, these functions are the same in CUDA 12 and 13,
+and a worker then holds TensorRT and nothing else. Every call raises CudaError in CUDA's own words.
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ class Gpu:
 
     name: str
     capability: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"{self.name}, compute capability {self.dotted}"
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(map(str, self.capability))
 
 
 class Cuda:
@@ -173,8 +180,8 @@ def runtime() -> Cuda:
 
 
 def candidates(paths: Iterable[str]) -> Iterator[str]:
-    """Where libcudart may be: beside the packages (`nvidia/cu13/lib`, before that `nvidia/cuda_runtime/lib`), then
-    wherever the system looks."""
+    """Where libcudart may be: beside the packages (`nvidia/cu13/lib`, before that `nvidia/cuda_runtime/lib`),
+    then wherever the system looks."""
     for path in paths:
         folder = Path(path or ".") / "nvidia"
         found = sorted(folder.glob("*/lib/libcudart.so.*"), key=lambda one: one.name, reverse=True)

@@ -1,4 +1,4 @@
-"""An engine that runs here: read from its file, refused where it is another's, and contexts of it for a case."""
+"""An engine that runs here: read from its file, refused where it is another's, and its contexts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Engine:
     Attributes:
         made: what it is bound to, and how it was built.
         dtypes: name in the file → dtype of an input or output.
+        inputs: the case's inputs that the engine reads: one that nothing uses it does not have.
     """
 
     def __init__(self, trt: Any, gpu: Gpu, model: ModelFile, io: IOSpec, threads: int) -> None:
@@ -31,9 +32,10 @@ class Engine:
             raise support.broken(model, ValueError(self.failure()))
         self.dtypes = {name: dtype for name, _, dtype in _tensorrt_api.tensors(trt, self._engine)}
         _require_same(model, self.dtypes, io)
+        self.inputs = tuple(spec for spec in io.inputs if spec.name_in_file in self.dtypes)
         if deciding := _tensorrt_api.decide_shapes(trt, self._engine):
             raise UnsupportedCase(
-                f"tensorrt: values of {', '.join(deciding)} decide shapes, so that they would lie in the host's memory",
+                f"tensorrt: values of {', '.join(deciding)} decide shapes, and lie in the host's memory",
                 hint="leave this backend out for this workload",
             )
 
@@ -49,7 +51,7 @@ class Engine:
             _tensorrt_api.quiet(self._trt, context)
         else:
             context.profiler = profiler
-        for spec in io.inputs:
+        for spec in self.inputs:
             if not context.set_input_shape(spec.name_in_file, tuple(spec.shape)):
                 raise self._other(
                     spec.name_in_file, spec.shape, self._engine.get_tensor_shape(spec.name_in_file)
@@ -82,12 +84,12 @@ class Engine:
 
 
 def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
-    """What stands beside an engine. Raises ModelFileError where it is missing, or tells of another version or GPU."""
+    """What stands beside an engine. Raises ModelFileError if it is missing, or of another version or GPU."""
     if not model.path.is_file():
         raise support.broken(model, FileNotFoundError())
     try:
         made = Made.beside(model.path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise support.broken(
             model, ValueError(f"nothing beside it says what it was built for: {error}")
         ) from error
@@ -97,8 +99,9 @@ def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
 
 
 def _require_same(model: ModelFile, dtypes: Mapping[str, str], io: IOSpec) -> None:
-    wanted = {t.name_in_file for t in (*io.inputs, *io.outputs)}
-    if wanted != set(dtypes):
+    outputs = {spec.name_in_file for spec in io.outputs}
+    wanted = outputs | {spec.name_in_file for spec in io.inputs}
+    if not outputs <= set(dtypes) <= wanted:
         raise ModelFileError(
             f"{model.path}: has {', '.join(sorted(dtypes))}, the case {', '.join(sorted(wanted))}"
         )

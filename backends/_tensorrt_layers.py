@@ -1,9 +1,10 @@
 """What an engine's layers computed in, from its inspector's JSON and a profile's times. Pure functions.
 
-TensorRT fuses: a layer is named after all that went into it, and its tactic (the kernel) tells more than its type. The
-arithmetic of a product is in the tactic's name where it follows the grammar of NVIDIA's kernels (`f32f32_tf32f32_f32`:
-operands and result, what is multiplied and what it is summed in, the epilogue), else it is the type of what the layer
-reads. JSON of TensorRT 10 has a tensor's layout and type in one string, in words, that of 11 in two.
+TensorRT fuses: a layer is named after all that went into it, and its tactic (the kernel) tells more than its
+type. The arithmetic of a product is in the tactic's name where it follows the grammar of NVIDIA's kernels
+(`f32f32_tf32f32_f32`: operands and result, what is multiplied and what it is summed in, the epilogue), else
+it is the type of what the layer reads. JSON of TensorRT 10 has a tensor's layout and type in one string, in
+words, that of 11 in two.
 """
 
 from __future__ import annotations
@@ -26,11 +27,17 @@ TYPES = (
 )
 GRAMMAR = re.compile(r"_(tf32|bf16|f16|f32|i8|u8|e4m3|e5m2)(?:f32|f16|bf16|i32)_(?:f32|f16|bf16|i32|i8|e4m3)")
 MULTIPLIED = {
-    **{"tf32": "tf32", "bf16": "bf16", "f16": "fp16", "f32": "fp32", "i8": "int8", "u8": "int8"},
-    **{"e4m3": "fp8", "e5m2": "fp8"},
+    "tf32": "tf32",
+    "bf16": "bf16",
+    "f16": "fp16",
+    "f32": "fp32",
+    "i8": "int8",
+    "u8": "int8",
+    "e4m3": "fp8",
+    "e5m2": "fp8",
 }
-# Kernels of cuDNN and CUTLASS that have names of another kind; 1688 is the shape of TF32's instruction, where no type
-# of 16 bits was named.
+# Kernels of cuDNN and CUTLASS that have names of another kind; 1688 is the shape of TF32's instruction, where
+# no type of 16 bits was named.
 NAMED = (
     ("int8", re.compile(r"int8|imma|i8816|i16832", re.IGNORECASE)),
     ("tf32", re.compile(r"tf32", re.IGNORECASE)),
@@ -73,8 +80,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Of one run the operations, and the shares of the products' time that nothing tells the arithmetic of, and of all
-    time that belongs to no layer which the inspector knows."""
+    """Of one run the operations, and the shares of the products' time that nothing tells the arithmetic of,
+    and of all time that belongs to no layer which the inspector knows."""
 
     operations: list[Operation]
     untold: float
@@ -82,7 +89,7 @@ class Profile:
 
 
 def layers(inspected: str) -> list[Layer]:
-    """Of the inspector's JSON. An engine that was not built with DETAILED verbosity names its layers alone."""
+    """Of the inspector's JSON. An engine that was not built with DETAILED verbosity only names its layers."""
     found = json.loads(inspected)["Layers"]
     return [_layer(one) if isinstance(one, Mapping) else Layer(str(one), "", "", False) for one in found]
 
@@ -93,8 +100,8 @@ def profile(known: Sequence[Layer], times: Iterable[tuple[str, float]], tf32: bo
     Args:
         known: layers of the engine; those that share a name are taken in their order.
         times: (layer, ms) as the profiler reported them.
-        tf32: whether the engine may multiply fp32 as TF32: then a product of fp32 whose tactic tells nothing is taken
-            for such a one, and counted as untold.
+        tf32: whether the engine may multiply fp32 as TF32: then a product of fp32 whose tactic tells nothing
+            is taken for such a one, and counted as untold.
     """
     waiting: defaultdict[str, deque[Layer]] = defaultdict(deque)
     for layer in known:
@@ -151,8 +158,8 @@ def precision_of(text: str) -> str:
 
 
 def _precision(tensors: Iterable[Mapping[str, Any]], product: bool) -> str:
-    """The first type of tensors that has arithmetic; of a product the integers', where it has any: what is added to
-    it may be floats."""
+    """The first type of tensors that has arithmetic; of a product the integers', where it has any: what is
+    added to it may be floats."""
     found = [precision for tensor in tensors if (precision := precision_of(_typed(tensor)))]
     narrow = [one for one in found if one in ("int8", "fp8")]
     return next(iter(narrow if product and narrow else found), "")

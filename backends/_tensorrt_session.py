@@ -1,6 +1,7 @@
-"""A session of TensorRT: inputs and outputs in device memory, one stream of its own, and what its layers computed in.
+"""A session of TensorRT: tensors in device memory, a stream of its own, and what its layers computed in.
 
-Inputs pass through pinned memory on their way to the GPU, as in NVIDIA's samples: the copy into it is the cast as well.
+Inputs pass through pinned memory on their way to the GPU, as in NVIDIA's samples: the copy into it is also
+the cast.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Blocks = Mapping[str, Block]  # name in the file → device memory
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """How a tensor gets to the device and back: its dtype there and at the host, and pinned memory as an array."""
+    """How a tensor gets to the device and back: its dtype there, and pinned memory as an array."""
 
     spec: TensorSpec
     dtype: str
@@ -47,7 +48,7 @@ class Passage:
 
 
 class TensorRtSession(BaseSession):
-    """Staged inputs are blocks of device memory; outputs have places of their own, and the next run writes there."""
+    """Staged inputs are blocks of device memory; outputs have fixed places, which the next run writes."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class TensorRtSession(BaseSession):
         self._begin, self._end = cuda.made("cudaEventCreate"), cuda.made("cudaEventCreate")
         self._pool = Pool(cuda)
         self._addresses: list[int] = []
-        self._inputs = tuple(self._passage(spec) for spec in io.inputs)
+        self._inputs = tuple(self._passage(spec) for spec in engine.inputs)
         self._fetched = tuple(self._passage(spec) for spec in io.fetched)
         self._outputs = {spec.name_in_file: self._pool.take(self._nbytes(spec)) for spec in io.outputs}
         self._places = {in_file: block.address for in_file, block in self._outputs.items()}
@@ -146,7 +147,7 @@ class TensorRtSession(BaseSession):
         self._cuda("cudaStreamDestroy", self._stream)
 
     def actual(self) -> Actual:
-        """From the times of layers in untimed runs of a second context, and what the inspector tells of them."""
+        """From the layers' times in untimed runs of a second context, and what the inspector tells."""
         inspected, runs = self._profiled()
         known, made = _tensorrt_layers.layers(inspected), self._engine.made
         profiles = [_tensorrt_layers.profile(known, times, made.tf32) for times in runs]
@@ -199,7 +200,7 @@ class GraphSession(TensorRtSession):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._fixed = dict(super().stage(support.untimed_inputs(self._io)))
-        # The first run after a change of shapes does more than a graph can hold (TensorRT docs, 'CUDA Graphs').
+        # The first run after a change of shapes does more than a graph can hold.
         super().run(self._fixed)
         self._graph = self._captured()
 

@@ -1,6 +1,6 @@
 """NVIDIA TensorRT: an engine that is built of the ONNX file for the case's shapes on the GPU at hand.
 
-The name of this module is the runtime's own: imports are absolute, and no process has this folder on its path.
+This module is named as the runtime: imports are absolute, and no process has this folder on its path.
 """
 
 from __future__ import annotations
@@ -19,46 +19,39 @@ from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile,
 from bench.errors import BackendUnavailable
 
 OPTIONS = ("builder_optimization_level", "cuda_graph", "workspace_mib")
-HALVES = ("fp16", "bf16")
 ASYMMETRIC = "TensorRT takes symmetric int8 alone: int8:native is its file"
 NO_FILE = "no converter makes such a file for TensorRT"
 ELSEWHERE = (
-    "the package index holds a stub of the library wheel that fetches it from NVIDIA's: where that cannot be reached, "
-    "bring tensorrt_cu13_libs (or _cu12_) of the same version as a file"
+    "the package index has a stub in its place that fetches it from NVIDIA's index: where that cannot be "
+    "reached, bring tensorrt_cu13_libs (or _cu12_libs) of the same version as a file"
 )
 
 
 class TensorRtBackend(BaseBackend):
     name = "tensorrt"
     summary = "NVIDIA TensorRT: engines built from ONNX for one GPU."
-    formats: tuple[str, ...] = ("onnx", "onnx-half")
-    quantised: Mapping[str, tuple[str, ...]] = {"int8:native": ("onnx-qdq-symmetric",)}
+    formats: tuple[str, ...] = ("onnx",)
+    quantised: Mapping[str, tuple[str, ...]] = {
+        **dict.fromkeys(("fp16", "bf16"), ("onnx-half",)),
+        "int8:native": ("onnx-qdq-symmetric",),
+    }
     install = "bakeoff setup tensorrt"
     runtime: tuple[str, ...] = ("tensorrt",)
     presets: Mapping[str, Preset] = {
-        "stock": Preset(
-            {}, "TensorRT docs, 'Quick Start Guide': the ONNX parser, a builder with its defaults"
-        ),
+        "stock": Preset({}, "TensorRT docs, 'Quick Start Guide': the ONNX parser, a builder's defaults"),
         "expert": Preset(
             {"builder_optimization_level": 5, "cuda_graph": True},
-            "TensorRT docs, 'Optimizing Builder Performance': level 5 compares generated kernels with static ones; "
-            "'Optimizing TensorRT Performance', 'CUDA Graphs': for what is bound by launches",
+            "TensorRT docs, IBuilderConfig.builder_optimization_level: 5 'always compiles a dynamic kernel "
+            "and compares it to static kernels'; 'Optimizing TensorRT Performance': CUDA graphs",
         ),
     }
-
-    def takes(self, target: Target) -> tuple[str, ...]:
-        if target.arithmetic in HALVES:
-            return ("onnx-half",)
-        return ("onnx",) if target.arithmetic in ("fp32", "tf32") else super().takes(target)
 
     def probe(self) -> Capabilities:
         trt = self._import()
         cuda, gpus = self._cuda()
         runtime, driver = cuda.versions()
         detail = {"CUDA": runtime, "driver's CUDA": driver}
-        detail |= {
-            f"cuda:{i}": f"{gpu.name}, compute capability {_dotted(gpu)}" for i, gpu in enumerate(gpus)
-        }
+        detail |= {f"cuda:{i}": str(gpu) for i, gpu in enumerate(gpus)}
         return Capabilities(str(trt.__version__), _devices(gpus), detail)
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
@@ -118,16 +111,10 @@ def _missing() -> str:
     names = [str(one.metadata["Name"]).lower().replace("-", "_") for one in distributions()]
     have = sorted(name for name in names if name.startswith("tensorrt"))
     if not have:
-        return f"nothing of TensorRT is installed; {ELSEWHERE}"
-    parts = {"libs": "libnvinfer with the builder and the ONNX parser", "bindings": "its Python bindings"}
-    lacking = [text for part, text in parts.items() if not importlib.util.find_spec(f"tensorrt_{part}")]
-    return (
-        f"installed: {', '.join(have)}; not: {', '.join(lacking) or 'nothing that is known of'}; {ELSEWHERE}"
-    )
-
-
-def _dotted(gpu: Gpu) -> str:
-    return ".".join(map(str, gpu.capability))
+        return "nothing of TensorRT is installed"
+    if not importlib.util.find_spec("tensorrt_libs"):
+        return f"of TensorRT there is {', '.join(have)}, and no library (builder, ONNX parser): {ELSEWHERE}"
+    return f"of TensorRT there is {', '.join(have)}: they must all be of one version"
 
 
 def _devices(gpus: list[Gpu]) -> Devices:
@@ -136,11 +123,15 @@ def _devices(gpus: list[Gpu]) -> Devices:
 
 def _table(gpu: Gpu) -> dict[str, Support]:
     """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
-    old = f"native from compute capability 8.0; this one has {_dotted(gpu)}"
+    old = f"native from compute capability 8.0; this one has {gpu.dotted}"
     ampere = Support("native") if gpu.capability >= (8, 0) else Support("none", old)
     return {
-        **{"fp32": Support("native"), "tf32": ampere, "fp16": Support("native"), "bf16": ampere},
-        **{"int8:native": Support("native"), "int8:qdq": Support("none", ASYMMETRIC)},
+        "fp32": Support("native"),
+        "tf32": ampere,
+        "fp16": Support("native"),
+        "bf16": ampere,
+        "int8:native": Support("native"),
+        "int8:qdq": Support("none", ASYMMETRIC),
         **dict.fromkeys(("int8-dynamic", "int8-weight", "int4-weight", "fp8"), Support("none", NO_FILE)),
     }
 

@@ -5,6 +5,7 @@ holds requirements as pip reads them, the runtime itself first, and may say more
 
     # python: >=3.12      which Python it takes, where that is not bakeoff's own
     # size: 480 MB        what it takes on the disk, to be told before it is installed
+    # device: cuda        what it runs on, of a runtime that does not run on a CPU
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.units import size
 
 BACKENDS = Path(backends.__path__[0])
 FORMATS = BACKENDS / "formats"
-FACT = re.compile(r"#\s*(python|size):\s*(.+)")
+FACT = re.compile(r"#\s*(python|size|device):\s*(.+)")
 NUMPY = "numpy"  # a worker's own need, in whatever version the runtime allows
 
 
@@ -34,6 +35,7 @@ class Needs:
         python: specifier of the Pythons that it takes, '' for any that bakeoff runs on.
         bytes: what it takes on the disk, roughly; 0 if nobody has said.
         version: of the runtime, None for any that `lines` allow.
+        device: what it runs on, '' for a CPU (and perhaps more).
     """
 
     name: str
@@ -41,6 +43,7 @@ class Needs:
     python: str = ""
     bytes: int = 0
     version: str | None = None
+    device: str = ""
 
     @property
     def spec(self) -> str:
@@ -74,7 +77,8 @@ def parse(name: str, text: str) -> Needs:
     found = (match for line in text.splitlines() if (match := FACT.fullmatch(line.strip())))
     facts = {match[1]: match[2] for match in found}
     lines = tuple(line for raw in text.splitlines() if (line := raw.split("#", 1)[0].strip()))
-    return Needs(name, lines, facts.get("python", ""), size(facts["size"]) if "size" in facts else 0)
+    taken = size(facts["size"]) if "size" in facts else 0
+    return Needs(name, lines, facts.get("python", ""), taken, device=facts.get("device", ""))
 
 
 def distribution(requirement: str) -> str:

@@ -34,10 +34,10 @@ def parts(specs: Iterable[str]) -> list[Part]:
 
 
 def runtimes() -> list[str]:
-    """Every backend of this package that is a runtime with requirements of its own."""
+    """Every backend of this package that is a runtime with requirements of its own, and runs on a CPU."""
     from backends import registry
 
-    return [name for name in registry.names("runtime") if name in known()]
+    return [name for name in registry.names("runtime") if name in known() and not needs(name).device]
 
 
 def needed(spec: str) -> Sequence[Needs]:

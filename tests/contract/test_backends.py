@@ -30,6 +30,7 @@ from backends import (
     openvino,
     reference,
     tensorflow,
+    tensorrt,
     torch,
     tvm,
     xla,
@@ -41,7 +42,7 @@ from backends._xla_program import for_any_platform
 from backends.base import Target, Timing
 from backends.contract import BackendContract, Failures
 from backends.precision import runs_as
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from workloads._contract import SAMPLES
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
@@ -586,6 +587,51 @@ class TestTvmTuned(BackendContract):
         assert _tvm_tuned._judge(task, wrong, machine)["why"] == "its outputs are others"
         assert _tvm_tuned._judge(task, right, machine)["why"] in ("", "it is not quicker")
         assert not _tvm_tuned._judge(task, _tvm_search.Search(None, 8, 8), machine)["kept"]
+
+
+class OnTensorRt(OnAGpu):
+    """Skipped, with what its probe says, where TensorRT, its libraries, a driver or a GPU is missing."""
+
+    backend = tensorrt.BACKEND
+    target = Target(device="cuda:0")
+    loads = 6
+
+    @pytest.fixture(autouse=True)
+    def _needs_a_gpu(self) -> None:
+        try:
+            assert self.target.device in self.devices
+        except BackendUnavailable as error:
+            pytest.skip(error.message)
+
+
+class TestTensorRtCuda(OnTensorRt):
+    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny) -> None:
+        low, high = tiny.band("int8:native")
+        with self.session(tiny, precision="int8:native") as session:
+            samples = [session.fetch(session.run(session.stage(tiny.inputs(1, i)))) for i in range(8)]
+            ran = session.actual()
+        assert low <= max(tiny.error(found, i) for i, found in enumerate(samples)) <= high
+        assert "int8" in ran.settings["products_by_precision"]
+
+    def test_a_file_of_another_shape_is_refused(self, first: Tiny, tmp_path: Path) -> None:
+        model = self.model(first)
+        assert model is not None
+        built = self.backend.build(model, self.target, first.io(1), tmp_path)
+        with pytest.raises(ModelFileError, match="in this case"):
+            self.backend.load(built, self.target, first.io(3))
+
+    def test_an_engine_of_another_version_is_refused(self, first: Tiny, tmp_path: Path) -> None:
+        model = self.model(first)
+        assert model is not None
+        built = self.backend.build(model, self.target, first.io(1), tmp_path)
+        beside = tmp_path / "engine.json"
+        beside.write_text(json.dumps({**json.loads(beside.read_text()), "tensorrt": "10.0.0"}))
+        with pytest.raises(ModelFileError, match=r"built by TensorRT 10\.0\.0"):
+            self.backend.load(built, self.target, first.io(1))
+
+
+class TestTensorRtCudaGraph(OnTensorRt):
+    target = Target(device="cuda:0", options={"cuda_graph": True})
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")

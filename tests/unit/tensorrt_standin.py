@@ -1,7 +1,8 @@
 """What stands in for TensorRT 10 and 11 and for the CUDA runtime where no GPU is: as lazy as they are.
 
-Device memory is memory of this process; what goes to a stream waits there until that is synchronised, so that whoever
-reads, frees or overwrites too early is found out. An engine is its ONNX file, run by onnx's reference evaluator.
+Device memory is memory of this process; what goes to a stream waits there until that is synchronised, so that
+whoever reads, frees or overwrites too early is found out. An engine is its ONNX file, run by onnx's reference
+evaluator.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ WORDS = {
 class Library:
     """libcudart: functions that take what ctypes gives them, and answer a number."""
 
-    def __init__(self, error: int = 0, driver: int = 13000, name: bytes = b"Stand-in", capability: int = 90) -> None:
+    def __init__(
+        self, error: int = 0, driver: int = 13000, name: bytes = b"Stand-in", capability: int = 90
+    ) -> None:
         self.memory: dict[int, Any] = {}
         self.queue: list[Callable[[], None]] = []
         self.graphs: dict[int, list[Callable[[], None]]] = {}
@@ -140,16 +143,31 @@ class Library:
             return WORDS[code]
 
         plain: dict[str, Any] = {
-            **{"cudaRuntimeGetVersion": number(13020), "cudaDriverGetVersion": number(driver)},
-            **{"cudaGetDeviceCount": count, "cudaDeviceGetAttribute": attribute, "cudaSetDevice": lambda device: 0},
-            **{"cudaMalloc": allocate, "cudaFree": free, "cudaMallocHost": allocate, "cudaFreeHost": free},
-            **{"cudaMemcpyAsync": copy, "cudaStreamSynchronize": synchronize, "cudaEventRecord": record},
-            **{"cudaStreamCreateWithFlags": lambda pointer, flags: made(pointer), "cudaStreamDestroy": drop},
-            **{"cudaEventCreate": made, "cudaEventDestroy": drop, "cudaEventElapsedTime": elapsed},
-            **{"cudaStreamBeginCapture": begin_capture, "cudaStreamEndCapture": end_capture},
-            **{"cudaGraphInstantiateWithFlags": instantiate, "cudaGraphLaunch": launch},
-            **{"cudaGraphDestroy": drop, "cudaGraphExecDestroy": drop},
-            **{"cudaGetDeviceProperties": properties, "cudaGetErrorString": words},
+            "cudaRuntimeGetVersion": number(13020),
+            "cudaDriverGetVersion": number(driver),
+            "cudaGetDeviceCount": count,
+            "cudaDeviceGetAttribute": attribute,
+            "cudaSetDevice": lambda device: 0,
+            "cudaMalloc": allocate,
+            "cudaFree": free,
+            "cudaMallocHost": allocate,
+            "cudaFreeHost": free,
+            "cudaMemcpyAsync": copy,
+            "cudaStreamSynchronize": synchronize,
+            "cudaEventRecord": record,
+            "cudaStreamCreateWithFlags": lambda pointer, flags: made(pointer),
+            "cudaStreamDestroy": drop,
+            "cudaEventCreate": made,
+            "cudaEventDestroy": drop,
+            "cudaEventElapsedTime": elapsed,
+            "cudaStreamBeginCapture": begin_capture,
+            "cudaStreamEndCapture": end_capture,
+            "cudaGraphInstantiateWithFlags": instantiate,
+            "cudaGraphLaunch": launch,
+            "cudaGraphDestroy": drop,
+            "cudaGraphExecDestroy": drop,
+            "cudaGetDeviceProperties": properties,
+            "cudaGetErrorString": words,
         }
         return {key: self._counted(key, function) for key, function in plain.items()}
 
@@ -222,7 +240,10 @@ class Parser:
     def get_error(self, index: int) -> Any:
         code, node, operator, text = self._errors[index]
         return SimpleNamespace(
-            code=lambda: ErrorCode[code], node_name=lambda: node, node_operator=lambda: operator, desc=lambda: text
+            code=lambda: ErrorCode[code],
+            node_name=lambda: node,
+            node_operator=lambda: operator,
+            desc=lambda: text,
         )
 
     def parse_from_file(self, path: str) -> bool:
@@ -237,10 +258,17 @@ class Parser:
             if node.op_type == "Det":
                 self._errors.append(("UNSUPPORTED_NODE", node.name, "Det", "no importer registered for it"))
         self._network.model, self._network.num_layers = path, len(model.graph.node)  # type: ignore[assignment]
-        for values, into in ((model.graph.input, self._network.inputs), (model.graph.output, self._network.outputs)):
+        for values, into in (
+            (model.graph.input, self._network.inputs),
+            (model.graph.output, self._network.outputs),
+        ):
             for value in values:
-                shape = [d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim]
-                into.append(SimpleNamespace(name=value.name, shape=shape, type=value.type.tensor_type.elem_type))
+                shape = [
+                    d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim
+                ]
+                into.append(
+                    SimpleNamespace(name=value.name, shape=shape, type=value.type.tensor_type.elem_type)
+                )
         return not self._errors
 
 
@@ -261,7 +289,7 @@ class Engine:
         return "INPUT" if self._facts["tensors"][name]["input"] else "OUTPUT"
 
     def get_tensor_location(self, name: str) -> str:
-        return "DEVICE"
+        return "HOST" if name in self._trt.on_the_host else "DEVICE"
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return list(self._facts["tensors"][name]["shape"])
@@ -308,7 +336,9 @@ class Context:
         places = {name: self._place(memory[address], tensors[name]) for name, address in addresses.items()}
         feeds = {name: places[name].copy() for name, one in tensors.items() if one["input"]}
         outputs = [name for name, one in tensors.items() if not one["input"]]
-        for name, found in zip(outputs, ReferenceEvaluator(self._facts["onnx"]).run(outputs, feeds), strict=True):
+        for name, found in zip(
+            outputs, ReferenceEvaluator(self._facts["onnx"]).run(outputs, feeds), strict=True
+        ):
             np.copyto(places[name], found)
 
     @staticmethod
@@ -319,7 +349,9 @@ class Context:
 
 def tensorrt(version: str, cuda: Library) -> Any:
     """The module of that version; `layers` and `times` are what its inspector and its profiler tell."""
-    trt = SimpleNamespace(__version__=version, cuda=cuda, layers=[], times=[], uncapturable=False, loggers=[])
+    trt = SimpleNamespace(
+        __version__=version, cuda=cuda, layers=[], times=[], uncapturable=False, loggers=[], on_the_host=[]
+    )
     flags = {"STRONGLY_TYPED": 1} if version.startswith("11") else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
     trt.NetworkDefinitionCreationFlag = SimpleNamespace(**flags)
     trt.BuilderFlag = SimpleNamespace(TF32="TF32")
@@ -348,7 +380,9 @@ def tensorrt(version: str, cuda: Library) -> Any:
         tensors = {}
         for values, is_input in ((network.inputs, True), (network.outputs, False)):
             for value in values:
-                shape = case.get(value.name) or [n if n != -1 else next(iter(case.values()))[0] for n in value.shape]
+                shape = case.get(value.name) or [
+                    n if n != -1 else next(iter(case.values()))[0] for n in value.shape
+                ]
                 dtype = TYPES[names[value.type]]
                 tensors[value.name] = {"dtype": dtype, "shape": list(shape), "input": is_input}
         return json.dumps({"onnx": network.model, "tensors": tensors}).encode()
@@ -369,7 +403,9 @@ def tensorrt(version: str, cuda: Library) -> Any:
         try:
             return Engine(trt, json.loads(plan))
         except ValueError:
-            trt.loggers[-1].log(Severity.ERROR, "IRuntime::deserializeCudaEngine: Error Code 1: Serialization")
+            trt.loggers[-1].log(
+                Severity.ERROR, "IRuntime::deserializeCudaEngine: Error Code 1: Serialization"
+            )
             return None
 
     trt.Runtime = lambda log: SimpleNamespace(max_threads=1, deserialize_cuda_engine=deserialise)

@@ -42,7 +42,9 @@ LAYERS = [
 
 def io(batch: int = 2) -> IOSpec:
     specs = (TensorSpec("x", "float32", (batch, 4)), TensorSpec("shift", "int64", (batch, 1), "shift:0"))
-    return IOSpec(specs, (TensorSpec("y", "float32", (batch, 3)), TensorSpec("kept", "float32", (batch, 4))), ())
+    return IOSpec(
+        specs, (TensorSpec("y", "float32", (batch, 3)), TensorSpec("kept", "float32", (batch, 4))), ()
+    )
 
 
 def inputs(seed: int = 0, batch: int = 2) -> dict[str, Array]:
@@ -178,7 +180,9 @@ def test_the_proof_comes_from_a_profile(session: Any) -> None:
     assert ran.settings["products_by_precision"] == {"fp32": 1.0}
     assert ran.settings["time_by_operation"] == {"gemm": 0.75, "kgen AddRelu": 0.25}
     assert ran.settings["tf32_allowed"] is False
-    np.testing.assert_allclose(session.fetch(session.run(session.stage(inputs())))["y"], expected(inputs()), rtol=1e-6)
+    np.testing.assert_allclose(
+        session.fetch(session.run(session.stage(inputs())))["y"], expected(inputs()), rtol=1e-6
+    )
 
 
 def test_layers_that_the_inspector_does_not_know_prove_nothing(session: Any, trt: Any) -> None:
@@ -220,7 +224,9 @@ def test_a_build_leaves_tensorrts_defaults(trt: Any, model: ModelFile, tmp_path:
     assert not hasattr(config, "builder_optimization_level")
 
 
-def test_what_the_parser_does_not_take_is_refused_in_its_words(trt: Any, tmp_path: Path, model: ModelFile) -> None:
+def test_what_the_parser_does_not_take_is_refused_in_its_words(
+    trt: Any, tmp_path: Path, model: ModelFile
+) -> None:
     import onnx
 
     graph = onnx.load(model.path)
@@ -231,7 +237,9 @@ def test_what_the_parser_does_not_take_is_refused_in_its_words(trt: Any, tmp_pat
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage" * 40], ids=["missing", "empty", "garbage"])
-def test_a_broken_model_file_is_named(trt: Any, model: ModelFile, tmp_path: Path, content: bytes | None) -> None:
+def test_a_broken_model_file_is_named(
+    trt: Any, model: ModelFile, tmp_path: Path, content: bytes | None
+) -> None:
     model.path.unlink()
     if content is not None:
         model.path.write_bytes(content)
@@ -257,7 +265,9 @@ def test_an_engine_of_another_version_or_gpu_is_refused(
     monkeypatch.setattr(trt, "__version__", version)
     other = standin.Library(name=b"Another", capability=80)
     monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(other))  # type: ignore[arg-type]
-    with pytest.raises(ModelFileError, match=r"built for Stand-in 9\.0, this is Another 8\.0"):
+    with pytest.raises(
+        ModelFileError, match=r"built for Stand-in, compute capability 9\.0, this is Another, .* 8\.0"
+    ):
         BACKEND.load(built, CUDA, io())
 
 
@@ -275,6 +285,24 @@ def test_an_engine_that_is_none_or_of_another_shape_is_refused(
         BACKEND.load(built, CUDA, io())
     built.path.unlink()
     with pytest.raises(ModelFileError, match="it is not there"):
+        BACKEND.load(built, CUDA, io())
+
+
+def test_an_input_that_nothing_uses_is_left_out(trt: Any, model: ModelFile, tmp_path: Path) -> None:
+    built = BACKEND.build(model, CUDA, io(), tmp_path)
+    more = replace(io(), inputs=(*io().inputs, TensorSpec("unused", "int64", (2, 9))))
+    with BACKEND.load(built, CUDA, more) as session:
+        staged = session.stage({**inputs(), "unused": np.zeros((2, 9), np.int64)})
+        np.testing.assert_allclose(session.fetch(session.run(staged))["y"], expected(inputs()), rtol=1e-6)
+    lacking = replace(io(), outputs=(TensorSpec("logits", "float32", (2, 3)),))
+    with pytest.raises(ModelFileError, match=r"has kept, shift:0, x, y, the case logits, shift:0, x"):
+        BACKEND.load(built, CUDA, lacking)
+
+
+def test_inputs_whose_values_decide_shapes_are_refused(trt: Any, model: ModelFile, tmp_path: Path) -> None:
+    built = BACKEND.build(model, CUDA, io(), tmp_path)
+    trt.on_the_host = ["shift:0"]
+    with pytest.raises(UnsupportedCase, match="values of shift:0 decide shapes"):
         BACKEND.load(built, CUDA, io())
 
 
@@ -298,7 +326,11 @@ def test_a_gpus_precisions_follow_its_compute_capability(
     ("error", "driver", "words"),
     [
         (standin.NO_DEVICE, 13000, r"no CUDA-capable device is detected .*the driver serves 13\.0"),
-        (standin.INSUFFICIENT_DRIVER, 12080, r"insufficient .*libcudart is CUDA 13\.2; the driver serves 12\.8"),
+        (
+            standin.INSUFFICIENT_DRIVER,
+            12080,
+            r"insufficient .*libcudart is CUDA 13\.2; the driver serves 12\.8",
+        ),
         (standin.INSUFFICIENT_DRIVER, 0, r"insufficient .*the driver serves none"),
     ],
 )
@@ -314,12 +346,15 @@ def test_what_is_missing_of_cuda_is_named(
 
 def test_what_is_missing_of_tensorrt_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(BackendUnavailable, match="nothing of TensorRT is installed; the package index holds a stub"):
+    with pytest.raises(BackendUnavailable, match="nothing of TensorRT is installed"):
         BACKEND.probe()
     names = ["tensorrt_cu13_bindings", "tensorrt-cu13"]
     parts = [type("D", (), {"metadata": {"Name": name}}) for name in names]
     monkeypatch.setattr("backends.tensorrt.distributions", lambda: parts)
-    with pytest.raises(BackendUnavailable, match="installed: tensorrt_cu13, tensorrt_cu13_bindings; not: libnvinfer"):
+    with pytest.raises(
+        BackendUnavailable,
+        match=r"there is tensorrt_cu13, tensorrt_cu13_bindings, and no library .* has a stub in its place",
+    ):
         BACKEND.probe()
 
 
@@ -331,9 +366,14 @@ def test_what_does_not_start_is_told_in_tensorrts_words(
         raise TypeError("pybind11::init(): factory function returned nullptr")
 
     built = BACKEND.build(model, CUDA, io(), tmp_path)
-    for name, call in (("Builder", BACKEND.build), ("Runtime", lambda *given: BACKEND.load(built, *given[1:3]))):
+    for name, call in (
+        ("Builder", BACKEND.build),
+        ("Runtime", lambda *given: BACKEND.load(built, *given[1:3])),
+    ):
         monkeypatch.setattr(trt, name, nothing)
-        with pytest.raises(BackendUnavailable, match="does not start: CUDA initialization failure with error: 2"):
+        with pytest.raises(
+            BackendUnavailable, match="does not start: CUDA initialization failure with error: 2"
+        ):
             call(model, CUDA, io(), tmp_path)
 
 

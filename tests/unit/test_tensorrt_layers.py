@@ -1,8 +1,8 @@
 """What layers computed in, from the inspector's JSON as TensorRT 8.6 to 11 write it.
 
-Structure, layer types, tactics and the words for types are those of engines that others have published: NVIDIA's
-trt-engine-explorer (ResNet QAT on an A100), NVIDIA/TensorRT issues 3583 (TF32, 9.1) and 4397 (BERT, 10.10), and
-NVIDIA's schema of 11's (`Format` and `Datatype` apart).
+Structure, layer types, tactics and the words for types are those of engines that others have published:
+NVIDIA's trt-engine-explorer (ResNet QAT on an A100), NVIDIA/TensorRT issues 3583 (TF32, 9.1) and 4397 (BERT,
+10.10), and NVIDIA's schema of 11's (`Format` and `Datatype` apart).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 from backends._tensorrt_layers import Layer, layers, named, precision_of, profile
 
 WORDS = "Thirty-two wide channel vectorized row major Int8 format"
+HALVES = "Thirty-two wide channel vectorized row major FP16 format"
 OLD: list[dict[str, Any]] = [  # a quantised convolution with its residual, 8.6 to 10
     {
         "Name": "QuantizeLinear_15",
@@ -29,12 +30,12 @@ OLD: list[dict[str, Any]] = [  # a quantised convolution with its residual, 8.6 
         "LayerType": "CaskConvolution",
         "Inputs": [
             {"Name": "b", "Format/Datatype": WORDS},
-            {"Name": "r", "Format/Datatype": "Thirty-two wide channel vectorized row major FP16 format"},
+            {"Name": "r", "Format/Datatype": HALVES},
         ],
-        "Outputs": [{"Name": "c", "Format/Datatype": "Thirty-two wide channel vectorized row major FP16 format"}],
+        "Outputs": [{"Name": "c", "Format/Datatype": HALVES}],
         "ParameterType": "Convolution",
         "Weights": {"Type": "Int8", "Count": 36864},
-        "TacticName": "sm80_xmma_fprop_implicit_gemm_interleaved_i8f16_i8i32_f32_nchw_vect_c_32kcrs_vect_c_32_nchw",
+        "TacticName": "sm80_xmma_fprop_implicit_gemm_interleaved_i8f16_i8i32_f32_nchw_vect_c_32kcrs",
         "TacticValue": "0xe2bc5a4963d23ad0",
     },
     {
@@ -51,7 +52,7 @@ MYELIN: list[dict[str, Any]] = [  # of a BERT, 10.10
         "LayerType": "gemm",
         "Inputs": [{"Name": "m", "Dimensions": [1, 40, 1024], "Format/Datatype": "Half"}],
         "Outputs": [{"Name": "n", "Dimensions": [1, 40, 256], "Format/Datatype": "Half"}],
-        "TacticName": "sm80_xmma_gemm_f16f16_f16f16_f16_nn_n_tilesize32x32x64_stage6_warpsize2x2x1_tensor16x8x16",
+        "TacticName": "sm80_xmma_gemm_f16f16_f16f16_f16_nn_n_tilesize32x32x64_stage6_warpsize2x2x1",
         "StreamId": 0,
         "Metadata": "[ONNX Layer: /encoder/layers.10/output/MatMul]",
     },
@@ -149,7 +150,10 @@ def test_an_engine_that_only_names_its_layers_proves_nothing() -> None:
 @pytest.mark.parametrize(
     ("tactic", "precision"),
     [
-        ("sm80_xmma_gemm_f32f32_tf32f32_f32_nn_n_tilesize128x128x16_stage4_warpsize2x2x1_tensor16x8x8", "tf32"),
+        (
+            "sm80_xmma_gemm_f32f32_tf32f32_f32_nn_n_tilesize128x128x16_stage4_warpsize2x2x1_tensor16x8x8",
+            "tf32",
+        ),
         ("sm80_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x128x16", "tf32"),
         ("sm80_xmma_gemm_f32f32_f32f32_f32_nn_n_tilesize64x64x8_stage3", "fp32"),
         ("sm80_xmma_fprop_implicit_gemm_interleaved_i8i8_i8i32_f32_nchw_vect_c_32kcrs", "int8"),
@@ -184,7 +188,11 @@ def test_words_for_types(text: str, precision: str) -> None:
 
 
 def test_a_profile_weighs_layers_by_their_names_in_order() -> None:
-    known = [Layer("same", "gemm", "fp16", True), Layer("same", "conv", "int8", True), Layer("b", "Scale", "fp32", False)]
+    known = [
+        Layer("same", "gemm", "fp16", True),
+        Layer("same", "conv", "int8", True),
+        Layer("b", "Scale", "fp32", False),
+    ]
     ran = profile(known, [("same", 0.5), ("b", 0.25), ("same", 0.125)], tf32=False)
     assert [(one.kind, one.precision, one.ns) for one in ran.operations] == [
         ("gemm", "fp16", 5e5),
@@ -204,6 +212,8 @@ def test_where_tf32_may_be_used_an_untold_product_counts_as_such() -> None:
 
 
 def test_time_of_layers_that_nobody_knows_is_told() -> None:
-    ran = profile([Layer("a", "gemm", "fp16", True)], [("a", 0.25), ("{ForeignNode[x...y]}", 0.75)], tf32=False)
+    ran = profile(
+        [Layer("a", "gemm", "fp16", True)], [("a", 0.25), ("{ForeignNode[x...y]}", 0.75)], tf32=False
+    )
     assert ran.unknown == 0.75
     assert ran.operations[1].precision == ""

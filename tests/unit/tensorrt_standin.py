@@ -306,6 +306,9 @@ class Context:
         self._trt, self._engine, self._facts = trt, engine, facts
         self._addresses: dict[str, int] = {}
         self.profiler: Any = None
+        self.nvtx_verbosity = "DETAILED"
+        self._cold = True
+        trt.contexts.append(self)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         return list(shape) == self._engine.get_tensor_shape(name)
@@ -325,7 +328,8 @@ class Context:
         self._trt.cuda.enqueue(lambda: self._run(addresses))
         if self.profiler is not None:
             for name, ms in self._trt.times:
-                self.profiler.report_layer_time(name, ms)
+                self.profiler.report_layer_time(name, 0.0 if self._cold else ms)
+        self._cold = False
         return True
 
     def _run(self, addresses: dict[str, int]) -> None:
@@ -361,7 +365,7 @@ def tensorrt(version: str, cuda: Library) -> Any:
     trt.TensorLocation = SimpleNamespace(HOST="HOST", DEVICE="DEVICE")
     trt.LayerInformationFormat = SimpleNamespace(JSON="JSON")
     trt.OnnxParser, trt.ErrorCode = Parser, ErrorCode
-    trt.networks, trt.configs = [], []
+    trt.networks, trt.configs, trt.contexts = [], [], []
 
     class ILogger:
         def __init__(self) -> None:

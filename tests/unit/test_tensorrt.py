@@ -16,6 +16,8 @@ from backends._tensorrt_build import MADE, TIMINGS
 from backends.base import Array, IOSpec, ModelFile, Target, TensorSpec
 from backends.tensorrt import BACKEND
 from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase
+from bench.requirements import needs
+from bench.setups import runtimes
 from tests.unit import tensorrt_standin as standin
 
 VERSIONS = ("10.13.3.9", "11.4.0.106")
@@ -183,6 +185,13 @@ def test_the_proof_comes_from_a_profile(session: Any) -> None:
     np.testing.assert_allclose(
         session.fetch(session.run(session.stage(inputs())))["y"], expected(inputs()), rtol=1e-6
     )
+
+
+def test_what_is_timed_marks_no_ranges(session: Any, trt: Any) -> None:
+    session.actual()
+    timed, profiled = trt.contexts
+    assert (timed.nvtx_verbosity, timed.profiler) == ("NONE", None)
+    assert profiled.profiler is not None
 
 
 def test_layers_that_the_inspector_does_not_know_prove_nothing(session: Any, trt: Any) -> None:
@@ -433,3 +442,9 @@ def test_an_error_of_cuda_is_in_its_words() -> None:
     library.cudaMalloc = lambda pointer, nbytes: 2
     with pytest.raises(_tensorrt_cuda.CudaError, match=r"cudaMalloc: out of memory \(error 2\)"):
         _tensorrt_cuda.Cuda(library).made("cudaMalloc", 1)  # type: ignore[arg-type]
+
+
+def test_it_is_installed_by_name_and_not_with_what_runs_on_a_cpu() -> None:
+    assert needs("tensorrt").device == "cuda"
+    assert needs("tensorrt==10.16.1.11").lines[0] == "tensorrt==10.16.1.11"
+    assert "tensorrt" not in runtimes()

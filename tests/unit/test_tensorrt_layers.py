@@ -168,6 +168,7 @@ def test_an_engine_that_only_names_its_layers_proves_nothing() -> None:
         ("maxwell_sgemm_128x64_nn", "fp32"),
         ("fmha_v2_flash_attention_fp16_S_128_32_sm80", "fp16"),
         ("__myl_MulSum_0xbf16", ""),
+        ("_gemm_mha_v2_0x1bf16e", ""),
         ("", ""),
     ],
 )

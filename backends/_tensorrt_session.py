@@ -28,7 +28,7 @@ from backends._tensorrt_cuda import (
 )
 from backends._tensorrt_engine import Engine
 from backends._tensorrt_layers import UNTOLD
-from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target, TensorSpec
+from backends.base import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target, TensorSpec
 from bench.errors import UnsupportedCase
 
 Blocks = Mapping[str, Block]  # name in the file → device memory
@@ -154,11 +154,12 @@ class TensorRtSession(BaseSession):
         untold, unknown = (max(getattr(one, share) for one in profiles) for share in ("untold", "unknown"))
         source = "TensorRT's profile of untimed runs, types by its engine inspector"
         precision, shares = support.weigh(support.quickest(one.operations for one in profiles), source)
-        if max(untold, unknown) > UNTOLD and precision.evidence == "executed":
+        if precision.evidence == "executed" and max(untold, unknown) > UNTOLD:
             detail = (
                 f"{precision.detail}; {untold:.0%} of the products untold, {unknown:.0%} of the time unknown"
             )
-            precision = replace(precision, evidence="reported", detail=detail)
+            evidence: Evidence = "none" if unknown > UNTOLD else "reported"
+            precision = replace(precision, evidence=evidence, detail=detail)
         products = Counter(layer.kind for layer in known if layer.product)
         named = ", ".join(f"{count} {kind}" for kind, count in products.most_common(4))
         return Actual(

@@ -197,8 +197,18 @@ def test_what_is_timed_marks_no_ranges(session: Any, trt: Any) -> None:
 def test_layers_that_the_inspector_does_not_know_prove_nothing(session: Any, trt: Any) -> None:
     trt.times = [("product", 0.1), ("{ForeignNode[a...b]}", 0.9)]
     precision = session.actual().precision
-    assert (precision.value, precision.evidence) == ("fp32", "reported")
+    assert (precision.value, precision.evidence) == ("fp32", "none")
     assert "90% of the time unknown" in precision.detail
+
+
+def test_tf32_that_no_tactic_tells_is_only_reported(trt: Any, model: ModelFile, tmp_path: Path) -> None:
+    trt.layers = [{**LAYERS[0], "TacticName": ""}, LAYERS[1]]
+    target = replace(CUDA, precision="tf32")
+    with BACKEND.load(BACKEND.build(model, target, io(), tmp_path), target, io()) as session:
+        ran = session.actual()
+    assert (ran.precision.value, ran.precision.evidence) == ("tf32", "reported")
+    assert ran.settings["products_untold"] == 1.0
+    assert ran.settings["tf32_allowed"] is True
 
 
 def test_an_engine_that_cannot_be_captured_is_refused(trt: Any, model: ModelFile, tmp_path: Path) -> None:

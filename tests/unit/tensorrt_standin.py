@@ -298,7 +298,16 @@ class Engine:
         return Context(self._trt, self, self._facts)
 
     def create_engine_inspector(self) -> Any:
-        return SimpleNamespace(get_engine_information=lambda form: json.dumps({"Layers": self._trt.layers}))
+        layers = self._trt.layers or [self._product()]
+        return SimpleNamespace(get_engine_information=lambda form: json.dumps({"Layers": layers}))
+
+    def _product(self) -> dict[str, Any]:
+        """One of the type that the file's weights have."""
+        import onnx
+
+        kinds = {one.data_type for one in onnx.load(self._facts["onnx"]).graph.initializer}
+        held = [{"Name": "w", "Datatype": "Half" if onnx.TensorProto.FLOAT16 in kinds else "Float"}]
+        return {"Name": "product", "LayerType": "gemm", "Inputs": held, "Outputs": held, "TacticName": ""}
 
 
 class Context:

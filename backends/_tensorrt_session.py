@@ -169,6 +169,7 @@ class TensorRtSession(BaseSession):
             threads=Fact(str(self._engine.runtime.max_threads), "reported", "IRuntime.max_threads"),
             settings={
                 **shares,
+                "kernels_ns": round(min(sum(one.ns for one in found.operations) for found in profiles)),
                 "tf32_allowed": made.tf32,
                 "layers_before_fusion": made.layers,
                 "context_bytes": self._engine.context_bytes(),

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from backends import registry
 from backends.base import Capabilities
-from bench import cache_lock, devices, machine
+from bench import cache_lock, machine
 from bench.block import FAILURES
 from bench.compare import results
 from bench.course import Course
 from bench.errors import BakeoffError, UsageError
-from bench.gpu_link import watching
+from bench.gpu import devices
+from bench.gpu.limits import with_ceilings
+from bench.gpu.link import watching
 from bench.lock import measurement_lock
 from bench.machines import others
-from bench.measure_ceilings import with_ceilings
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare

@@ -12,10 +12,12 @@ from typing import Any
 
 from backends import registry
 from backends.base import Capabilities, Role, Support
-from bench import devices, fitness, gpu_fitness, machine
+from bench import fitness, machine
 from bench.environments import find
 from bench.errors import BackendUnavailable
 from bench.fitness import Check
+from bench.gpu import devices
+from bench.gpu import fitness as gpu_fitness
 from bench.probes import probe_all
 from bench.processes import ROOT
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import psutil
 
-from bench import cpuinfo, devices
+from bench import cpuinfo
 from bench.errors import BakeoffError
+from bench.gpu import devices
+from bench.gpu.nvml import NoGpu
 from bench.limits import cpu_quota, memory_limit
-from bench.nvml import NoGpu
 from bench.topology import CPUS, NODES, ROOT, Cpu, allowed_cpus, caches, node_cpus, read_text, topology
 
 

@@ -17,13 +17,14 @@ from typing import Any
 from backends import precision
 from backends.base import IOSpec, Target, TensorSpec, as_dict
 from backends.support import products_saturate
-from bench import cache, cpuinfo, devices
+from bench import cache, cpuinfo
 from bench.case import HARNESS, Case
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
 from bench.environments import interpreter, tools
 from bench.errors import ModelFileError, UnsupportedCase
-from bench.nvml import Driver
+from bench.gpu import devices
+from bench.gpu.nvml import Driver
 from bench.verify import LEAST_SAMPLES
 from workloads.base import content_hash
 

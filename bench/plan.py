@@ -10,11 +10,11 @@ from typing import Literal
 
 from backends.base import EMULATED, Capabilities, Devices, Support, Target
 from backends.precision import word
-from bench import devices
 from bench.case import HARNESS, Case
 from bench.errors import BackendUnavailable
+from bench.gpu import devices
+from bench.gpu.nvml import Gpu
 from bench.machine import Budget
-from bench.nvml import Gpu
 from bench.profiles import PROFILES, Profile
 from bench.suite import BackendEntry, Suite, WorkloadEntry
 from workloads.base import Workload
@@ -50,7 +50,7 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed, gpus: Mapping[str, 
         budget: the cores that `auto` threads mean, and the most that a case may ask for.
         capabilities: `NAME[==VERSION]` of each backend → its probe's answer, or the error that says why not.
             A backend that is not in it counts as missing.
-        gpus: device → GPU or instance: what `cuda:all` and UUIDs mean (`bench.devices`).
+        gpus: device → GPU or instance: what `cuda:all` and UUIDs mean (`bench.gpu.devices`).
 
     Raises:
         UsageError: a UUID that could be several GPUs'.

@@ -14,9 +14,9 @@ from typing import Any
 
 from backends.base import Capabilities, Target, as_dict
 from bench.cache import cache_root
-from bench.devices import BY_BUS
 from bench.environments import environment_fingerprint, interpreter, mend
 from bench.errors import BackendUnavailable
+from bench.gpu.devices import BY_BUS
 from bench.processes import Process
 
 PROBE_S = 90.0

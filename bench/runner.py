@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends import registry
-from bench import devices
 from bench.block import FAILURES, MEASURED, Block
 from bench.case import Case
 from bench.course import Course, next_step
 from bench.environments import interpreter
-from bench.gpu_part import Watching
+from bench.gpu import devices
+from bench.gpu.part import Watching
 from bench.job import Job
 from bench.machine import Budget
 from bench.prepare import Prepared

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.block import Block, Burst, Samples, Status
 from bench.case import Case
-from bench.gpu_part import SUSTAIN_S, Track, Watching, settle
+from bench.gpu.part import SUSTAIN_S, Track, Watching, settle
 from bench.job import Job
 from bench.link import Failure, Link
 from bench.store import now

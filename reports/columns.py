@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from bench.ceilings import share
+from bench.gpu.ceilings import share
 from bench.results import Results, Row
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.answers import listed
-from bench.ceilings import Share, share
+from bench.gpu.ceilings import Share, share
 from bench.numbers import UNTOLD, Unit, count, megabytes, percent, quantity, significant, spread, time_unit
 from bench.results import Group, OnGpu, Row
 from reports.tables import in_order

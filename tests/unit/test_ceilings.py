@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.ceilings import Share, share
+from bench.gpu.ceilings import Share, share
 from bench.results import Row
 from bench.stats import Estimate
 from tests.unit.fake_results import Ask, judged, make

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from bench.devices import BY_BUS, alone, inside, named, spelt, whole
 from bench.errors import UsageError
-from bench.nvml import Gpu
+from bench.gpu.devices import BY_BUS, alone, inside, named, spelt, whole
+from bench.gpu.nvml import Gpu
 
 ONE, TWO = Gpu(0, "GPU-aaaa-1111", "A"), Gpu(1, "GPU-aabb-2222", "B")
 PARTS = (Gpu(0, "MIG-cccc-1", "1g"), Gpu(1, "MIG-cccc-2", "1g"))
@@ -112,7 +112,9 @@ def test_an_instance_can_what_its_gpu_can() -> None:
 
 
 def test_looking_for_gpus_breaks_nothing_where_there_are_none() -> None:
-    code = "from bench import devices as d; print(d.gpus(), d.readings(), repr(d.uuid('cuda:0')), d.found())"
+    code = (
+        "from bench.gpu import devices as d; print(d.gpus(), d.readings(), repr(d.uuid('cuda:0')), d.found())"
+    )
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=hidden, check=False

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.gpu_figures import Life, block_figures, disturbed, memory, strangers, sustained, within
-from bench.nvml import Reading
+from bench.gpu.figures import Life, block_figures, disturbed, memory, strangers, sustained, within
+from bench.gpu.nvml import Reading
 
 S = 1_000_000_000
 GB = 1_000_000_000

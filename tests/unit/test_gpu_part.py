@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 from bench.block import Block, Burst
-from bench.gpu_part import Track, settle
-from bench.nvml import Reading
+from bench.gpu.nvml import Reading
+from bench.gpu.part import Track, settle
 from bench.rows import on_gpu
 
 UUID = "GPU-1"

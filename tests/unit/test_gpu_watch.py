@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bench import gpu_watch
-from bench.gpu_link import Watch, free_cpus
+from bench.gpu import watch as watching
+from bench.gpu.link import Watch, free_cpus
 from bench.processes import guard
 from bench.wire import Wire
 from tests.unit.recorded_nvml import Card, NVMLError_GpuIsLost, NVMLError_LibraryNotFound, Recorded
@@ -29,7 +29,7 @@ class Served:
         ours, theirs = socket.socketpair()
         self.wire = Wire(ours.detach())
         self._theirs = Wire(theirs.detach())
-        self._thread = threading.Thread(target=gpu_watch.serve, args=(self._theirs, library), daemon=True)
+        self._thread = threading.Thread(target=watching.serve, args=(self._theirs, library), daemon=True)
         self._thread.start()
         self.wire.send({**START, **start})
         self.first = self.wire.receive()

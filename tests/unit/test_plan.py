@@ -8,10 +8,10 @@ import pytest
 
 from backends.base import Capabilities, Support
 from bench.case import HARNESS
-from bench.devices import named
 from bench.errors import BackendUnavailable
+from bench.gpu.devices import named
+from bench.gpu.nvml import Gpu
 from bench.machine import Budget
-from bench.nvml import Gpu
 from bench.plan import Plan, Probed, plan, probe_name
 from bench.suite import Suite
 

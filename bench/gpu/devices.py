@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from bench.errors import UsageError
-from bench.nvml import Driver, Gpu, NoGpu, Reading, driver, handle_of, opened, read
+from bench.gpu.nvml import Driver, Gpu, NoGpu, Reading, driver, handle_of, opened, read
 
 KIND = "cuda"
 EVERY = "all"

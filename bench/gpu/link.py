@@ -1,4 +1,4 @@
-"""The parent's hold on the process that watches the GPUs (`bench.gpu_watch`)."""
+"""The parent's hold on the process that watches the GPUs (`bench.gpu.watch`)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from bench import devices
 from bench.case import Case
-from bench.nvml import Reading
+from bench.gpu import devices
+from bench.gpu.nvml import Reading
 from bench.processes import Process
 from bench.topology import allowed_cpus
 from bench.wire import Wire
@@ -34,7 +34,7 @@ class Watch:
         self.lost = ""
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = ["-m", "bench.gpu_watch", "--serve", str(theirs.fileno()), str(os.getpid())]
+            arguments = ["-m", "bench.gpu.watch", "--serve", str(theirs.fileno()), str(os.getpid())]
             self._process = Process(arguments, pass_fds=(theirs.fileno(),))
         self._wire = Wire(ours.detach())
         message = {"uuids": sorted(uuids), "cpus": free_cpus(measured), "period_s": PERIOD_S}

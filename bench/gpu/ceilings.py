@@ -1,7 +1,7 @@
 """What a device can do at most, and how much of it a row takes: the matrix rate of its precision, or the
 bandwidth.
 
-`bench.measure_ceilings` measures; this reads what stands with a machine's facts.
+`bench.gpu.limits` measures; this reads what stands with a machine's facts.
 """
 
 from __future__ import annotations

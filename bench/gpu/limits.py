@@ -12,12 +12,12 @@ from typing import Any
 
 from backends import registry
 from backends.base import Measuring
-from bench import devices
 from bench.cache import cache_root, key_of
 from bench.case import Case
-from bench.ceilings import positive
 from bench.environments import installed_versions, interpreter
 from bench.errors import BackendUnavailable
+from bench.gpu import devices
+from bench.gpu.ceilings import positive
 from bench.nodes import processor
 from bench.processes import Process
 

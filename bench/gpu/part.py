@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bench import gpu_figures
 from bench.block import Block
-from bench.gpu_figures import WINDOW_S, Life, Span
-from bench.nvml import Reading
+from bench.gpu import figures
+from bench.gpu.figures import WINDOW_S, Life, Span
+from bench.gpu.nvml import Reading
 
 BEFORE_NS = 1_000_000_000  # what is looked at of the time before the first worker
 SUSTAIN_S = WINDOW_S + 0.5
 
 
 class Watching(Protocol):
-    """What hands out readings (`bench.gpu_link.Watch`)."""
+    """What hands out readings (`bench.gpu.link.Watch`)."""
 
     lost: str
 
@@ -75,12 +75,12 @@ def settle(watch: Watching | None, tracks: Sequence[Track], begun_ns: int) -> No
                 track.block.gpu = {"lost": watch.lost or "the watcher read nothing"}
             continue
         before = [one for one in readings if one.at_ns < min(track.born_ns for track in here)]
-        foreign = gpu_figures.strangers(before, {track.pid for track in here}, readings)
+        foreign = figures.strangers(before, {track.pid for track in here}, readings)
         for track in here:
             life = Life(track.pid, track.born_ns, track.ready_ns, tuple(track.bursts))
-            track.block.gpu = gpu_figures.block_figures(readings, life, foreign, track.window)
+            track.block.gpu = figures.block_figures(readings, life, foreign, track.window)
             pairs = zip(track.block.bursts, track.bursts, strict=True)
             track.block.bursts = [
-                replace(burst, disturbed=burst.disturbed or gpu_figures.disturbed(readings, span, foreign))
+                replace(burst, disturbed=burst.disturbed or figures.disturbed(readings, span, foreign))
                 for burst, span in pairs
             ]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.devices import VISIBLE
 from bench.fitness import GIB, Check
-from bench.nvml import Driver, Gpu, NoGpu, Reading, throttles
+from bench.gpu.devices import VISIBLE
+from bench.gpu.nvml import Driver, Gpu, NoGpu, Reading, throttles
 from bench.topology import ROOT, read_text
 
 NVIDIA = "0x10de"  # the vendor's number on the PCI bus

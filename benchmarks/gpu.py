@@ -2,12 +2,15 @@
 
 It needs Python, PyTorch with CUDA and what bakeoff itself imports, and no network; `make gpu-wheels` fetches
 at home what such a machine may lack, into `wheels/`. Runtimes that are not there make rows that say so. Every
-part ends within eight
-minutes, and leaves what it measured in one store, which is carried from part to part and home:
+part ends within eight minutes, and leaves what it measured in one store, carried from part to part and home:
 
-    parts 1 to n-1    the suite gpu-quick, a share each, the most telling groups first; then the clock's check
-    part n            the contract of every backend on cuda:0, and PyTorch against a bare loop timed by CUDA
-    events
+| part | what |
+| --- | --- |
+| 1 to n-2 | the suite gpu-quick, a share each, the most telling groups first; then the clock's check |
+| n-1 | the suite gpu-modes |
+| n | the contract of every backend on cuda:0, and PyTorch against a bare loop timed by CUDA events |
+
+Of two parts the second holds the last two rows.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,7 +45,7 @@ PART_S = 480.0
 MARGIN_S = 20.0
 # What a worker of each runtime would have been started with: the contract holds them all in one process.
 IN_ONE_PROCESS = {"PJRT_NPROC": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "OMP_NUM_THREADS": "1"}
-SUITE = "gpu-quick"
+SUITE, MODES = "gpu-quick", "gpu-modes"
 
 
 def main(arguments: list[str]) -> int:
@@ -49,27 +53,24 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--part", default="", metavar="K/N", help="this part alone; all of it, unless said")
     parser.add_argument("--store", type=Path, default=STORE, metavar="PATH", help="carried from part to part")
     options = parser.parse_args(arguments)
-    number, _, count = (options.part or "0/1").partition("/")
+    k, n = _part(options.part)
     if lacking := _lacking(options.store.parent / "gpu-packages"):
         print(f"this Python ({sys.executable}) lacks {', '.join(lacking)}", file=sys.stderr)
         print("  with a network, at home: make gpu-wheels; then carry wheels/ here", file=sys.stderr)
         return 2
-    k, n = int(number), int(count)
-    begun = time.monotonic()
-    codes = []
-    if k == 0 or k < n or n == 1:
-        share = ["--share", f"{k}/{n - 1}"] if k and n > 1 else []
-        codes.append(_sweep(options.store, share, begun, bounded=bool(k)))
-        codes.append(_run(["-m", "benchmarks", "clock", str(options.store)]))
-    if k == n or k == 0:
-        os.environ |= IN_ONE_PROCESS
-        codes.append(_run(["-m", "pytest", "-q", "-m", "gpu", "tests/contract"]))
-        codes.append(_run(["-m", "benchmarks", "parity", "--device", "cuda:0", "torch"]))
-    print(
-        f"\n{time.monotonic() - begun:.0f} s; what was measured is in {options.store}: carry it on, or home:"
-    )
+    codes = [_run(*step) for step in _steps(k, n, options.store)]
+    print(f"\nwhat was measured is in {options.store}: carry it on, or home, and there:")
     print(f"  bakeoff report --store {options.store} -o results/gpu.html")
     return max(codes)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """`2/4`; (0, 1) for all of it."""
+    number, _, count = (text or "1/1").partition("/")
+    k, n = int(number), int(count)
+    if not 1 <= k <= n:
+        raise SystemExit(f"{text!r} is no part: write it like 1/4")
+    return (k, n) if n > 1 else (0, 1)
 
 
 def _lacking(site: Path) -> list[str]:
@@ -87,13 +88,36 @@ def _lacking(site: Path) -> list[str]:
     return missing
 
 
-def _sweep(store: Path, share: list[str], begun: float, *, bounded: bool) -> int:
-    """Begins the suite's run in the store, or goes on with the one that is there. Interrupted, it keeps what
-    it has.
-    """
-    where = ["--store", str(store)]
-    command = ["-m", "bench", "run", *(["--resume"] if store.exists() else [SUITE]), *share, *where]
-    return _run(command, PART_S - MARGIN_S - (time.monotonic() - begun) if bounded else None)
+def _steps(k: int, n: int, store: Path) -> Iterator[tuple[list[str], float | None]]:
+    """The commands of part `k` of `n` (0: of all), each with the seconds that are left of its part."""
+    begun, where = time.monotonic(), ["--store", str(store)]
+    shares = max(1, n - 2)
+
+    def left() -> float | None:
+        return max(1.0, PART_S - MARGIN_S - (time.monotonic() - begun)) if k else None
+
+    if k <= shares:
+        share = ["--share", f"{k}/{shares}"] if k else []
+        going_on = _run_of(SUITE, store)
+        what = ["--resume", going_on] if going_on else [SUITE]
+        yield ["-m", "bench", "run", *what, *share, *where], left()
+        yield ["-m", "benchmarks", "clock", str(store)], left()
+    if k in (0, shares + 1):
+        yield ["-m", "bench", "run", MODES, *where], left()
+    if k in (0, n):
+        os.environ.update(IN_ONE_PROCESS)
+        yield ["-m", "pytest", "-q", "-m", "gpu", "tests/contract"], left()
+        yield ["-m", "benchmarks", "parity", "--device", "cuda:0", "torch"], left()
+
+
+def _run_of(suite: str, store: Path) -> str:
+    """The id of the run of that suite that an earlier part began, or ''."""
+    from bench.store import Store
+
+    if not store.exists():
+        return ""
+    with Store.open(store) as opened:
+        return next((run.id for run in reversed(opened.runs()) if run.name == suite), "")
 
 
 def _run(arguments: list[str], limit_s: float | None = None) -> int:

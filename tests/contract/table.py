@@ -59,7 +59,8 @@ def page(found: dict[str, list[Outcome]]) -> Iterator[str]:
     for suite, tests in found.items():
         words = Counter(one.word for one in tests)
         counts = " | ".join(str(words[word] or "") for word in ("passed", "xfailed", "skipped", "failed"))
-        yield f"| `{_label(suite)}` | {_version(suite)} | {counts} |"
+        version = _version(suite) if _passed(tests) else ""  # where nothing ran, none is known
+        yield f"| `{_label(suite)}` | {version} | {counts} |"
     yield ""
     yield from _reasons("Expected to fail, with what is known of it:", found, "xfailed")
     nowhere = {suite: tests[:1] for suite, tests in found.items() if not _passed(tests)}
@@ -96,7 +97,8 @@ def _label(suite: str) -> str:
     held = SUITES[suite]
     kind = held.target.device_kind
     name = f"{held.backend.name}:{held.target.variant}" if held.target.variant else held.backend.name
-    return name if kind == "cpu" else f"{name} on {kind}"
+    said = "".join(f", {key}" for key in held.target.options)
+    return f"{name}{said}" if kind == "cpu" else f"{name} on {kind}{said}"
 
 
 def _version(suite: str) -> str:

@@ -147,6 +147,8 @@ def _fact(key: str, value: Any) -> str:
         return _gigabytes(value)
     if key == "caches" and isinstance(value, list):
         return ", ".join(_cache(cache) for cache in value)
+    if key == "gpus" and isinstance(value, list):
+        return "; ".join(_gpu(gpu) for gpu in value)
     if isinstance(value, Mapping):
         pairs = [
             (str(k).replace("_", " ").removesuffix(" bytes"), _fact(str(k), v)) for k, v in value.items()
@@ -155,6 +157,32 @@ def _fact(key: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_fact("", item) for item in value)
     return str(value)
+
+
+def _gpu(gpu: Any) -> str:
+    """`NVIDIA H200, compute capability 9.0, 140 GiB, 700 W, measured at most: copy 4.30 TB/s`."""
+    if not isinstance(gpu, Mapping):
+        return str(gpu)
+    known = {key: value for key, value in gpu.items() if isinstance(value, int | float)}
+    ceilings = gpu.get("ceilings")
+    rates = ceilings.items() if isinstance(ceilings, Mapping) else ()
+    measured = ", ".join(_ceiling(str(k), v) for k, v in rates if isinstance(v, int | float))
+    parts = [
+        str(gpu.get("name") or "a GPU"),
+        f"compute capability {gpu['compute_capability']}" if gpu.get("compute_capability") else "",
+        _gigabytes(known["memory_bytes"]) if "memory_bytes" in known else "",
+        f"{known['power_limit_w']:g} W" if "power_limit_w" in known else "",
+        f"up to {known['sm_mhz']:g} MHz" if "sm_mhz" in known else "",
+        f"{known['instances']} instances" if "instances" in known else "",
+        f"measured at most: {measured}" if measured else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _ceiling(key: str, rate: float) -> str:
+    """`bf16 790 TFLOP/s`, `copy 4.3 TB/s`."""
+    name, _, what = key.removesuffix("_per_s").partition("_")
+    return f"{name} {significant(rate / 1e12)} T{'B' if what == 'bytes' else 'FLOP'}/s"
 
 
 def _cache(cache: Any) -> str:

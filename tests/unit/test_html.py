@@ -13,7 +13,7 @@ import pytest
 from bench.errors import BakeoffError
 from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
-from reports import html, views
+from reports import html, method, views
 from reports.palette import DARK
 from tests.unit import fake_results as fake
 
@@ -308,3 +308,20 @@ def test_one_slow_row_leaves_the_bars_of_the_others() -> None:
         assert not bar.cut
         assert 15 < bar.value < 35
         assert bar.low + bar.width <= 100
+
+
+def test_a_gpu_is_described_in_words() -> None:
+    facts = dict(method.machine_table(fake.GPU_MACHINE))
+    assert facts["GPUs"] == (
+        "NVIDIA H200, compute capability 9.0, 140 GiB, 700 W, measured at most: copy 4.30 TB/s, "
+        "fp32 51.0 TFLOP/s, bf16 790 TFLOP/s"
+    )
+    assert dict(method.machine_table({"gpus": ["?", {"instances": 7}]}))["GPUs"] == "?; a GPU, 7 instances"
+
+
+def test_rows_on_a_gpu_have_a_table_of_their_own() -> None:
+    text = Page(html.render(fake.on_gpu())).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "On the GPU: its own clock, memory, clocks and energy" in text
+    assert "in doubt: the window lasted 4.2 s; it takes 10" in text
+    assert "kernels ran 30 %" in text
+    assert "On the GPU" not in Page(html.render(fake.realistic())).text

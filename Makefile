@@ -77,6 +77,8 @@ GPU_VERSION ?= 3.12
 gpu-wheels:      ## wheels/ for a GPU machine without a network: what bakeoff imports and a PyTorch image lacks
 	$(PYTHON) -m pip download --quiet --only-binary=:all: --python-version $(GPU_VERSION) \
 		--platform manylinux2014_x86_64 --dest wheels pydantic platformdirs nvidia-ml-py
+	$(PYTHON) -m pip download --quiet --no-deps --dest wheels flatbuffers \
+		$$(grep -h ^torchax backends/formats/to-stablehlo.txt)
 
 clean:           ## .venv and caches of the tools; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache mutants dist

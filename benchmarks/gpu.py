@@ -74,18 +74,14 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _lacking(site: Path) -> list[str]:
-    """What bakeoff itself imports and this Python has not, after the wheels that lie here are unpacked."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing and any(WHEELS.glob("*.whl")):
+    """What bakeoff itself imports and this Python has not, once the wheels that lie here are unpacked."""
+    if wheels := [str(path) for path in sorted(WHEELS.glob("*.whl"))]:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--upgrade"]
-        wheels = [str(path) for path in sorted(WHEELS.glob("*.whl"))]
-        subprocess.run([*command, "--target", str(site), *wheels], check=True)
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [str(site), os.environ.get("PYTHONPATH", "")])
-        )
-        sys.path.insert(0, str(site))
-        missing = [name for name in NEEDED if find_spec(name) is None]
-    return missing
+        subprocess.run([*command, "--target", str(site.resolve()), *wheels], check=True)
+        paths = filter(None, [os.environ.get("PYTHONPATH", ""), str(site.resolve())])
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        sys.path.append(str(site.resolve()))
+    return [name for name in NEEDED if find_spec(name) is None]
 
 
 def _steps(k: int, n: int, store: Path) -> Iterator[tuple[list[str], float | None]]:

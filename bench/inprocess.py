@@ -118,10 +118,11 @@ def _borrow_process(place: Seat, stack: ExitStack) -> None:
 
 
 def _runtimes_here(case: Case) -> list[str]:
-    """Other backends whose runtime this process has imported already."""
-    runtimes = {name: registry.get(name).runtime for name in registry.names("runtime")}
-    others = {name: modules for name, modules in runtimes.items() if modules != runtimes.get(case.backend)}
-    return [name for name, modules in others.items() if modules and all(map(sys.modules.get, modules))]
+    """Other backends whose runtime this process has imported already; of two with the same modules one."""
+    names = {registry.get(name).runtime: name for name in reversed(registry.names("runtime"))}
+    own = registry.get(case.backend).runtime
+    here = (name for modules, name in names.items() if modules != own and all(map(sys.modules.get, modules)))
+    return sorted(here)
 
 
 def _version(versions: Mapping[str, str]) -> str:

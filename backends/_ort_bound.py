@@ -268,7 +268,11 @@ def _by_provider(runs: list[list[dict[str, Any]]]) -> tuple[dict[str, float], di
     spent: Counter[str] = Counter()
     for node in chain.from_iterable(runs):
         spent[node["args"]["provider"]] += max(1, node["dur"])
-    return tuple({name: part / of.total() for name, part in of.items()} for of in (nodes, spent))  # type: ignore[return-value]
+    return _shares(nodes), _shares(spent)
+
+
+def _shares(parts: Counter[str]) -> dict[str, float]:
+    return {name: part / parts.total() for name, part in parts.items()}
 
 
 def _floats(args: Mapping[str, Any]) -> int:

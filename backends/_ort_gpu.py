@@ -11,14 +11,17 @@ import functools
 import importlib.util
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
-from importlib import metadata
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backends import _elf, support
 from backends._cuda_driver import LIBRARY, NoDriver, capabilities
 from backends.base import Backend, Devices, Support
 from bench.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 GPU_PACKAGE, PLUGIN_PACKAGE = "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13"
@@ -70,8 +73,10 @@ def _named(found: Mapping[str, str]) -> str:
     return " and ".join(f"{name} {version}" for name, version in found.items()) or "none"
 
 
-def packages(distributions: Iterable[metadata.Distribution] | None = None) -> dict[str, str]:
+def packages(distributions: Iterable[Distribution] | None = None) -> dict[str, str]:
     """Package → version of all that bring the module `onnxruntime`."""
+    from importlib import metadata  # a worker does without
+
     known = {f"onnxruntime{end}" for end in BUILDS}
     found = metadata.distributions() if distributions is None else distributions
     named = {str(one.name).lower().replace("_", "-"): one.version for one in found}

@@ -1,8 +1,7 @@
 """What a GPU can do at most, measured through PyTorch: copying, and products of large square matrices of
 random data.
 
-Random, because a GPU at its power cap multiplies zeros faster: an H200 made 894 TFLOP/s of zeros and 788 of
-random numbers.
+Random, because a GPU at its power cap multiplies zeros faster than numbers.
 """
 
 from __future__ import annotations
@@ -20,9 +19,7 @@ LEAST, SPENT_MS, WARM_MS = 10, 500.0, 300.0
 
 
 def measure(device: str) -> dict[str, float]:
-    """`copy_bytes_per_s` (read and written), and `NAME_flops_per_s` for each precision that the GPU
-    multiplies.
-    """
+    """`copy_bytes_per_s` (read and written), and `NAME_flops_per_s` of each precision the GPU multiplies."""
     import torch
 
     place = torch.device(device)

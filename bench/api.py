@@ -158,9 +158,7 @@ def _go(
     wait: bool,
     listener: Listener,
 ) -> None:
-    """Everything between planning and the end of a run; `mine` is what of the plan is prepared and
-    measured.
-    """
+    """From a plan to its end; `mine` is what of the plan is prepared and measured."""
     everything = [*planned.cases, *(case for case, _, _ in planned.refused)]
     if not planned.cases and not planned.refused:
         raise UsageError("the suite has no case", hint="bakeoff list cases")

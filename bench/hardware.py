@@ -62,8 +62,7 @@ def across_machines(shown: Results, others: Sequence[Results]) -> tuple[OnMachin
     """Each group of a run against the same on other machines: the best of each first, then case by case.
 
     A group that no other machine has measured is left out. Within a machine a case is its fastest ranked row,
-    on
-    whatever device and with however many threads: that is what the machine has to offer.
+    on whatever device and with however many threads: that is what the machine has to offer.
     """
     runs = [shown, *others]
     found: list[tuple[str, str, list[Place]]] = []

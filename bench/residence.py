@@ -25,7 +25,8 @@ OUT_OF_MEMORY_SIGNS = (
     "memoryerror",
     "oom-kill",
     "failed to map segment from shared object",  # the loader, half-way through an import
-    "error return without exception set",  # CPython itself, likewise
+    "error return without exception set",  # CPython itself, likewise: in either wording
+    "returned null without setting an exception",
 )
 
 

@@ -28,9 +28,6 @@ class Share:
     number: int
     count: int
 
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
 
 def parse_share(text: str) -> Share:
     """`2/3`. Raises UsageError."""

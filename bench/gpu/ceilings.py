@@ -1,5 +1,4 @@
-"""What a device can do at most, and how much of it a row takes: the matrix rate of its precision, or the
-bandwidth.
+"""How much a row takes of what its device can at most: the matrix rate of its precision, or the bandwidth.
 
 `bench.gpu.limits` measures; this reads what stands with a machine's facts.
 """
@@ -12,17 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.precision import runs_as
+from bench.gpu.devices import KIND
 from bench.results import Row
 
-KIND = "cuda"
 COPY = "copy_bytes_per_s"
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How near a row comes to what its device can: `of` says to what, `value` is the least time over its
-    own.
-    """
+    """How near a row comes to what its device can: the least time by `of` over its own."""
 
     value: float
     of: str
@@ -33,8 +30,7 @@ def share(machine: Mapping[str, Any], row: Row) -> Share | None:
     the matrix rate of its precision, nor than its bytes at the copy's bandwidth; the larger of the two binds.
 
     Of the `device` boundary's time. None where limits, cost or latency are unknown. Over 1 where what counts
-    as read
-    from memory lay in the GPU's cache.
+    as read from memory lay in the GPU's cache.
     """
     known, cost, took = _of(machine, row.case.target.device), row.record.cost, row.device_latency.value
     rate = known.get(f"{runs_as(row.case.target.arithmetic)}_flops_per_s")

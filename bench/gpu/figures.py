@@ -6,7 +6,7 @@ Energy and power are those of the whole GPU, with what it draws when idle: that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -189,8 +189,3 @@ def _doubts(inside: Sequence[Reading], window_s: float, foreign: Collection[int]
     if busy:
         said.append(f"{len(busy)} other process{'es' if len(busy) > 1 else ''} computed on the GPU")
     return said
-
-
-def throttle_words(figures: Mapping[str, Any]) -> str:
-    """`power cap, thermal (driver)`; '' where nothing held the clocks back."""
-    return ", ".join(figures.get("throttles", ()))

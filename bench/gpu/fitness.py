@@ -105,8 +105,7 @@ def held_back(device: str, gpu: Gpu, reading: Reading) -> Check:
 def misfits(
     backend: str, detail: Mapping[str, str], found: Driver | NoGpu, gpus: Sequence[Gpu]
 ) -> list[Check]:
-    """Why a backend that is built for CUDA cannot use a GPU that is here, by name; [] where it can, or needs
-    not.
+    """Why a backend that is built for CUDA cannot use a GPU that is here; [] where it can, or need not.
 
     Args:
         detail: of the backend's probe: the CUDA that it is built for, and the architectures it has code for.

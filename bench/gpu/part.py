@@ -58,9 +58,7 @@ class Track:
 
 
 def settle(watch: Watching | None, tracks: Sequence[Track], begun_ns: int) -> None:
-    """Writes into each block what its GPU did, and marks the bursts in which another process computed
-    there.
-    """
+    """Writes into each block what its GPU did; marks the bursts in which another process computed there."""
     on_gpu = [track for track in tracks if track.uuid and track.bursts]
     if watch is None or not on_gpu:
         return

@@ -47,7 +47,7 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
         VARIABLE: str(tmp_path / "made.json"),
     }
     done = subprocess.run(
-        [*command, str(HERE / "test_backends.py")],
+        [*command, str(HERE / "test_backends.py"), str(HERE / "test_gpus.py")],
         capture_output=True,
         text=True,
         env=variables,

@@ -12,7 +12,7 @@ HERE = """<testsuites><testsuite>
 <testcase classname="tests.contract.test_backends.TestTorch" name="test_a"/>
 <testcase classname="tests.contract.test_backends.TestTorch" name="test_b">
   <skipped type="pytest.xfail" message="upstream lacks it"/></testcase>
-<testcase classname="tests.contract.test_backends.TestTorchCuda" name="test_a">
+<testcase classname="tests.contract.test_gpus.TestTorchCuda" name="test_a">
   <skipped type="pytest.skip" message="no usable GPU"/></testcase>
 <testcase classname="tests.contract.test_backends.TestLiteRt" name="test_a">
   <skipped type="pytest.skip" message="bakeoff env create litert"/></testcase>
@@ -39,7 +39,7 @@ def test_each_suite_counts_where_its_runtime_lives(tmp_path: Path, names: tuple[
         "| `torch on cuda`": ["", "", "1", " |"],
         "| `litert`": ["1", "", "", "1 |"],
     }
-    assert list(rows) == ["| `torch`", "| `torch on cuda`", "| `litert`"]
+    assert list(rows) == ["| `torch`", "| `litert`", "| `torch on cuda`"]
     assert "- `torch` `test_b`: upstream lacks it" in text
     assert "- `torch on cuda`: no usable GPU" in text
     assert "env create litert" not in text

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from bench.residence import speaks_of_memory
+
 # Page faults per turn of freeing and asking for six blocks of 1 MiB, as an inference does with its results.
 CHURN = """
 import os, resource
@@ -40,3 +42,16 @@ def test_a_worker_keeps_freed_memory_for_the_next_inference() -> None:
 def _faults(how: str) -> float:
     ended = subprocess.run([sys.executable, "-c", CHURN + how], capture_output=True, text=True, check=True)
     return float(ended.stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "speaks"),
+    [
+        ("std::bad_alloc", True),
+        ("SystemError: <function _find_and_load at 0x7f> returned NULL without setting an exception", True),
+        ("SystemError: error return without exception set", True),
+        ("no kernel for this operation", False),
+    ],
+)
+def test_how_runtimes_say_that_memory_ran_out(text: str, speaks: bool) -> None:
+    assert speaks_of_memory(text) is speaks

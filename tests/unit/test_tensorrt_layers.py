@@ -108,6 +108,12 @@ def test_words_of_the_older_ones() -> None:
     assert (pooling.precision, pooling.product) == ("fp32", False)
 
 
+def test_a_product_of_integers_is_one_whatever_is_added_to_it() -> None:
+    added_first = {**OLD[1], "Inputs": OLD[1]["Inputs"][::-1], "TacticName": ""}
+    (convolution,) = read([added_first])
+    assert (convolution.precision, convolution.product, convolution.told) == ("int8", True, True)
+
+
 def test_generated_kernels_are_named_after_what_they_do() -> None:
     gemm, sums, small, attention = read(MYELIN)
     assert (gemm.kind, gemm.precision, gemm.product) == ("gemm", "fp16", True)

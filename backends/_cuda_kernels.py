@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 
 # How libraries name the arithmetic of a product: by the types of what it multiplies (`f32f32`, `tf32`,
-# `bf16`; cuBLAS's newest by letters: s, t for bf16, h), else by the shape of the tensor core's instruction,
-# where 1688 is TF32 unless a type of 16 bits was named.
+# `bf16`, `e4m3`; cuBLAS's newest by letters: s, t for bf16, h, q for E4M3), else by the shape of the tensor
+# core's instruction, where 1688 is TF32 unless a type of 16 bits was named.
 NAMED = (
+    ("fp8", re.compile(r"e4m3|e5m2|float8|fp8|nvjet_q", re.IGNORECASE)),
     ("tf32", re.compile(r"tf32|nvjet_s")),
     ("bf16", re.compile(r"bf16|bfloat16|nvjet_t", re.IGNORECASE)),
     ("fp16", re.compile(r"f16|fp16|half|hgemm|h16816|h1688|h884|nvjet_h", re.IGNORECASE)),

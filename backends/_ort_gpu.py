@@ -39,12 +39,19 @@ NOT_ON_CUDA = {
     "int8:qdq": "its CUDA provider has no integer products: it dequantises before each",
     "int8:native": "its CUDA provider has no integer products: it dequantises before each",
     "int8-dynamic": "its CUDA provider has no DynamicQuantizeLinear",
+    "fp8:qdq": "its CUDA provider dequantises fp8 before each product",
 }
 NOT_IN_ENGINES = {
     "int8:qdq": "TensorRT has no unsigned activations: int8:native is its own symmetric file",
     "int8-dynamic": "TensorRT takes no DynamicQuantizeLinear of this file",
     "int8-weight": "TensorRT has no MatMulNBits",
     "int4-weight": "TensorRT has no MatMulNBits",
+}
+WEAKLY_TYPED = "its TensorRT provider builds weakly typed networks, where Q/DQ of fp8 are no promise"
+REFUSED = {
+    "": NOT_ON_CUDA,
+    "tensorrt": {**NOT_IN_ENGINES, "fp8:qdq": WEAKLY_TYPED},
+    "tensorrt-rtx": NOT_IN_ENGINES,
 }
 
 
@@ -151,15 +158,18 @@ def table(variant: str) -> Devices:
         return {}
     why = register_plugin() if variant == "tensorrt-rtx" else lacking(TENSORRT if variant else CUDA)
     why = why or (lacking(CUDA) if variant == "tensorrt" else "")
-    engine = bool(variant)
-    return {f"cuda:{i}": _precisions(major, engine, why) for i, (major, _) in enumerate(capabilities())}
+    return {f"cuda:{i}": _precisions(here, variant, why) for i, here in enumerate(capabilities())}
 
 
-def _precisions(major: int, engine: bool, why: str) -> dict[str, Support]:
-    """By the major compute capability (CUDA C++ Programming Guide, 'Compute capabilities')."""
-    ampere = Support("native") if major >= 8 else Support("none", "native from compute capability 8.0")
-    refused = NOT_IN_ENGINES if engine else NOT_ON_CUDA
+def _precisions(capability: tuple[int, int], variant: str, why: str) -> dict[str, Support]:
+    """By compute capability (CUDA C++ Programming Guide, 'Compute capabilities')."""
+
+    def since(*least: int) -> Support:
+        old = "native from compute capability {}.{}".format(*least)
+        return Support("native") if capability >= least else Support("none", old)
+
+    refused = REFUSED[variant]
     here = {name: Support("native") for name in ("fp32", "fp16", *INTEGERS) if name not in refused}
-    everything = {**here, "tf32": ampere, "bf16": ampere}
+    everything = {**here, "tf32": since(8, 0), "bf16": since(8, 0), "fp8:qdq": since(8, 9)}
     everything |= {name: Support("none", reason) for name, reason in refused.items()}
     return dict.fromkeys(everything, Support("none", why)) if why else everything

@@ -11,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from backends import _onnx_file, support
 from backends.base import Actual, Array, BaseSession, Fact, IOSpec, ModelFile, Target
 from backends.support import PRECISIONS, Operation
@@ -34,6 +36,10 @@ PRODUCTS = (
     *("MatMul", "FusedMatMul", "QLinearMatMul", "DynamicQuantizeMatMul", "Gemm", "FusedGemm", "QGemm"),
     *("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "QLinearConv", "Attention", "MultiHeadAttention"),
 )
+# Files whose biases stay floats: this optimiser would make int32 of them, which TensorRT's parser does not
+# read, and in fp16 what it divides overflows (a small CNN in fp8 errs by 1.06, else by .20; 1.32).
+FLOAT_BIASES = ("onnx-fp8", "onnx-qdq-symmetric")
+BIAS_OPTIMISER = "WeightBiasQuantization"
 # Attributes of SessionOptions, and keys of onnxruntime_session_options_config_keys.h. The list is closed
 # because ONNX Runtime takes any key in silence.
 ATTRIBUTES = ("enable_cpu_mem_arena", "enable_mem_pattern", "enable_mem_reuse", "use_deterministic_compute")
@@ -54,12 +60,21 @@ class OnnxRuntimeSession(BaseSession):
     """Runs through `InferenceSession.run`: the call that people write. It hands its outputs over as NumPy
     arrays, so their copy is within the `device` boundary too."""
 
-    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        target: Target,
+        io: IOSpec,
+        settings: Mapping[str, Any],
+        emulated: bool = False,
+    ) -> None:
         self._model, self._target, self._io, self._settings = model, target, io, settings
+        self._emulated = emulated
         self._session = self._open()
         self._inputs = tuple((t.name, t.name_in_file) for t in io.inputs)
         self._names = tuple(t.name for t in io.outputs)
         self._wanted = [t.name_in_file for t in io.outputs]
+        self._halves = {x.name for x in self._session.get_inputs() if x.type == "tensor(float16)"}
         self._run = self._session.run
 
     def _open(self, profile_prefix: str = "") -> ort.InferenceSession:
@@ -106,6 +121,7 @@ class OnnxRuntimeSession(BaseSession):
             device=Fact(device, "executed", ", ".join(providers)),
             provider=Fact(provider, "executed", share),
             threads=self._threads(options.intra_op_num_threads),
+            emulated=self._emulated,
             settings=settings,
         )
 
@@ -141,17 +157,28 @@ class OnnxRuntimeSession(BaseSession):
     def _untimed(self, session: ort.InferenceSession) -> Callable[[], Any]:
         """A run of that session that only shows what executes."""
         untimed = support.untimed_inputs(self._io)
-        feeds = {in_file: untimed[name] for name, in_file in self._inputs}
+        feeds = {in_file: self._typed(in_file, untimed[name]) for name, in_file in self._inputs}
         return lambda: session.run(self._wanted, feeds)
+
+    def _typed(self, in_file: str, array: Array) -> Array:
+        """State is in the file's own type, which may be fp16."""
+        return array.astype(np.float16) if in_file in self._halves else array
 
 
 class StatefulSession(OnnxRuntimeSession):
     """Runs on OrtValues, so that outputs that carry state stay with ONNX Runtime: NumPy sees none of them."""
 
-    def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        target: Target,
+        io: IOSpec,
+        settings: Mapping[str, Any],
+        emulated: bool = False,
+    ) -> None:
         import onnxruntime as ort
 
-        super().__init__(model, target, io, settings)
+        super().__init__(model, target, io, settings, emulated)
         self._run = self._session.run_with_ort_values
         self._value = ort.OrtValue.ortvalue_from_numpy
         places = {t.name: i for i, t in enumerate(io.outputs)}
@@ -160,8 +187,10 @@ class StatefulSession(OnnxRuntimeSession):
         self._carried = tuple((in_file[into], places[out]) for out, into in io.state if into in in_file)
 
     def stage(self, inputs: Mapping[str, Array], onto: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        value = self._value
-        fresh = {in_file: value(inputs[name]) for name, in_file in self._inputs if name in inputs}
+        value, typed = self._value, self._typed
+        fresh = {
+            in_file: value(typed(in_file, inputs[name])) for name, in_file in self._inputs if name in inputs
+        }
         return {**(onto or {}), **fresh}
 
     def fetch(self, outputs: list[Any]) -> dict[str, Array]:
@@ -234,7 +263,11 @@ def loaded(
                 options.add_free_dimension_override_by_name(dimension, extent)
         # It would fall back to other providers, and print that it does.
         session = ort.InferenceSession(
-            str(model.path), options, providers=list(wanted) or None, enable_fallback=0
+            str(model.path),
+            options,
+            providers=list(wanted) or None,
+            enable_fallback=0,
+            disabled_optimizers=[BIAS_OPTIMISER] if model.format in FLOAT_BIASES else None,
         )
     except state.NotImplemented as error:
         raise UnsupportedCase(f"onnxruntime: {support.first_line(error)}", hint="bakeoff doctor") from error

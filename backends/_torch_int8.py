@@ -25,7 +25,7 @@ def quantise_dynamically(module: GraphModule) -> None:
 
     linear, convolution = torch.ops.aten.linear.default, torch.ops.aten.conv2d.default
     products = [node for node in module.graph.nodes if node.target in (linear, convolution)]
-    weights = {node: _constant(module, node.args[1]) for node in products}
+    weights = {node: constant(module, node.args[1]) for node in products}
     sizes = {node: weight.numel() for node, weight in weights.items() if weight is not None}
     share = sum(n for node, n in sizes.items() if node.target is linear) / (sum(sizes.values()) or 1)
     if share < ENOUGH:
@@ -35,7 +35,7 @@ def quantise_dynamically(module: GraphModule) -> None:
             hint="--precision fp32, or int8:native where a variant compiles",
         )
     for i, node in enumerate(node for node in sizes if node.target is linear):
-        bias = _constant(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
+        bias = constant(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
         setattr(module, f"packed_{i}", _packed(weights[node], bias))
         with module.graph.inserting_before(node):
             packed = module.graph.create_node("get_attr", f"packed_{i}")
@@ -49,7 +49,7 @@ def quantise_dynamically(module: GraphModule) -> None:
     module.recompile()
 
 
-def _constant(module: GraphModule, node: Any) -> Any:
+def constant(module: GraphModule, node: Any) -> Any:
     """The tensor that a node reads from the module; None for one that is computed."""
     return operator.attrgetter(node.target)(module) if getattr(node, "op", "") == "get_attr" else None
 

@@ -21,7 +21,7 @@ from backends.support import PRECISIONS, Operation
 if TYPE_CHECKING:
     import torch
 
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "fp8-dynamic": "bfloat16"}
 # Operations that multiply matrices; others are arithmetic as well, and have no say where these are.
 PRODUCTS = (
     "addmm",
@@ -36,6 +36,7 @@ PRODUCTS = (
     "scaled_dot_product_attention",
     "_scaled_dot_product_flash_attention_for_cpu",
     "_int_mm",
+    "_scaled_mm",
 )
 # As the profiler names those of compilers, besides `aten::` and the names above.
 FUSED_PRODUCTS = (
@@ -48,6 +49,7 @@ PROFILED_TYPES = {
     "signed char": "int8",
     "c10::BFloat16": "bf16",
     "c10::Half": "fp16",
+    "c10::Float8_e4m3fn": "fp8",
 }
 STRENGTH: tuple[Evidence, ...] = ("none", "inferred", "reported", "executed")
 Tensors = tuple["torch.Tensor", ...]

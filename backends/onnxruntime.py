@@ -21,6 +21,7 @@ DEVICES = {
         "int8-dynamic": Support("native"),
         "int8-weight": Support("native"),
         "int4-weight": Support("native"),
+        "fp8:qdq": Support("emulated", "its CPU provider dequantises before each product"),
     }
 }
 
@@ -34,6 +35,7 @@ class OnnxRuntimeBackend(BaseBackend):
         "int8-dynamic": ("onnx-dynamic",),
         "int8-weight": ("onnx-weight",),
         "int4-weight": ("onnx-weight",),
+        "fp8:qdq": ("onnx-fp8",),
     }
     install = "pip install 'bakeoff[onnxruntime]'"
     runtime: tuple[str, ...] = ("onnxruntime",)
@@ -87,15 +89,15 @@ class OnnxRuntimeBackend(BaseBackend):
         return ModelFile(model.format, folder / model.path.name, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> _ort_session.OnnxRuntimeSession:
-        self._settle(target)
+        how = self._settle(target)
         model = support.given(self, model)
         settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
         session = _ort_session.StatefulSession if io.state else _ort_session.OnnxRuntimeSession
-        return session(model, target, io, settings)
+        return session(model, target, io, settings, how.level == "emulated")
 
-    def _settle(self, target: Target) -> None:
+    def _settle(self, target: Target) -> Support:
         support.import_runtime(self)
-        support.require(self, target, _table(target.variant))
+        return support.require(self, target, _table(target.variant))
 
 
 def _table(variant: str) -> Devices:

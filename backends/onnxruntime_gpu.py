@@ -70,6 +70,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
         "int8:native": ("onnx-qdq-symmetric",),
         "int8-weight": ("onnx-weight",),
         "int4-weight": ("onnx-weight",),
+        "fp8:qdq": ("onnx-fp8",),
     }
     install = "bakeoff setup onnxruntime-gpu"
     runtime: tuple[str, ...] = ("onnxruntime",)

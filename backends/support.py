@@ -29,6 +29,7 @@ PRECISIONS = {
     **dict.fromkeys(("float16", "half", "f16"), "fp16"),
     **dict.fromkeys(("bfloat16", "bf16"), "bf16"),
     **dict.fromkeys(("int8", "uint8", "i8", "u8"), "int8"),
+    **dict.fromkeys(("float8_e4m3fn", "float8e4m3fn", "f8e4m3fn", "f8e4m3"), "fp8"),
 }
 # Flags of /proc/cpuinfo that mean arithmetic in that type (x86-64 and aarch64).
 CPU_FLAGS = {

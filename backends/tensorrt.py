@@ -34,6 +34,7 @@ class TensorRtBackend(BaseBackend):
     quantised: Mapping[str, tuple[str, ...]] = {
         **dict.fromkeys(("fp16", "bf16"), ("onnx-half",)),
         "int8:native": ("onnx-qdq-symmetric",),
+        "fp8:qdq": ("onnx-fp8",),
     }
     install = "bakeoff setup tensorrt"
     runtime: tuple[str, ...] = ("tensorrt",)
@@ -123,8 +124,12 @@ def _devices(gpus: list[Gpu]) -> Devices:
 
 def _table(gpu: Gpu) -> dict[str, Support]:
     """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
-    old = f"native from compute capability 8.0; this one has {gpu.dotted}"
-    ampere = Support("native") if gpu.capability >= (8, 0) else Support("none", old)
+
+    def since(*capability: int) -> Support:
+        old = "native from compute capability {}.{}; this one has {}".format(*capability, gpu.dotted)
+        return Support("native") if gpu.capability >= capability else Support("none", old)
+
+    ampere = since(8, 0)
     return {
         "fp32": Support("native"),
         "tf32": ampere,
@@ -132,7 +137,10 @@ def _table(gpu: Gpu) -> dict[str, Support]:
         "bf16": ampere,
         "int8:native": Support("native"),
         "int8:qdq": Support("none", ASYMMETRIC),
-        **dict.fromkeys(("int8-dynamic", "int8-weight", "int4-weight", "fp8"), Support("none", NO_FILE)),
+        "fp8:qdq": since(8, 9),
+        **dict.fromkeys(
+            ("int8-dynamic", "int8-weight", "int4-weight", "fp8-dynamic"), Support("none", NO_FILE)
+        ),
     }
 
 

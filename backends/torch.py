@@ -8,9 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from backends import _torch_ceilings, _torch_cuda, _torch_graph, _torch_int8, _torch_variants, support
+from backends import (
+    _torch_ceilings,
+    _torch_cuda,
+    _torch_fp8,
+    _torch_graph,
+    _torch_int8,
+    _torch_variants,
+    support,
+)
 from backends._torch_cuda import CudaCompiledSession, CudaSession
 from backends._torch_session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
 from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
@@ -20,13 +28,15 @@ if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
 
+NO_ONNX = "it takes no ONNX files"
+WIDENS = "PyTorch widens fp8 on a CPU"
 NOT_EAGER = {
-    "int8:qdq": "it takes no ONNX files",
+    **dict.fromkeys(("int8:qdq", "fp8:qdq"), NO_ONNX),
     "int8-weight": "eager PyTorch has no fast kernel for fp32 activations with integer weights",
     "int4-weight": "eager PyTorch has no fast kernel for fp32 activations with integer weights",
 }
 NOT_COMPILED = {
-    "int8:qdq": "it takes no ONNX files",
+    **dict.fromkeys(("int8:qdq", "fp8:qdq"), NO_ONNX),
     "int8-dynamic": "its packed weights are objects of eager PyTorch's, which compilers do not take",
     "int8-weight": "no kernel for fp32 activations with integer weights is reached from this graph",
     "int4-weight": "no kernel for fp32 activations with integer weights is reached from this graph",
@@ -42,7 +52,7 @@ class TorchBackend(BaseBackend):
     formats: tuple[str, ...] = ("torch-graph",)
     quantised: Mapping[str, tuple[str, ...]] = {
         "int8:native": ("torch-int8",),
-        "int8-dynamic": ("torch-graph",),  # quantised while loading
+        **dict.fromkeys(("int8-dynamic", "fp8-dynamic"), ("torch-graph",)),  # quantised while loading
     }
     install = "pip install 'bakeoff[torch]'"
     runtime: tuple[str, ...] = ("torch",)
@@ -81,7 +91,7 @@ class TorchBackend(BaseBackend):
         if not target.variant:
             return model
         settings, _ = self._settle(target)
-        module = _module(model, target, settings)
+        module = _module(model, target, io, settings)
         try:
             example = _example(target, io, settings)
             path = _torch_variants.build(target.variant, module, example, folder, target.device)
@@ -108,7 +118,7 @@ class TorchBackend(BaseBackend):
             return compiled(run, target, io, settings, emulated)
         session = CudaSession if target.device_kind == "cuda" else EagerSession
         # `forward` itself, without what `__call__` does for hooks.
-        return session(_module(model, target, settings).forward, target, io, settings, emulated)
+        return session(_module(model, target, io, settings).forward, target, io, settings, emulated)
 
     def _settle(self, target: Target) -> tuple[dict[str, Any], Support]:
         """The settings and how the precision is computed, once the process is set for them."""
@@ -128,15 +138,17 @@ class TorchBackend(BaseBackend):
         return settings, how
 
 
-def _module(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> GraphModule:
+def _module(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> GraphModule:
     """The graph in the target's precision and layout."""
     import torch
 
     module = _graph(model, target.device)
     if target.arithmetic == "int8-dynamic":
         _torch_int8.quantise_dynamically(module)
-    elif target.arithmetic in ("bf16", "fp16"):
+    elif target.arithmetic in ("bf16", "fp16", "fp8-dynamic"):
         _cast(module, getattr(torch, DTYPES[target.arithmetic]))
+    if target.arithmetic == "fp8-dynamic":
+        _torch_fp8.quantise(module, _example(target, io, settings))
     if settings.get("channels_last"):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
@@ -158,6 +170,7 @@ def _cpu(variant: str) -> dict[str, Support]:
         native = support.cpu_computes(precision)
         why = "" if native else f"this CPU has no {precision} arithmetic; PyTorch converts to fp32 and back"
         cpu[precision] = Support("native" if native else "emulated", why)
+    cpu["fp8-dynamic"] = Support("emulated", WIDENS)
     if variant:
         fuses = variant != "script"
         why = "" if fuses else "TorchScript dequantises before each product"
@@ -181,13 +194,18 @@ def _devices(variant: str = "") -> Devices:
 
 def _cuda(major: int, minor: int) -> dict[str, Support]:
     """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
-    old = f"native from compute capability 8.0; this one has {major}.{minor}"
-    ampere = major >= 8
+
+    def since(least: tuple[int, int], else_: Literal["emulated", "none"]) -> Support:
+        old = "native from compute capability {}.{}; this one has {}.{}".format(*least, major, minor)
+        return Support("native") if (major, minor) >= least else Support(else_, old)
+
     return {
         "fp32": Support("native"),
-        "tf32": Support("native") if ampere else Support("none", old),
-        "bf16": Support("native") if ampere else Support("emulated", old),
+        "tf32": since((8, 0), "none"),
+        "bf16": since((8, 0), "emulated"),
         "fp16": Support("native"),
+        "fp8-dynamic": since((8, 9), "none"),
+        "fp8:qdq": Support("none", NO_ONNX),
         **{precision: Support("none", NOT_ON_CUDA) for precision in NO_INTEGERS_ON_CUDA},
     }
 

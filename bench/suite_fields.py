@@ -12,20 +12,7 @@ from backends.precision import EIGHT_BITS, scheme
 from bench.errors import did_you_mean
 from bench.units import seconds, size
 
-FLOATS = (
-    "fp64",
-    "fp32",
-    "tf32",
-    "bf16",
-    "fp16",
-    "fp8",
-    "fp8_e4m3",
-    "fp8_e5m2",
-    "fp4",
-    "mxfp8",
-    "mxfp4",
-    "nvfp4",
-)
+FLOATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp4", "mxfp8", "mxfp4", "nvfp4")
 PRECISIONS = (*FLOATS, *EIGHT_BITS, "int4-weight")
 DEVICE = re.compile(r"[A-Za-z][\w-]*(:\d+:\d+|:[\w.-]+)?", re.ASCII)
 

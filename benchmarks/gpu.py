@@ -7,7 +7,7 @@ part ends within eight minutes, and leaves what it measured in one store, carrie
 | part | what |
 | --- | --- |
 | 1 to n-2 | the suite gpu-quick, a share each, the most telling groups first; then the clock's check |
-| n-1 | the suite gpu-modes |
+| n-1 | the suites gpu-modes and gpu-precisions |
 | n | the contract of every backend on cuda:0, and PyTorch against a bare loop timed by CUDA events |
 
 Of two parts the second holds the last two rows.
@@ -45,7 +45,7 @@ PART_S = 480.0
 MARGIN_S = 20.0
 # What a worker of each runtime would have been started with: the contract holds them all in one process.
 IN_ONE_PROCESS = {"PJRT_NPROC": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "OMP_NUM_THREADS": "1"}
-SUITE, MODES = "gpu-quick", "gpu-modes"
+SUITE, BESIDES = "gpu-quick", ("gpu-modes", "gpu-precisions")
 
 
 def main(arguments: list[str]) -> int:
@@ -99,7 +99,8 @@ def _steps(k: int, n: int, store: Path) -> Iterator[tuple[list[str], float | Non
         yield ["-m", "bench", "run", *what, *share, *where], left()
         yield ["-m", "benchmarks", "clock", str(store)], left()
     if k in (0, shares + 1):
-        yield ["-m", "bench", "run", MODES, *where], left()
+        for suite in BESIDES:
+            yield ["-m", "bench", "run", suite, *where], left()
     if k in (0, n):
         os.environ.update(IN_ONE_PROCESS)
         yield ["-m", "pytest", "-q", "-m", "gpu", "tests/contract"], left()

@@ -23,7 +23,7 @@ LARGE = 1 << 30  # bytes from which on weights go into a file of their own: prot
 
 
 def weights(model: onnx.ModelProto) -> Counter[str]:
-    """Type (`int8`, `int4`, `float`) → elements of all weights of matrix products and convolutions."""
+    """Type (`int8`, `int4`, `fp8`, `float`) → elements of all weights of matrix products and convolutions."""
     from onnx import TensorProto
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -45,6 +45,8 @@ def weights(model: onnx.ModelProto) -> Counter[str]:
                 found[f"int{bits}"] += elements * 8 // bits
             elif tensor.data_type in (TensorProto.INT8, TensorProto.UINT8):
                 found["int8"] += elements
+            elif tensor.data_type == TensorProto.FLOAT8E4M3FN:
+                found["fp8"] += elements
             elif tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16):
                 found["float"] += elements
     return found

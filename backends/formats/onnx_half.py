@@ -25,18 +25,23 @@ OPSETS = {"fp16": onnx.OPSET, "bf16": 22}  # the first whose convolutions and po
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    import torch
-
     precision = str(job.facts["precision"])
     if precision not in DTYPES:
         raise UnsupportedCase(
             f"onnx-half is made in {' or '.join(DTYPES)}, not in {precision}",
             hint=f"--precision {','.join(DTYPES)}",
         )
+    return write(job, precision, OPSETS[precision])
+
+
+def write(job: Job, precision: str, opset: int) -> Mapping[str, Any]:
+    """The job's model in that precision as `job.output`; what its converter tells of it."""
+    import torch
+
     dtype = getattr(torch, DTYPES[precision])
     workload = job.definition()
     module = with_edges(restore(job).to(dtype), workload.io(1, workload.default_length), dtype)
-    return onnx.write(exported.export(job, module, dtype), job, OPSETS[precision], _weights_in_type)
+    return onnx.write(exported.export(job, module, dtype), job, opset, _weights_in_type)
 
 
 def with_edges(module: torch.nn.Module, io: IOSpec, dtype: torch.dtype) -> torch.nn.Module:

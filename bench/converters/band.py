@@ -67,17 +67,21 @@ def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
     """Outputs of a run in fp32 that rounds as the scheme does."""
     import torch
 
-    from bench.converters.fakequant import quantised
+    from bench.converters.fakequant import Besides, quantised
     from bench.converters.running import CHUNK, run
 
     module = restore(job)
     # A range that is found at each inference is that of a batch.
     chunk = 1 if how.activations == "dynamic" else CHUNK
-    how = replace(how, bits=7) if job.facts["narrow"] and how.activations != "none" else how
-    # ONNX Runtime's quantiser is told to leave a transformer's sums alone, and a decoder's cache.
+    if job.facts["narrow"] and how.activations != "none" and not how.floats:
+        how = replace(how, bits=7)
+    # ONNX Runtime's quantiser is told to leave a transformer's sums alone, and a decoder's cache; in fp8 it
+    # rounds products with weights alone.
     family = job.definition().family
     sums = family == "cnn" or job.facts["precision"] == "int8:native"
-    with quantised(how, _calibration(job, module), sums, attention=family != "decoder"):
+    besides: Besides = "nothing" if how.floats else "sums" if sums else "products"
+    attention = family != "decoder" and not how.floats
+    with quantised(how, _calibration(job, module), besides, attention):
         return run(module, _io(job), reference.inputs, torch.float32, chunk)
 
 

@@ -17,6 +17,7 @@ from backends._ort_gpu import packages
 from backends._tiny import Tiny
 from backends.base import Target, Timing
 from backends.contract import BackendContract
+from backends.precision import runs_as
 from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from workloads._contract import SAMPLES
 
@@ -26,6 +27,7 @@ ANYWHERE = {
     *("test_missing_dependency_names_its_mend", "test_requirements_stand_beside_the_file"),
     "test_without_a_gpu_it_says_what_is_missing",
 }
+QUANTISED = ("int8:native", "int8-weight", "int4-weight", "fp8:qdq", "fp8-dynamic")
 HAS_NO_GPU_PACKAGE = pytest.mark.skipif(
     "onnxruntime-gpu" not in packages(), reason="bakeoff env create onnxruntime-gpu"
 )
@@ -72,6 +74,21 @@ class OnAGpu(BackendContract):
             pytest.skip(f"{self.backend.name} claims no tf32")
         with self.session(tiny, precision="tf32") as session:
             assert session.actual().precision.value == "tf32"
+
+    @pytest.mark.parametrize("precision", QUANTISED)
+    def test_what_is_quantised_runs_as_such_and_within_its_band(self, tiny: Tiny, precision: str) -> None:
+        support = self.devices[self.target.device].get(precision)
+        if support is None or support.level != "native":
+            pytest.skip(f"{self.backend.name} claims no {precision}: {support.why if support else 'unknown'}")
+        try:
+            low, high = tiny.band(precision)
+            with self.session(tiny, precision=precision) as session:
+                samples = [session.fetch(session.run(session.stage(tiny.inputs(1, i)))) for i in range(8)]
+                ran = session.actual()
+        except UnsupportedCase as error:
+            pytest.skip(error.message)
+        assert low <= max(tiny.error(found, i) for i, found in enumerate(samples)) <= high
+        assert runs_as(precision) in ran.settings["products_by_precision"]
 
 
 class TestTorchCuda(OnAGpu):
@@ -181,14 +198,6 @@ class OnTensorRt(OnAGpu):
 
 
 class TestTensorRtCuda(OnTensorRt):
-    def test_integers_run_as_such_and_within_their_band(self, tiny: Tiny) -> None:
-        low, high = tiny.band("int8:native")
-        with self.session(tiny, precision="int8:native") as session:
-            samples = [session.fetch(session.run(session.stage(tiny.inputs(1, i)))) for i in range(8)]
-            ran = session.actual()
-        assert low <= max(tiny.error(found, i) for i, found in enumerate(samples)) <= high
-        assert "int8" in ran.settings["products_by_precision"]
-
     def test_a_file_of_another_shape_is_refused(self, first: Tiny, tmp_path: Path) -> None:
         model = self.model(first)
         assert model is not None

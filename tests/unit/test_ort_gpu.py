@@ -97,6 +97,17 @@ def test_what_is_computed_where(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, {})
     assert _ort_gpu.table("tensorrt")["cuda:0"]["int8:native"].level == "native"
     assert "unsigned" in _ort_gpu.table("tensorrt")["cuda:0"]["int8:qdq"].why
+    assert "weakly typed" in _ort_gpu.table("tensorrt")["cuda:0"]["fp8:qdq"].why
+    assert "dequantises fp8" in _ort_gpu.table("")["cuda:0"]["fp8:qdq"].why
+
+
+def test_tensorrt_for_rtx_has_fp8_from_ada_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, {})
+    monkeypatch.setattr(_ort_gpu, "register_plugin", lambda: "")
+    monkeypatch.setattr(_ort_gpu, "capabilities", lambda: [(8, 9), (8, 6)])
+    ada, ampere = (table["fp8:qdq"] for table in _ort_gpu.table("tensorrt-rtx").values())
+    assert (ada.level, ampere.level) == ("native", "none")
+    assert ampere.why == "native from compute capability 8.9"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +118,7 @@ def test_what_is_computed_where(monkeypatch: pytest.MonkeyPatch) -> None:
         ("fp16", "onnx-half"),
         ("bf16", "onnx-half"),
         ("int8:native", "onnx-qdq-symmetric"),
+        ("fp8:qdq", "onnx-fp8"),
     ],
 )
 def test_model_files(precision: str, kinds: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from backends import registry
 from backends.base import Target
-from backends.precision import runs_as, scheme
+from backends.precision import TENSOR, Scheme, item_bytes, runs_as, scheme
 from bench import verify
 from bench.errors import UnsupportedCase
 from tests.unit.kitchen import CELLS, CNN, WORKLOADS, Kitchen
@@ -70,17 +70,22 @@ def test_the_group_is_an_option(kitchen: Kitchen) -> None:
         assert facts["shares"]["int4"] > 0.9
 
 
+WORDS = ("fp32", "int8:qdq", "int8-dynamic", "int4-weight:64", "int8-weight", "fp8:qdq", "fp8-dynamic")
+
+
 def test_the_words_of_precisions() -> None:
     assert scheme("fp32") is None
     assert scheme("int4-weight:128").group == 128  # type: ignore[union-attr]
-    for wrong in ("int8", "int4", "int8-dynamic:3", "int4-weight:7", "int2-weight"):
+    assert (scheme("fp8:qdq"), scheme("fp8-dynamic")) == (
+        Scheme(8, TENSOR, "static", floats=True),
+        Scheme(8, 0, "dynamic", floats=True),
+    )
+    assert item_bytes("fp8:qdq") == 1
+    for wrong in ("int8", "int4", "int8-dynamic:3", "int4-weight:7", "int2-weight", "fp8", "fp8_e4m3"):
         with pytest.raises(ValueError, match="is no precision"):
             scheme(wrong)
-    assert [runs_as(one) for one in ("fp32", "int8:qdq", "int8-dynamic", "int4-weight:64")] == [
-        "fp32",
-        "int8",
-        "int8",
-        "int4-weight",
+    assert [runs_as(one) for one in WORDS] == [
+        *("fp32", "int8", "int8", "int4-weight", "int8-weight", "fp8", "fp8"),
     ]
 
 

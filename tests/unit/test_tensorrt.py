@@ -326,7 +326,8 @@ def test_inputs_whose_values_decide_shapes_are_refused(trt: Any, model: ModelFil
 
 
 @pytest.mark.parametrize(
-    ("capability", "none"), [(75, {"tf32", "bf16"}), (80, set()), (90, set()), (120, set())]
+    ("capability", "none"),
+    [(75, {"tf32", "bf16", "fp8:qdq"}), (80, {"fp8:qdq"}), (89, set()), (90, set()), (120, set())],
 )
 def test_a_gpus_precisions_follow_its_compute_capability(
     trt: Any, monkeypatch: pytest.MonkeyPatch, capability: int, none: set[str]
@@ -335,7 +336,7 @@ def test_a_gpus_precisions_follow_its_compute_capability(
     monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
     found = BACKEND.probe()
     table = found.devices["cuda:0"]
-    never = {"int8:qdq", "int8-dynamic", "int8-weight", "int4-weight", "fp8"}
+    never = {"int8:qdq", "int8-dynamic", "int8-weight", "int4-weight", "fp8-dynamic"}
     assert {name for name, support in table.items() if support.level == "none"} == none | never
     assert (found.version, found.detail["CUDA"]) == (trt.__version__, "13.2")
     assert found.detail["cuda:0"] == f"Stand-in, compute capability {capability // 10}.{capability % 10}"
@@ -407,6 +408,7 @@ def test_a_version_that_is_not_known_is_refused(trt: Any, monkeypatch: pytest.Mo
     [
         *(("fp32", ("onnx",)), ("tf32", ("onnx",)), ("fp16", ("onnx-half",)), ("bf16", ("onnx-half",))),
         *(("int8:native", ("onnx-qdq-symmetric",)), ("int8:qdq", ()), ("int4-weight:32", ())),
+        *(("fp8:qdq", ("onnx-fp8",)), ("fp8-dynamic", ())),
     ],
 )
 def test_a_precision_comes_from_its_model_file(precision: str, files: tuple[str, ...]) -> None:
@@ -418,7 +420,7 @@ def test_what_is_not_claimed_is_refused(trt: Any, model: ModelFile, tmp_path: Pa
         (replace(CUDA, device="cuda:1"), "cuda:1"),
         (Target(), "no device 'cpu'"),
         (replace(CUDA, precision="int8:qdq"), "symmetric int8 alone"),
-        (replace(CUDA, precision="fp8"), "no converter makes such a file"),
+        (replace(CUDA, precision="fp8-dynamic"), "no converter makes such a file"),
         (replace(CUDA, options={"fp16": True}), "no option 'fp16'"),
     ):
         with pytest.raises(UnsupportedCase, match=words):

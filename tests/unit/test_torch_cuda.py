@@ -29,6 +29,9 @@ from backends.support import weigh
         ("ampere_fp16_s16816gemm_fp16_128x64_ldg8_f2f_stages_64x4_tn", "fp16"),
         ("turing_fp16_s1688gemm_fp16_128x128_ldg8_f2f_tn", "fp16"),
         ("void cutlass::Kernel2<cutlass_80_tensorop_i16832gemm_s8_128x128>(Params)", "int8"),
+        ("sm90_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x128x128", "fp8"),
+        ("nvjet_qqtst_128x256_128x6_2x1_v_bz_coopA_TNT", "fp8"),
+        ("void cutlass::device_kernel<cutlass::gemm::kernel::GemmUniversal<cutlass::float_e4m3_t>>", "fp8"),
         ("triton_tem_fused_addmm_3", ""),
     ],
 )

@@ -1,0 +1,119 @@
+"""fp8 of PyTorch: what is multiplied in E4M3, in eager mode and compiled, and what is refused. A CPU widens
+it; the operations are those of a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.fx import symbolic_trace
+
+from backends import _torch_fp8, registry
+from backends.base import Target
+from backends.torch import _cuda
+from bench import verify
+from bench.converters.fakequant import in_fp8, rounded_weight
+from bench.errors import UnsupportedCase
+from tests.unit.kitchen import WORKLOADS, Kitchen
+
+PRECISION = "fp8-dynamic"
+ASKED = f"{PRECISION}:emulated"
+BACKEND = registry.get("torch")
+
+
+@pytest.mark.parametrize("variant", ["", "compile"])
+@pytest.mark.parametrize("name", ["encoder", "decoder", "prefill"])
+def test_it_multiplies_in_e4m3_and_is_within_its_band(
+    kitchen: Kitchen, tmp_path: Path, name: str, variant: str
+) -> None:
+    workload = WORKLOADS[name]
+    target, io = Target(precision=ASKED, variant=variant), workload.io(1, workload.default_length)
+    file = kitchen.file(name, "torch", PRECISION)
+    if variant:
+        file = BACKEND.build(file, target, io, tmp_path)
+    with BACKEND.load(file, target, io) as session:
+        found, ran = kitchen.error(name, session), session.actual()
+    assert verify.judge(found, kitchen.band(name, PRECISION)) == ""
+    assert (ran.precision.value, ran.precision.evidence, ran.emulated) == ("fp8", "executed", True)
+    assert "aten::_scaled_mm" in ran.provider.detail or not variant
+
+
+def test_it_steps_on_where_the_cache_grows(kitchen: Kitchen) -> None:
+    workload = WORKLOADS["decoder"]
+    io = workload.io(1, workload.default_length)
+    inputs = workload.inputs(1, workload.default_length, seed=1)
+    file = kitchen.file("decoder", "torch", PRECISION)
+    with BACKEND.load(file, Target(precision=ASKED), io) as session:
+        staged = session.stage(inputs)
+        outputs = session.run(staged)
+        fresh = {t.name: inputs[t.name] for t in io.inputs if t.name not in io.carried}
+        again = session.advance(staged, outputs, fresh)  # type: ignore[attr-defined]
+        assert all(np.isfinite(one).all() for one in session.fetch(session.run(again)).values())
+
+
+def test_convolutions_are_refused(kitchen: Kitchen) -> None:
+    file = kitchen.file("cnn", "torch", PRECISION)
+    with pytest.raises(UnsupportedCase, match="multiples of 16 in fp8, and they hold 0% of this model"):
+        BACKEND.load(file, Target(precision=ASKED), WORKLOADS["cnn"].io(1, None))
+
+
+def test_who_does_not_ask_for_emulation_is_refused(kitchen: Kitchen) -> None:
+    file = kitchen.file("encoder", "torch", PRECISION)
+    with pytest.raises(UnsupportedCase, match=f"only emulates {PRECISION} on cpu: PyTorch widens fp8"):
+        BACKEND.load(file, Target(precision=PRECISION), WORKLOADS["encoder"].io(1, None))
+
+
+def test_only_layers_with_fitting_sides_are_replaced() -> None:
+    """The others, and biases, stay in the module's own type."""
+
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(64, 96), torch.nn.Linear(96, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, last = self.first, self.last
+            hidden = torch.ops.aten.linear.default(x, first.weight, first.bias)
+            out: torch.Tensor = torch.ops.aten.linear.default(hidden, last.weight, last.bias)
+            return out
+
+    torch.manual_seed(0)
+    module = Two().requires_grad_(False)
+    traced, x = symbolic_trace(module), torch.randn(2, 3, 64)
+    expected = module(x)
+    _torch_fp8.quantise(traced, (x,))
+    targets = [node.target for node in traced.graph.nodes]
+    assert targets.count(torch.ops.aten._scaled_mm.default) == 1
+    assert targets.count(torch.ops.aten.linear.default) == 1
+    found = traced(x)
+    assert found.shape == expected.shape
+    assert 1e-3 < float((found - expected).norm() / expected.norm()) < 0.1
+
+
+def test_a_row_is_scaled_by_its_own_greatest() -> None:
+    """A row of a thousandth keeps its digits beside one of a thousand, as the band's run has it."""
+    torch.manual_seed(0)
+    rows = torch.randn(2, 64) * torch.tensor([[1e3], [1e-3]])
+    rounded = in_fp8(rows, rows.abs().amax(dim=-1, keepdim=True))
+    errors = (rounded - rows).norm(dim=1) / rows.norm(dim=1)
+    assert (errors > 0.01).all()
+    assert (errors < 0.04).all()
+    assert float(rounded.abs().max()) == pytest.approx(float(rows.abs().max()))
+
+
+def test_what_shares_a_scale_is_a_tensor_or_a_channel() -> None:
+    from backends.precision import scheme
+
+    weight = torch.tensor([[448.0, 1.0], [2.0**-12, 2.0**-13]])
+    whole, channels = (rounded_weight(weight, scheme(one)) for one in ("fp8:qdq", "fp8-dynamic"))  # type: ignore[arg-type]
+    assert whole[1].tolist() == [0.0, 0.0], "below E4M3's least"
+    assert torch.allclose(channels, weight)
+
+
+@pytest.mark.parametrize(("capability", "level"), [((8, 0), "none"), ((8, 9), "native"), ((9, 0), "native")])
+def test_gpus_have_it_from_ada_on(capability: tuple[int, int], level: str) -> None:
+    table = _cuda(*capability)
+    assert table[PRECISION].level == level
+    assert (table["bf16"].level, table["fp8:qdq"].level) == ("native", "none")

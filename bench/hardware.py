@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -139,16 +139,30 @@ def compare_machines(
     runs = {key: ([p.logs for p in sides[0][key]], [p.logs for p in sides[1][key]]) for key in both}
     verdicts = judge_runs(runs, relevant)
     made = [_comparison(sides[0][key], sides[1][key], verdicts.get(key)) for key in both]
+    left = [[places[0] for key, places in side.items() if key not in both] for side in sides]
     return Compared(
         "machines",
         tuple(said[0]),
         tuple(said[1]),
         relevant,
         tuple(made),
-        notes=(RAW,),
-        only_base=tuple(_named(sides[0][key][0]) for key in sides[0] if key not in sides[1]),
-        only_new=tuple(_named(sides[1][key][0]) for key in sides[1] if key not in sides[0]),
+        notes=(RAW, *_of_other_content(*left)),
+        only_base=tuple(map(_named, left[0])),
+        only_new=tuple(map(_named, left[1])),
     )
+
+
+def _of_other_content(base: Sequence[Place], new: Sequence[Place]) -> Iterable[str]:
+    """Which workloads have one name on both sides and are not the same, in a sentence."""
+    sides = [
+        {shared(replace(p.row.case, content="")): p.row.case.workload for p in side} for side in (base, new)
+    ]
+    names = dict.fromkeys(name for key, name in sides[0].items() if key in sides[1])
+    if names:
+        yield (
+            f"Not the same model on both sides, and not compared: {', '.join(names)} "
+            "(other weights, or another version of the definition)."
+        )
 
 
 def _of_side(runs: Sequence[Results]) -> dict[str, list[Place]]:

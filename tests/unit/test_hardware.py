@@ -85,6 +85,18 @@ def test_three_runs_on_each_side_may_prove_it() -> None:
     assert len(compared.only_new) == 2
 
 
+def test_models_of_one_name_that_are_not_the_same_are_named() -> None:
+    """Two versions of bakeoff, or other weights: the same words on both sides, and nothing compared."""
+    there = gpu()
+    for row in there.rows:
+        object.__setattr__(row.record, "case", replace(row.case, content="other"))
+    compared = compare_machines([cpu()], [there], LINES)
+    assert compared.comparisons == ()
+    assert compared.notes[1].startswith("Not the same model on both sides, and not compared: resnet50 (other")
+    assert "minilm" not in compared.notes[1], "only one side has it"
+    assert len(compare_machines([cpu()], [gpu()], LINES).notes) == 1
+
+
 def test_it_is_shown_without_the_anchors_words() -> None:
     text = shown.plain(compare_machines([cpu()], [gpu()], LINES))
     assert "of the latencies as they are" in text

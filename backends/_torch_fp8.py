@@ -6,6 +6,7 @@ It is written as operations of ATen, so that a compiler fuses what finds a row's
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from backends._torch_int8 import constant
@@ -42,11 +43,21 @@ def quantise(module: GraphModule, example: tuple[torch.Tensor, ...]) -> None:
         )
     with torch.inference_mode():
         ShapeProp(module).propagate(*example)
+    replaced = [str(node.args[1].target) for node in taken]
     for i, node in enumerate(taken):
         _replace(module, node, weights[node], i)
     module.graph.eliminate_dead_code()
-    module.delete_all_unused_submodules()
+    _forget(module, replaced)
     module.recompile()
+
+
+def _forget(module: GraphModule, names: Iterable[str]) -> None:
+    """Deletes tensors that nothing reads any more: a session holds what it needs."""
+    read = {node.target for node in module.graph.nodes if node.op == "get_attr"}
+    for name in dict.fromkeys(names):
+        if name not in read:
+            owner, _, attribute = name.rpartition(".")
+            delattr(module.get_submodule(owner), attribute)
 
 
 def _odd(shape: torch.Size) -> bool:

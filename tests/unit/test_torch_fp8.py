@@ -87,6 +87,8 @@ def test_only_layers_with_fitting_sides_are_replaced() -> None:
     targets = [node.target for node in traced.graph.nodes]
     assert targets.count(torch.ops.aten._scaled_mm.default) == 1
     assert targets.count(torch.ops.aten.linear.default) == 1
+    held = {name for name, _ in traced.named_parameters()}
+    assert held == {"first.bias", "last.weight", "last.bias"}, "what nothing reads is let go"
     found = traced(x)
     assert found.shape == expected.shape
     assert 1e-3 < float((found - expected).norm() / expected.norm()) < 0.1

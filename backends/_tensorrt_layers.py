@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backends import _cuda_kernels
 from backends.support import Operation
 
 TYPES = (
@@ -25,27 +26,6 @@ TYPES = (
     ("int8", re.compile(r"\bu?int8\b", re.IGNORECASE)),
     ("fp32", re.compile(r"\b(float|fp32|float32)\b", re.IGNORECASE)),
 )
-GRAMMAR = re.compile(r"_(tf32|bf16|f16|f32|i8|u8|e4m3|e5m2)(?:f32|f16|bf16|i32)_(?:f32|f16|bf16|i32|i8|e4m3)")
-MULTIPLIED = {
-    "tf32": "tf32",
-    "bf16": "bf16",
-    "f16": "fp16",
-    "f32": "fp32",
-    "i8": "int8",
-    "u8": "int8",
-    "e4m3": "fp8",
-    "e5m2": "fp8",
-}
-# Kernels of cuDNN and CUTLASS that have names of another kind; 1688 is the shape of TF32's instruction, where
-# no type of 16 bits was named.
-NAMED = (
-    ("int8", re.compile(r"int8|imma|i8816|i16832", re.IGNORECASE)),
-    ("tf32", re.compile(r"tf32", re.IGNORECASE)),
-    ("bf16", re.compile(r"bf16", re.IGNORECASE)),
-    ("fp16", re.compile(r"fp16|h884|h1688|16816|hgemm|hcudnn", re.IGNORECASE)),
-    ("tf32", re.compile(r"s1688(?!\d)", re.IGNORECASE)),
-    ("fp32", re.compile(r"scudnn|sgemm|ffma", re.IGNORECASE)),
-)
 MOVES = re.compile(
     r"reformat|pool|constant|shuffle|softmax|slice|cast|shape|noop|signal|wait|quantize|normali", re.I
 )
@@ -54,7 +34,7 @@ MULTIPLIES = re.compile(
 )
 # In kernels that TensorRT generates ("kgen") a small product is a multiplication and its sum.
 GENERATED = re.compile(r"gemm|gemv|mha|conv|MulSum|Dot", re.IGNORECASE)
-TACTIC = re.compile(r"xmma|cudnn|cutlass|gemm|gemv|mha|flash", re.IGNORECASE)
+TACTIC = re.compile(r"xmma|cudnn|cutlass|nvjet|gemm|gemv|mha|flash", re.IGNORECASE)
 HASH = re.compile(r"_0x[0-9a-f]+$", re.IGNORECASE)  # of a generated kernel; by chance it may spell a type
 SIGNATURE = re.compile(r"^_*myl_|_myl\d+(_\d+)?$", re.IGNORECASE)
 UNTOLD = 0.5  # share of the products' time whose arithmetic nothing tells, from which on nothing is proven
@@ -145,11 +125,9 @@ def _layer(one: Mapping[str, Any]) -> Layer:
 def named(tactic: str) -> str:
     """The arithmetic that a tactic's name tells, or ''."""
     tactic = HASH.sub("", tactic)
-    if match := GRAMMAR.search(tactic):
-        return MULTIPLIED[match[1]]
-    if not TACTIC.search(tactic):
-        return ""
-    return next((precision for precision, pattern in NAMED if pattern.search(tactic)), "")
+    if TACTIC.search(tactic):
+        return _cuda_kernels.named(tactic)
+    return _cuda_kernels.by_grammar(tactic)
 
 
 def precision_of(text: str) -> str:

@@ -164,6 +164,8 @@ def test_an_engine_that_only_names_its_layers_proves_nothing() -> None:
         ("sm80_xmma_gemm_f32f32_f32f32_f32_nn_n_tilesize64x64x8_stage3", "fp32"),
         ("sm80_xmma_fprop_implicit_gemm_interleaved_i8i8_i8i32_f32_nchw_vect_c_32kcrs", "int8"),
         ("sm89_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize64x64x64", "fp8"),
+        ("nvjet_sm90_qqtst_128x256_128x6_2x1_v_bz_coopA_TNT", "fp8"),
+        ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_TNN", "fp16"),
         ("ampere_fp32_icudnn_int8x4_128x64_relu_medium_nn_v1", "int8"),
         ("ampere_scudnn_128x64_relu_small_nn_v1", "fp32"),
         ("turing_s1688cudnn_fp16_128x128_ldg8_relu", "fp16"),

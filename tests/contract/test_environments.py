@@ -14,10 +14,8 @@ from bench.environments import find, versions_of
 from bench.errors import BackendUnavailable, UnsupportedCase
 from bench.processes import code_folder
 from tests.contract import test_backends
-from tests.contract.suites import SUITES
+from tests.contract.suites import MODULES, SUITES
 from tests.contract.table import RESULTS
-
-HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("name", registry.names("runtime"))
@@ -47,7 +45,7 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
         VARIABLE: str(tmp_path / "made.json"),
     }
     done = subprocess.run(
-        [*command, str(HERE / "test_backends.py"), str(HERE / "test_gpus.py")],
+        [*command, *(str(module.__file__) for module in MODULES)],
         capture_output=True,
         text=True,
         env=variables,

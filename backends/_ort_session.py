@@ -168,21 +168,14 @@ class OnnxRuntimeSession(BaseSession):
 class StatefulSession(OnnxRuntimeSession):
     """Runs on OrtValues, so that outputs that carry state stay with ONNX Runtime: NumPy sees none of them."""
 
-    def __init__(
-        self,
-        model: ModelFile,
-        target: Target,
-        io: IOSpec,
-        settings: Mapping[str, Any],
-        emulated: bool = False,
-    ) -> None:
+    def __init__(self, *arguments: Any) -> None:
         import onnxruntime as ort
 
-        super().__init__(model, target, io, settings, emulated)
+        super().__init__(*arguments)
         self._run = self._session.run_with_ort_values
         self._value = ort.OrtValue.ortvalue_from_numpy
+        io, in_file = self._io, dict(self._inputs)
         places = {t.name: i for i, t in enumerate(io.outputs)}
-        in_file = dict(self._inputs)
         self._fetched = tuple((t.name, places[t.name]) for t in io.fetched)
         self._carried = tuple((in_file[into], places[out]) for out, into in io.state if into in in_file)
 

@@ -7,6 +7,7 @@ the kernel's name, and nowhere else.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 # The grammar of NVIDIA's kernels (`f32f32_tf32f32_f32`): operands and result, what is multiplied and what it
 # is summed in, the epilogue.
@@ -47,6 +48,17 @@ def by_grammar(kernel: str) -> str:
 def multiplies(kernel: str) -> bool:
     """Whether a kernel may multiply matrices, by its name."""
     return bool(MULTIPLIES.search(kernel))
+
+
+def fullness(spent: Collection[float]) -> tuple[int, float]:
+    """By which the best of several profiles of one run is the greatest: that of most kernels, and of those
+    the quickest. With CUDA 12.6 to 13.0 a profile loses kernels at its beginning, one more each time
+    (pytorch/pytorch#192021).
+
+    Args:
+        spent: ns of each kernel.
+    """
+    return len(spent), -sum(spent)
 
 
 def short(kernel: str) -> str:

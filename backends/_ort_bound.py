@@ -146,11 +146,11 @@ class BoundSession(OnnxRuntimeSession):
 
     def _judged(self, precision: Fact) -> Fact:
         """What the profile shows is types; of fp32 also whether TF32 was barred, of an engine what it was
-        told."""
+        made of."""
         asked = self._target.arithmetic
         if self._place.engine:
             value = "tf32" if asked == "fp32" and self._tf32() else precision.value
-            said = "the provider was told so, and shows no types of its layers"
+            said = "its networks are of the file's types, and it shows none of its layers"
             return Fact(value, "reported", f"{precision.detail}; {said}")
         if asked in ("fp32", "tf32"):
             said = "TF32 is allowed" if self._tf32() else f"TF32 is barred (use_tf32=0, {TF32_OVERRIDE})"
@@ -182,7 +182,7 @@ class BoundSession(OnnxRuntimeSession):
         """The array in the file's type. bf16 goes as its bits."""
         element = self._element[in_file]
         if element == "bfloat16":
-            array = bf16_bits(array)
+            array = support.bf16_bits(array)
         return self._value.ortvalue_from_numpy(
             np.ascontiguousarray(array, None if element == "bfloat16" else NUMPY.get(element, element)),
             *self._place.device,
@@ -254,12 +254,6 @@ class GraphSession(BoundSession):
             if name in inputs:
                 self._kept.values[in_file].update_inplace(np.ascontiguousarray(inputs[name]))
         return self._kept
-
-
-def bf16_bits(array: Array) -> Array:
-    """float32 → uint16, the upper half of each number's bits, rounded to the nearest, ties to even."""
-    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def _by_provider(runs: list[list[dict[str, Any]]]) -> tuple[dict[str, float], dict[str, float]]:

@@ -47,12 +47,6 @@ NOT_IN_ENGINES = {
     "int8-weight": "TensorRT has no MatMulNBits",
     "int4-weight": "TensorRT has no MatMulNBits",
 }
-WEAKLY_TYPED = "its TensorRT provider builds weakly typed networks, where Q/DQ of fp8 are no promise"
-REFUSED = {
-    "": NOT_ON_CUDA,
-    "tensorrt": {**NOT_IN_ENGINES, "fp8:qdq": WEAKLY_TYPED},
-    "tensorrt-rtx": NOT_IN_ENGINES,
-}
 
 
 def require_gpu_package(backend: Backend) -> None:
@@ -162,14 +156,10 @@ def table(variant: str) -> Devices:
 
 
 def _precisions(capability: tuple[int, int], variant: str, why: str) -> dict[str, Support]:
-    """By compute capability (CUDA C++ Programming Guide, 'Compute capabilities')."""
-
-    def since(*least: int) -> Support:
-        old = "native from compute capability {}.{}".format(*least)
-        return Support("native") if capability >= least else Support("none", old)
-
-    refused = REFUSED[variant]
+    """By compute capability."""
+    ampere, ada = (support.since(least, capability) for least in ((8, 0), (8, 9)))
+    refused = NOT_IN_ENGINES if variant else NOT_ON_CUDA
     here = {name: Support("native") for name in ("fp32", "fp16", *INTEGERS) if name not in refused}
-    everything = {**here, "tf32": since(8, 0), "bf16": since(8, 0), "fp8:qdq": since(8, 9)}
+    everything = {**here, "tf32": ampere, "bf16": ampere, "fp8:qdq": ada}
     everything |= {name: Support("none", reason) for name, reason in refused.items()}
     return dict.fromkeys(everything, Support("none", why)) if why else everything

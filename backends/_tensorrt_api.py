@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from backends import support
 from backends.base import Array
 from bench.errors import BackendUnavailable
 
@@ -183,10 +184,7 @@ def place(array: Array, into: Array, dtype: str) -> None:
     if dtype != BFLOAT16:
         np.copyto(into, array, casting="unsafe")
         return
-    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
-    # To the nearest, and to even where two are as near; what is no number stays none.
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    np.copyto(into, np.where(np.isnan(array), 0x7FC0, rounded).reshape(into.shape), casting="unsafe")
+    np.copyto(into, support.bf16_bits(array))
 
 
 def taken(buffer: Array, dtype: str, wanted: str) -> Array:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import support
-from backends._cuda_kernels import UNNAMED, multiplies, named, short
+from backends._cuda_kernels import UNNAMED, fullness, multiplies, named, short
 from backends._torch_session import (
     PRODUCTS,
     PROFILED_TYPES,
@@ -31,8 +31,6 @@ ON_CUDA = (
     *("cudnn_convolution", "baddbmm", "_efficient_attention_forward", "_flash_attention_forward"),
     *("_cudnn_attention_forward", "_scaled_dot_product_efficient_attention"),
 )
-
-Kernels = tuple[list[Operation], float, set[int]]
 
 
 class OnCuda(TorchSession):
@@ -63,7 +61,7 @@ class OnCuda(TorchSession):
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
         runs = [kernels(_trace(run), self._target.arithmetic) for _ in range(support.PROFILED)]
-        found, unnamed, devices = whole(runs)
+        found, unnamed, devices = max(runs, key=lambda one: fullness([kernel.ns for kernel in one[0]]))
         names = dict.fromkeys(operation.kind for operation in found if operation.product)
         told = f"{unnamed:.0%} of the products' time in kernels whose names tell no arithmetic"
         where = ",".join(f"cuda:{number}" for number in sorted(devices)) or "cpu"
@@ -89,7 +87,7 @@ class CudaCompiledSession(OnCuda, CompiledSession):
     """What a compiler made, on a GPU."""
 
 
-def kernels(trace: Mapping[str, Any], asked: str) -> Kernels:
+def kernels(trace: Mapping[str, Any], asked: str) -> tuple[list[Operation], float, set[int]]:
     """The kernels of a profile, by the operations that started them.
 
     Args:
@@ -116,12 +114,6 @@ def kernels(trace: Mapping[str, Any], asked: str) -> Kernels:
         found.append(Operation(short(name), said or typed or "fp32", ns, product))
     products = sum(operation.ns for operation in found if operation.product)
     return found, unnamed / products if products else 0.0, devices
-
-
-def whole(runs: Iterable[Kernels]) -> Kernels:
-    """The quickest of the runs of which most kernels were seen: with CUDA 12.6 to 13.0 a profile loses some
-    at its beginning, one more each time (pytorch/pytorch#192021)."""
-    return max(runs, key=lambda one: (len(one[0]), -sum(operation.ns for operation in one[0])))
 
 
 def _is_operation(event: Mapping[str, Any]) -> bool:

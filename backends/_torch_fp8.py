@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from backends._torch_int8 import constant
+from backends._torch_graph import constant
 from backends.precision import ENOUGH, FP8_MOST
 from bench.errors import UnsupportedCase
 

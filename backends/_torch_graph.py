@@ -67,6 +67,11 @@ def load(path: Path, device: str) -> GraphModule:
     return GraphModule(content["tensors"], graph).requires_grad_(False)
 
 
+def constant(module: GraphModule, node: Any) -> Any:
+    """The tensor that a node reads from the module; None for one that is computed."""
+    return operator.attrgetter(node.target)(module) if getattr(node, "op", "") == "get_attr" else None
+
+
 def _name(node: Node) -> str:
     """A function's name as `_target` finds it; what others call theirs stays."""
     import torch

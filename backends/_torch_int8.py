@@ -3,10 +3,10 @@ does to modules."""
 
 from __future__ import annotations
 
-import operator
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from backends._torch_graph import constant
 from backends.precision import ENOUGH
 from bench.errors import UnsupportedCase
 
@@ -47,11 +47,6 @@ def quantise_dynamically(module: GraphModule) -> None:
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
-
-
-def constant(module: GraphModule, node: Any) -> Any:
-    """The tensor that a node reads from the module; None for one that is computed."""
-    return operator.attrgetter(node.target)(module) if getattr(node, "op", "") == "get_attr" else None
 
 
 def _packed(weight: Any, bias: torch.Tensor | None) -> Any:

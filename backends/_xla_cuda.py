@@ -92,13 +92,12 @@ def order(capability: str, arithmetic: str) -> Order:
 
 
 def table(capability: str, integers: dict[str, Support]) -> dict[str, Support]:
-    """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
-    ampere = int(capability.partition(".")[0]) >= 8
-    old = f"native from compute capability 8.0; this one has {capability}"
+    """What a GPU of that compute capability computes."""
+    major, minor = map(int, capability.split("."))
     return {
         "fp32": Support("native"),
-        "tf32": Support("native") if ampere else Support("none", old),
-        "bf16": Support("native") if ampere else Support("emulated", old),
+        "tf32": support.since((8, 0), (major, minor)),
+        "bf16": support.since((8, 0), (major, minor), "emulated"),
         "fp16": Support("native"),
         **integers,
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import _hlo, _xla_cuda, _xla_profile, support
-from backends._cuda_kernels import UNNAMED
+from backends._cuda_kernels import UNNAMED, fullness
 from backends._xla_program import Program
 from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target
 from backends.support import Operation
@@ -97,8 +97,7 @@ class CudaSession(XlaSession):
         staged = self.stage(support.untimed_inputs(self._io))
         outputs = self.run(staged)
         runs = [_xla_profile.kernels(lambda: self.run(staged)) for _ in range(support.PROFILED)]
-        # The whole run, if a profile missed some of it; of several the quickest.
-        ran = max(runs, key=lambda one: (len(one), -sum(kernel.ns for kernel in one)))
+        ran = max(runs, key=lambda one: fullness([kernel.ns for kernel in one]))
         text = self._compiled.as_text() or ""
         operations, untold = _xla_cuda.operations(text, ran, self._target.arithmetic)
         source = "the kernels in JAX's profile of an untimed run"

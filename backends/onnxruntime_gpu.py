@@ -56,7 +56,6 @@ OPTIONS = {
 }
 # What ONNX Runtime says where a model is not whole on the GPU, which these two settings ask for.
 REFUSALS = ("graph capture feature", "assigned to the default CPU EP")
-TOLD = {"fp16": "trt_fp16_enable", "bf16": "trt_bf16_enable", "int8:native": "trt_int8_enable"}
 CACHES = "built"  # beside the model file: what TensorRT compiled of it
 
 
@@ -234,15 +233,15 @@ def _cuda(target: Target, told: Mapping[str, str]) -> dict[str, str]:
 
 
 def _tensorrt(target: Target, told: Mapping[str, str], folder: str) -> dict[str, str]:
+    """No precision is among them: its networks are then strongly typed, of the file's own types
+    (microsoft/onnxruntime#18707)."""
     caches = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
     caches |= {"trt_engine_cache_path": folder, "trt_timing_cache_path": folder}
-    allowed = {TOLD[target.arithmetic]: "1"} if target.arithmetic in TOLD else {}
     chosen = {k: v for k, v in told.items() if k in (*TENSORRT_OPTIONS, STREAM)}
     return {
         "device_id": _number(target),
         "trt_cuda_graph_enable": told.get(GRAPH, "0"),
         **caches,
-        **allowed,
         **chosen,
     }
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -135,6 +135,25 @@ def require(backend: Backend, target: Target, devices: Mapping[str, Mapping[str,
             hint=f"--precision {precision}{EMULATED}",
         )
     return support
+
+
+def since(
+    least: tuple[int, int], capability: tuple[int, int], otherwise: Literal["emulated", "none"] = "none"
+) -> Support:
+    """Native on GPUs of that compute capability or a later one (CUDA C++ Programming Guide, 'Compute
+    capabilities'); both are (major, minor)."""
+    if capability >= least:
+        return Support("native")
+    wanted, has = (".".join(map(str, one)) for one in (least, capability))
+    return Support(otherwise, f"native from compute capability {wanted}; this one has {has}")
+
+
+def bf16_bits(array: Array) -> Array:
+    """float32 → uint16 of the same shape, the upper half of each number's bits: rounded to the nearest, and
+    to even where two are as near; what is no number stays none."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return np.where(np.isnan(array), 0x7FC0, rounded.reshape(array.shape)).astype(np.uint16)
 
 
 def settings(backend: Backend, target: Target, known: Collection[str]) -> dict[str, Any]:

@@ -123,13 +123,8 @@ def _devices(gpus: list[Gpu]) -> Devices:
 
 
 def _table(gpu: Gpu) -> dict[str, Support]:
-    """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
-
-    def since(*capability: int) -> Support:
-        old = "native from compute capability {}.{}; this one has {}".format(*capability, gpu.dotted)
-        return Support("native") if gpu.capability >= capability else Support("none", old)
-
-    ampere = since(8, 0)
+    """What that GPU computes."""
+    ampere = support.since((8, 0), gpu.capability)
     return {
         "fp32": Support("native"),
         "tf32": ampere,
@@ -137,7 +132,7 @@ def _table(gpu: Gpu) -> dict[str, Support]:
         "bf16": ampere,
         "int8:native": Support("native"),
         "int8:qdq": Support("none", ASYMMETRIC),
-        "fp8:qdq": since(8, 9),
+        "fp8:qdq": support.since((8, 9), gpu.capability),
         **dict.fromkeys(
             ("int8-dynamic", "int8-weight", "int4-weight", "fp8-dynamic"), Support("none", NO_FILE)
         ),

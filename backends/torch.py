@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from backends import (
     _torch_ceilings,
@@ -193,18 +193,13 @@ def _devices(variant: str = "") -> Devices:
 
 
 def _cuda(major: int, minor: int) -> dict[str, Support]:
-    """What a GPU of that compute capability computes (CUDA C++ Programming Guide, 'Compute capabilities')."""
-
-    def since(least: tuple[int, int], else_: Literal["emulated", "none"]) -> Support:
-        old = "native from compute capability {}.{}; this one has {}.{}".format(*least, major, minor)
-        return Support("native") if (major, minor) >= least else Support(else_, old)
-
+    """What a GPU of that compute capability computes."""
     return {
         "fp32": Support("native"),
-        "tf32": since((8, 0), "none"),
-        "bf16": since((8, 0), "emulated"),
+        "tf32": support.since((8, 0), (major, minor)),
+        "bf16": support.since((8, 0), (major, minor), "emulated"),
         "fp16": Support("native"),
-        "fp8-dynamic": since((8, 9), "none"),
+        "fp8-dynamic": support.since((8, 9), (major, minor)),
         "fp8:qdq": Support("none", NO_ONNX),
         **{precision: Support("none", NOT_ON_CUDA) for precision in NO_INTEGERS_ON_CUDA},
     }

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.base import Array
-from backends.formats import onnx_graph, onnx_half
+from backends.formats import onnx_graph, onnx_half, onnx_qdq
 from backends.precision import FP8_MOST
 from bench.converters import Converter, Job
 from bench.converters.quantising import fp8_has_kernels, require_quantised, samples
@@ -50,6 +50,7 @@ def quantise(graph: onnx.GraphProto, ranges: Mapping[str, float]) -> None:
     Args:
         ranges: name of an activation → the greatest absolute value that it takes.
     """
+    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -59,8 +60,6 @@ def quantise(graph: onnx.GraphProto, ranges: Mapping[str, float]) -> None:
     added = [zero]
 
     def scaled(name: str, most: float) -> tuple[Array, str]:
-        import numpy as np
-
         scale = np.array(max(most / FP8_MOST, LEAST_SCALE), dtype=np.float16)
         added.append(numpy_helper.from_array(scale, f"{name}.fp8.scale"))
         return scale, added[-1].name
@@ -125,7 +124,7 @@ def _ranges(model: onnx.ModelProto, job: Job) -> dict[str, float]:
     """Activation → its greatest absolute value over the job's calibration samples."""
     import numpy as np
     from onnx import TensorProto
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
+    from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 
     halves = {x.name for x in model.graph.input if x.type.tensor_type.elem_type == TensorProto.FLOAT16}
@@ -134,20 +133,13 @@ def _ranges(model: onnx.ModelProto, job: Job) -> dict[str, float]:
         for arrays in samples(job.parents["calibration"].path):
             yield {n: x.astype(np.float16) if n in halves else x for n, x in arrays.items()}
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._feeds = feeds()
-
-        def get_next(self) -> Any:
-            return next(self._feeds, None)
-
     with TemporaryDirectory(dir=job.output.parent, prefix="fp8-") as folder:
         plain, augmented = (Path(folder) / name for name in ("plain", "augmented"))
         onnx_graph.save(model, plain)
         calibrator = create_calibrator(
             plain, list(PRODUCTS), str(augmented), CalibrationMethod.MinMax, extra_options={"symmetric": True}
         )
-        calibrator.collect_data(Reader())
+        calibrator.collect_data(onnx_qdq.reader(feeds()))
         found = calibrator.compute_data()
     return {name: float(of.highest.max()) for name, of in found.items()}
 

@@ -3,11 +3,12 @@ that every runtime of ONNX takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from backends.base import Array
 from backends.formats import onnx_graph
 from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised, samples
@@ -37,15 +38,8 @@ def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> o
     """The job's ONNX file with ranges from its calibration samples; `how` and `extra` are options of
     quantize_static, the latter its `extra_options`."""
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._samples = samples(job.parents["calibration"].path)
-
-        def get_next(self) -> Any:
-            return next(self._samples, None)
 
     with TemporaryDirectory(dir=job.output.parent, prefix="qdq-") as folder:
         plain, folded, made = (Path(folder) / name for name in ("plain", "folded", "made"))
@@ -54,7 +48,7 @@ def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> o
         quantize_static(
             str(folded),
             str(made),
-            Reader(),
+            reader(samples(job.parents["calibration"].path)),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             weight_type=QuantType.QInt8,
@@ -63,6 +57,17 @@ def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> o
             **how,
         )
         return onnx.load(made)
+
+
+def reader(feeds: Iterator[Mapping[str, Array]]) -> Any:
+    """What ONNX Runtime's calibrators read samples from."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> Any:
+            return next(feeds, None)
+
+    return Reader()
 
 
 def written(model: onnx.ModelProto, job: Job, quantiser: str) -> Mapping[str, Any]:

@@ -11,9 +11,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends import _ort_session
+from backends import _ort_session, support
 from backends._cuda_driver import Clock, NoDriver
-from backends._ort_bound import BoundSession, GraphSession, Place, bf16_bits
+from backends._ort_bound import BoundSession, GraphSession, Place
 from backends.base import Fact, ModelFile, Session, Stepping, Target
 from bench import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
@@ -73,7 +73,9 @@ def test_bf16_state_is_handed_over_as_bits() -> None:
     values = np.concatenate([np.random.default_rng(0).standard_normal(4096), [0, 1e-40, -3.3e38]]).astype(
         np.float32
     )
-    np.testing.assert_array_equal(bf16_bits(values), values.astype(ml_dtypes.bfloat16).view(np.uint16))
+    np.testing.assert_array_equal(
+        support.bf16_bits(values), values.astype(ml_dtypes.bfloat16).view(np.uint16)
+    )
 
 
 def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:

@@ -440,22 +440,6 @@ def test_bfloat16_travels_as_its_bits() -> None:
     assert np.isnan(_tensorrt_api.taken(buffer, "bfloat16", "float32")).all()
 
 
-def test_libcudart_is_sought_beside_the_packages_first(tmp_path: Path) -> None:
-    for place in ("cu13/lib/libcudart.so.13", "cuda_runtime/lib/libcudart.so.12"):
-        (tmp_path / "nvidia" / place).parent.mkdir(parents=True)
-        (tmp_path / "nvidia" / place).touch()
-    found = list(_tensorrt_cuda.candidates([str(tmp_path / "none"), str(tmp_path)]))
-    assert [Path(name).name for name in found] == ["libcudart.so.13", "libcudart.so.12"] * 2
-    assert all(name.startswith(str(tmp_path)) for name in found[:2])
-
-
-def test_an_error_of_cuda_is_in_its_words() -> None:
-    library = standin.Library()
-    library.cudaMalloc = lambda pointer, nbytes: 2
-    with pytest.raises(_tensorrt_cuda.CudaError, match=r"cudaMalloc: out of memory \(error 2\)"):
-        _tensorrt_cuda.Cuda(library).made("cudaMalloc", 1)  # type: ignore[arg-type]
-
-
 def test_it_is_installed_by_name_and_not_with_what_runs_on_a_cpu() -> None:
     assert needs("tensorrt").device == "cuda"
     assert needs("tensorrt==10.16.1.11").lines[0] == "tensorrt==10.16.1.11"

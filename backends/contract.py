@@ -163,6 +163,11 @@ class BackendContract:
         with self.backend.load(model, target, io) as session:
             yield session
 
+    def worst_error(self, session: Session, tiny: Tiny, samples: int = 8) -> float:
+        """Of that many samples, one at a time."""
+        found = [_infer(session, tiny.inputs(1, i)) for i in range(samples)]
+        return max(tiny.error(outputs, i) for i, outputs in enumerate(found))
+
     def precision_or_skip(self, precision: str) -> str:
         """How to ask for it: the name, or the name with `:emulated`."""
         support = self.devices[self.target.device].get(precision)

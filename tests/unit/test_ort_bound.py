@@ -70,12 +70,13 @@ def test_state_goes_on_where_it_lies(kitchen: Kitchen, precision: str) -> None:
 
 
 def test_bf16_state_is_handed_over_as_bits() -> None:
-    values = np.concatenate([np.random.default_rng(0).standard_normal(4096), [0, 1e-40, -3.3e38]]).astype(
-        np.float32
-    )
-    np.testing.assert_array_equal(
-        support.bf16_bits(values), values.astype(ml_dtypes.bfloat16).view(np.uint16)
-    )
+    ties = [1 + 2**-8, 1 + 3 * 2**-8, -(1 + 2**-8)]
+    drawn = np.random.default_rng(0).standard_normal(4096)
+    values = np.concatenate([drawn, [0, 1e-40, -3.3e38], ties]).astype(np.float32)
+    expected = values.astype(ml_dtypes.bfloat16).view(np.uint16)
+    np.testing.assert_array_equal(support.bf16_bits(values), expected)
+    full = np.array([0x7FFFFFFF, 0xFFFFFFFF], np.uint32).view(np.float32)  # numbers that are none
+    assert np.isnan(support.bf16_bits(full).view(ml_dtypes.bfloat16).astype(np.float32)).all()
 
 
 def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.decide import ALPHA, detectable, holm, p_value
-from bench.errors import EXIT_FAILED, EXIT_OK
+from bench.errors import EXIT_GATE, EXIT_OK
 from bench.numbers import difference, percent, signed
 from bench.stats import UNKNOWN, Estimate, ratio_estimate
 from bench.welch import cautious
@@ -91,7 +91,7 @@ def exit_code(results: Iterable[GateResult], inconclusive: Inconclusive = "pass"
     """1 for any regression; also for any `cannot tell`, or nothing judged, if the inconclusive shall fail."""
     words = {result.word for result in results} or {"cannot tell"}
     closed = "regression" in words or ("cannot tell" in words and inconclusive == "fail")
-    return EXIT_FAILED if closed else EXIT_OK
+    return EXIT_GATE if closed else EXIT_OK
 
 
 def _look(

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from bench.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, BakeoffError
+from bench.errors import EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK, BakeoffError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,4 +37,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"bakeoff: {type(error).__name__}: {error}", file=sys.stderr)
         print("  a defect of bakeoff's: `--debug` shows where; please report it", file=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_NOTHING

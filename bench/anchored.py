@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bench.across import Sides, enough, judge_runs, units
-from bench.comparison import Compared, Comparison
+from bench.comparison import Compared, Comparison, loss
 from bench.decide import Verdict
 from bench.differences import Difference, differences
 from bench.matching import Found, Match, match
@@ -58,6 +58,9 @@ def compare_runs(
         anchor=(times[0], times[1]) if times[0] and times[1] else None,
         only_base=tuple(one.name for one in matches if not one.new),
         only_new=tuple(one.name for one in matches if not one.base),
+        gone=tuple(
+            one.name for one in matches if not one.new and all(found.row.status == "ok" for found in one.base)
+        ),
     )
 
 
@@ -72,6 +75,7 @@ def _comparison(one: Match, verdict: Verdict, sides: Sides | None, weakened: str
         units=units(sides) if sides else ((), ()),
         judged=sides is not None and enough(sides) and not weakened,
         settle="" if verdict.proven else _settle(one, weakened),
+        loss=loss([found.row for found in one.base], [found.row for found in one.new]),
     )
 
 

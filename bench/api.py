@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from backends import registry
 from backends.base import Capabilities
-from bench import cache_lock, machine
-from bench.block import FAILURES
+from bench import cache, cache_lock, machine
+from bench.block import BROKEN, MEASURED, Block
+from bench.case import HARNESS
 from bench.compare import results
 from bench.course import Course
-from bench.errors import BakeoffError, UsageError
+from bench.errors import BakeoffError
 from bench.gpu import devices
 from bench.gpu.limits import with_ceilings
 from bench.gpu.link import watching
@@ -28,8 +29,9 @@ from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
 from bench.probes import probe_all
 from bench.processes import guard
+from bench.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.results import Results
-from bench.runner import Rerun, Setting, measure, refuse
+from bench.runner import Rerun, Setting, measure
 from bench.shares import Share, lacking, share_of
 from bench.store import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite import Suite, load_suite
@@ -69,9 +71,8 @@ class Run:
 
 def failed(found: Results) -> list[str]:
     """Labels of the cases that failed or came out wrong; see `Run.failed`."""
-    broken = (*FAILURES, "wrong-output")
     rows = [*found.rows, *(row for row in (found.overhead, found.anchor) if row is not None)]
-    return [row.case.label for row in rows if row.status in broken]
+    return [row.case.label for row in rows if row.status in BROKEN]
 
 
 def silent(event: str, facts: Mapping[str, Any]) -> None:
@@ -102,6 +103,7 @@ def run(
     wait: bool = True,
     listener: Listener = silent,
     share: Share | None = None,
+    whole: bool = False,
 ) -> Run:
     """Plans, prepares, measures and stores; every block that was measured is kept whatever happens.
 
@@ -115,16 +117,21 @@ def run(
         wait: for another measurement on this machine, rather than raise.
         listener: gets (event, facts) as work goes on; see `bench.progress`.
         share: prepares and measures this share of the groups alone; `resume` goes on with the others.
+        whole: measures nothing unless every case can be: part of a comparison compares nothing.
 
     Raises:
+        NothingMeasurable: before anything is measured, with the reason of each case.
         BakeoffError: with the next command to type.
         KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
     """
     machine.require_supported_platform()
     with Store.open(store, create=resume is None) as opened, guard(), cache_lock.shared():
+        opened.require_writable()
+        cache.require_writable()
         record = opened.run(resume) if resume is not None else None
         chosen = Suite.from_dict(record.suite) if record else _suite(suite)
         planned, budget, capabilities = plan_suite(chosen)
+        require_measurable(planned, whole)
         if record is None:
             record = _new_record(chosen, command, capabilities)
             opened.create_run(record)
@@ -133,7 +140,7 @@ def run(
         listener("run", {"run": record, "plan": planned, "store": store})
         with _closing(record, opened):
             mine = share_of(planned, share) if share else planned
-            _go(planned, mine, budget, chosen, record, opened, rerun, wait, listener)
+            _go(planned, mine, budget, chosen, record, opened, rerun, wait, listener, whole)
         left = lacking(planned, {block.case_id for block in opened.blocks(record.id)}) if share else 0
         if left:
             record.state = "interrupted"
@@ -157,11 +164,10 @@ def _go(
     rerun: Rerun,
     wait: bool,
     listener: Listener,
+    whole: bool,
 ) -> None:
     """From a plan to its end; `mine` is what of the plan is prepared and measured."""
     everything = [*planned.cases, *(case for case, _, _ in planned.refused)]
-    if not planned.cases and not planned.refused:
-        raise UsageError("the suite has no case", hint="bakeoff list cases")
     if rerun == "always":
         store.drop_blocks(record.id, [case.id for case in everything])
     baselines = {case_id for case_id in planned.baselines.values() if case_id}
@@ -169,7 +175,8 @@ def _go(
     fresh = [seen.get(case.id, CaseRecord(case, case.id in baselines)) for case in everything]
     store.add_cases(record.id, fresh)
     refuse(planned.refused, store, record.id)
-    if not mine.cases:  # more shares than groups
+    if not mine.cases:
+        listener("note", {"text": "this share holds no group: there are more shares than groups"})
         return
     with _timed(record, "prepare"):
         prepared = prepare(mine.cases, listener, suite.limits.prepare)
@@ -179,6 +186,9 @@ def _go(
     ]
     store.add_cases(record.id, known)
     store.update_run(record)
+    refuse_unprepared(mine.cases, prepared, store, record.id)
+    if not any(block.status in MEASURED for block in _asked_blocks(store, record.id)):
+        require_prepared(mine.cases, prepared, whole)
     setting = Setting(
         run_id=record.id,
         profile=mine.profile,
@@ -208,8 +218,13 @@ def _go(
         record.notes = [text for text in (note, watch.lost if watch else "") if text]
 
 
+def _asked_blocks(store: Store, run_id: str) -> list[Block]:
+    """All blocks of a run but those of the harness's own cases."""
+    asked = {one.case.id for one in store.cases(run_id) if one.case.workload != HARNESS}
+    return [block for block in store.blocks(run_id) if block.case_id in asked]
+
+
 def _case_record(case: Any, baseline: bool, ready: Prepared | None) -> CaseRecord:
-    from bench.case import HARNESS
     from workloads.registry import get
 
     unit = get(case.workload).unit if case.workload != HARNESS else "call"

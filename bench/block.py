@@ -14,6 +14,7 @@ Status = Literal[
 ]
 FAILURES: tuple[Status, ...] = ("failed", "crashed", "out-of-memory", "timeout")
 MEASURED: tuple[Status, ...] = ("ok", "wrong-output")  # those with figures
+BROKEN: tuple[Status, ...] = (*FAILURES, "wrong-output")  # what a runtime that takes the case must not do
 Samples = NDArray[np.int64]
 
 

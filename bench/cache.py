@@ -30,6 +30,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.errors import PrepareError
+from bench.places import try_folder
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -214,6 +215,21 @@ def writing() -> Iterator[None]:
             f"cannot write to the cache {cache_root()}: {error.strerror or error}",
             hint="free space there, or choose another folder: export BAKEOFF_CACHE=FOLDER",
         ) from error
+
+
+def require_writable() -> None:
+    """Tries whether the cache can be written. One that may only be read serves as far as it goes.
+
+    Raises PrepareError where it cannot be written and holds nothing either.
+    """
+    root = cache_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        try_folder(root)
+    except OSError:
+        if not any(root.glob(f"*/{ARTEFACTS}")):
+            with writing():
+                raise
 
 
 def file_sha256(path: Path) -> str:

@@ -1,4 +1,5 @@
-"""Two sides compared, as plain data, and a gate over it. Made by `bench.within` and `bench.across`."""
+"""Two sides compared, as plain data, a gate over it, and the exit code. Made by `bench.within`,
+`bench.anchored` and `bench.hardware`."""
 
 from __future__ import annotations
 
@@ -6,9 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.block import BROKEN
 from bench.decide import Verdict
 from bench.differences import Difference
-from bench.gate import GateResult, cannot_tell, gate, gate_runs
+from bench.errors import EXIT_GATE, EXIT_NOTHING, EXIT_OK
+from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
+from bench.proof import ASKED
+from bench.results import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What became in NEW of a case that BASE measured rightly: `gone` (not measured) or `broken`."""
+
+    word: Literal["gone", "broken"]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,7 @@ class Comparison:
         units: across runs the log ratios to the anchor of BASE's and of NEW's runs, one a run.
         judged: whether `logs` or `units` may carry a verdict; a gate goes by that.
         settle: the command that settles what is open, or ''.
+        loss: what NEW lost of it; None where NEW measured it as asked, or BASE did not.
     """
 
     name: str
@@ -35,6 +49,7 @@ class Comparison:
     units: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     judged: bool = True
     settle: str = ""
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Compared:
         notes: sentences that hold for all comparisons.
         anchor: the anchor's latency in BASE and in NEW, seconds; None within a run.
         only_base, only_new: cases that the other side lacks.
+        gone: those of `only_base` that BASE measured rightly.
     """
 
     kind: Literal["within", "across", "machines"]
@@ -64,10 +80,44 @@ class Compared:
     anchor: tuple[float, float] | None = None
     only_base: tuple[str, ...] = ()
     only_new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> str:
+        """Why nothing could be judged, or ''. A case that broke in NEW is judged: it is broken."""
+        if not self.comparisons:
+            return "no case is on both sides"
+        if all(one.verdict.word == "not comparable" and one.loss is None for one in self.comparisons):
+            return "no case can be compared, each for the reason above"
+        return ""
+
+
+def loss(base: Sequence[Row], new: Sequence[Row]) -> Loss | None:
+    """What NEW lost of one case, by its rows in the runs of both sides: all of BASE's are ok, one of NEW's is
+    not."""
+    if not base or any(row.status != "ok" or _otherwise(row) for row in base):
+        return None
+    for row in new:
+        if row.status in BROKEN:
+            return Loss("broken", f"ok in BASE, in NEW {row.status}: {_first_line(row.reason)}")
+        if row.status != "ok":
+            return Loss("gone", f"ok in BASE, in NEW {row.status}: {_first_line(row.reason)}")
+        if _otherwise(row):
+            return Loss("broken", f"ran as asked in BASE, in NEW not: {row.mismatch}")
+    return None
+
+
+def _otherwise(row: Row) -> bool:
+    """Whether something else ran than was asked for, which is more than being unproven."""
+    return row.mismatch.startswith(ASKED)
+
+
+def _first_line(reason: str) -> str:
+    return (reason.splitlines() or ["no reason was recorded"])[0]
 
 
 def gates(compared: Compared, threshold: float) -> tuple[GateResult, ...]:
-    """What a gate says of each comparison, in their order, and of each case that NEW lacks after them.
+    """What a gate says of each comparison, in their order, and of each of `gone` after them.
 
     Args:
         threshold: the least slow-down that closes the gate, as a fraction.
@@ -78,12 +128,17 @@ def gates(compared: Compared, threshold: float) -> tuple[GateResult, ...]:
     else:
         found = gate_runs({key: one.units for key, one in judged.items()}, threshold)
     said = [found.get(str(i)) or _unjudged(one) for i, one in enumerate(compared.comparisons)]
-    return (*said, *_missing(compared.only_base))
+    return (*said, *(GateResult("gone", reason="NEW has no such case") for _ in compared.gone))
+
+
+def exit_code(compared: Compared, results: Sequence[GateResult] = (), rules: Rules | None = None) -> int:
+    """The exit code of a comparison, with a gate if there are rules for one."""
+    if compared.nothing:
+        return EXIT_NOTHING
+    return EXIT_GATE if rules and closed(results, rules) else EXIT_OK
 
 
 def _unjudged(one: Comparison) -> GateResult:
+    if one.loss:
+        return GateResult(one.loss.word, one.verdict.ratio, reason=one.loss.reason)
     return cannot_tell(f"{one.verdict.word}: {one.verdict.reason}", one.verdict.ratio)
-
-
-def _missing(only_base: Sequence[str]) -> list[GateResult]:
-    return [cannot_tell("NEW has no such case") for _ in only_base]

@@ -37,12 +37,15 @@ class Step:
         cases: ids of those that go on; the baselines of their groups and the anchor come along.
         rounds: bursts of each worker.
         why: a sentence where this differs from the generation before, else ''.
+        of: generations that the run holds as things stand; more than the profile's where disturbed ones are
+            measured once more.
     """
 
     generation: int
     cases: tuple[str, ...]
     rounds: int
     why: str = ""
+    of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,9 @@ def next_step(
         if block.status in MEASURED:
             have[block.case_id].add(block.generation)
     pairs = comparisons(course, blocks)
-    for generation in range(course.profile.generations + repeats(course.profile, blocks)):
+    planned = course.profile.generations
+    of = planned + repeats(course.profile, blocks)
+    for generation in range(of):
         if all(generation in have[case_id] for case_id in runnable):
             continue
         before = _until(pairs, generation)
@@ -78,8 +83,16 @@ def next_step(
         if lacking:
             spent = costs(block for block in blocks if block.generation < generation)
             whole = _step(course, before, spent, generation, tuple(wanted), left_s)
-            return replace(whole, cases=lacking)  # what was begun is finished with as many rounds
+            again = _again(of - planned) if generation >= planned else ""
+            why = "; ".join(filter(None, (again, whole.why)))
+            # What was begun is finished with as many rounds.
+            return replace(whole, cases=lacking, why=why, of=of)
     return None
+
+
+def _again(more: int) -> str:
+    """Why a run has more generations than its profile."""
+    return f"{count(more, 'generation')} more than planned, since others disturbed most bursts of as many"
 
 
 def open_cases(course: Course, before: Pairs, runnable: Collection[str], generation: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from backends import registry
 from backends.base import Capabilities, Role, Support
-from bench import fitness, machine
+from bench import fitness, machine, storage
 from bench.environments import find
 from bench.errors import BackendUnavailable
 from bench.fitness import Check
@@ -20,6 +20,7 @@ from bench.gpu import devices
 from bench.gpu import fitness as gpu_fitness
 from bench.probes import probe_all
 from bench.processes import ROOT
+from bench.store import DEFAULT_PATH
 
 DISTRIBUTION = "bakeoff"
 PACKAGES = ("bench", "backends", "workloads", "reports")
@@ -53,10 +54,15 @@ class Diagnosis:
         return all(check.state != "bad" for check in self.checks)
 
 
-def diagnose() -> Diagnosis:
-    """Looks around without changing anything; takes half a second, and the probes that are not cached."""
+def diagnose(store: Path = DEFAULT_PATH) -> Diagnosis:
+    """Looks around, and leaves nothing behind; takes half a second, and the probes that are not cached."""
     seen = fitness.sample()  # before the probes make the machine busy
-    checks = (*fitness.checks(machine.core_budget(), seen), *_gpu_checks(), own_names())
+    checks = (
+        *fitness.checks(machine.core_budget(), seen),
+        *_gpu_checks(),
+        *storage.checks(store),
+        own_names(),
+    )
     answers = probe_all(name for name in registry.names() if registry.get(name).role != "test")
     backends = tuple(backend_state(name, answer) for name, answer in answers.items())
     fit = (

@@ -1,24 +1,44 @@
-"""A gate: exit code 1 on a proven regression, and on nothing else unless it is asked for.
+"""A gate: closed by a proven regression, and by a case that NEW has lost.
 
-Three words: `regression` is proven, `pass` means that none was found and that one of the gate's size would
-have been, `cannot tell` that it might well have been missed. Pure functions of log ratios, new over base.
+Five words: `regression` is proven, `pass` means that none was found and that one of the gate's size would
+have been, `cannot tell` that it might well have been missed; `gone` and `broken` are for a case that BASE
+measured and NEW did not measure, or measured wrongly. Pure functions of log ratios, new over base.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.decide import ALPHA, detectable, holm, p_value
-from bench.errors import EXIT_GATE, EXIT_OK
 from bench.numbers import difference, percent, signed
 from bench.stats import UNKNOWN, Estimate, ratio_estimate
 from bench.welch import cautious
 
-GateWord = Literal["pass", "regression", "cannot tell"]
-Inconclusive = Literal["pass", "fail"]
+GateWord = Literal["pass", "regression", "cannot tell", "gone", "broken"]
+Answer = Literal["pass", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a gate closes: at a proven slow-down of `threshold` (a fraction), and on words that `fail`."""
+
+    threshold: float
+    inconclusive: Answer = "pass"
+    gone: Answer = "fail"
+    broken: Answer = "fail"
+
+    @property
+    def closing(self) -> frozenset[GateWord]:
+        """The words that close it."""
+        asked: dict[GateWord, Answer] = {
+            "cannot tell": self.inconclusive,
+            "gone": self.gone,
+            "broken": self.broken,
+        }
+        return frozenset({"regression", *(word for word, answer in asked.items() if answer == "fail")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +107,10 @@ def cannot_tell(reason: str, ratio: Estimate = UNKNOWN) -> GateResult:
     return GateResult("cannot tell", ratio, reason=reason)
 
 
-def exit_code(results: Iterable[GateResult], inconclusive: Inconclusive = "pass") -> int:
-    """1 for any regression; also for any `cannot tell`, or nothing judged, if the inconclusive shall fail."""
+def closed(results: Collection[GateResult], rules: Rules) -> bool:
+    """Whether any of the results closes the gate; with none at all it cannot tell."""
     words = {result.word for result in results} or {"cannot tell"}
-    closed = "regression" in words or ("cannot tell" in words and inconclusive == "fail")
-    return EXIT_GATE if closed else EXIT_OK
+    return not rules.closing.isdisjoint(words)
 
 
 def _look(

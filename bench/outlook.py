@@ -19,6 +19,7 @@ from bench.block import Block
 from bench.case import HARNESS, Case
 from bench.course import Course, comparisons, noisiest
 from bench.decide import ALPHA
+from bench.gpu.part import SUSTAIN_S
 from bench.measure import LEAST, SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
 from bench.numbers import count, percent
@@ -96,14 +97,17 @@ def outlook(
         else:
             rounds = noise.best_rounds_within(seen, costs, *ROUNDS, budget_s, 0, profile.generations)
     each = costs.of(rounds)
+    sustained = (
+        0.0 if remembered else SUSTAIN_S * sum(case.target.device_kind != "cpu" for case in course.cases)
+    )
     generations = profile.generations
     if budget_s is not None:
-        generations = max(1, min(generations, int(budget_s / each)))
+        generations = max(1, min(generations, int((budget_s - sustained) / each)))
     level = 1 - ALPHA / len(profile.looks)
     width = noise.half_width(seen, rounds, generations, level)
     compared = any(number > 1 for number in _groups(course).values())
     first_look_s = profile.looks[0] * each if compared and len(profile.looks) > 1 else 0.0
-    return Outlook(generations * each, generations, rounds, width, compared, basis, first_look_s)
+    return Outlook(generations * each + sustained, generations, rounds, width, compared, basis, first_look_s)
 
 
 def recall(course: Course, store: Store, run: RunRecord) -> tuple[Costs, Noise, str] | None:

@@ -11,7 +11,7 @@ from typing import Literal
 from backends.base import EMULATED, Capabilities, Devices, Support, Target
 from backends.precision import word
 from bench.case import HARNESS, Case
-from bench.errors import BackendUnavailable
+from bench.errors import BackendUnavailable, UsageError
 from bench.gpu import devices
 from bench.gpu.nvml import Gpu
 from bench.machine import Budget
@@ -53,12 +53,13 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed, gpus: Mapping[str, 
         gpus: device → GPU or instance: what `cuda:all` and UUIDs mean (`bench.gpu.devices`).
 
     Raises:
-        UsageError: a UUID that could be several GPUs'.
+        UsageError: a UUID that could be several GPUs'; a workload or a backend that no case is left of.
         ModelFileError: a workload's local weights are missing or do not fit.
     """
     cases: dict[str, Case] = {}
     refused: dict[str, Refusal] = {}
     asked = [*_asked(suite, budget, gpus), *((None, case) for case in _harness(suite))]
+    _require_some_of_each(suite, [entry for entry, _ in asked if entry], [case for _, case in asked])
     first = next(entry for entry in suite.backends if entry.spec == suite.baseline_spec)
     candidates: list[Case] = []
     for entry, case in asked:
@@ -82,6 +83,19 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed, gpus: Mapping[str, 
         },
         profile=PROFILES[suite.profile],
     )
+
+
+def _require_some_of_each(suite: Suite, backends: list[BackendEntry], cases: list[Case]) -> None:
+    """Lists of precisions that have nothing in common leave a workload or a backend out without a row."""
+    named = {case.workload for case in cases}
+    lost = [entry.name for entry in suite.workloads if entry.name not in named]
+    lost += [entry.spec for entry in suite.backends if entry not in backends]
+    if lost:
+        raise UsageError(
+            f"no case is left of {', '.join(lost)}: the precisions of the workloads and of the backends have"
+            " none in common",
+            hint="name one on both sides: --precision LIST, or `precisions` in the suite file",
+        )
 
 
 def probe_name(spec: str) -> str:

@@ -9,6 +9,8 @@ from backends.precision import runs_as
 from bench.case import Case
 from bench.results import RowStatus
 
+ASKED = "asked for"  # how the reason begins where something else ran; where nothing is known: `unproven`
+
 
 def mismatch(case: Case, proofs: Sequence[Mapping[str, Any]]) -> str:
     """Why what ran is not what was asked for, or '' if there is a proof and each says that it is."""
@@ -25,7 +27,7 @@ def mismatch(case: Case, proofs: Sequence[Mapping[str, Any]]) -> str:
             if fact["evidence"] == "none":
                 return f"unproven {name}: {fact['detail'] or 'the runtime does not tell'}"
             if fact["value"] != want:
-                return f"asked for {name} {want}, ran {fact['value']} ({fact['evidence']})"
+                return f"{ASKED} {name} {want}, ran {fact['value']} ({fact['evidence']})"
     return ""
 
 

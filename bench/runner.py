@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends import registry
-from bench.block import FAILURES, MEASURED, Block
+from bench.block import FAILURES, MEASURED
 from bench.case import Case
-from bench.course import Course, next_step
+from bench.course import Course, Step, next_step
 from bench.environments import interpreter
 from bench.gpu import devices
 from bench.gpu.part import Watching
@@ -19,13 +19,14 @@ from bench.job import Job
 from bench.machine import Budget
 from bench.prepare import Prepared
 from bench.profiles import Profile
-from bench.store import Store, now
+from bench.refusals import PREPARE
+from bench.store import Store
 from bench.turns import Limits, Listener, Seat, measure_part
 from bench.units import duration
 
 Rerun = Literal["never", "onfail", "always"]
-PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker
 CLOCKS_S = 1.0  # of warming up, at least, for a GPU to raise its clocks
+OVERRUN = 0.1  # of the budget: more is told
 PART_SIZE = 6  # cases that live together, the baseline included; anchor and null backend come beside
 
 
@@ -92,10 +93,11 @@ def measure(
     `always` the caller has dropped the blocks.
     No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
 
+    Cases that could not be prepared are rows already (`bench.refusals`).
+
     Returns:
-        A sentence where the budget ended it, else ''.
+        A sentence where the budget ended it, or where it took longer than the budget, else ''.
     """
-    _refuse_unprepared(course.cases, prepared, store, setting.run_id)
     blocks = store.blocks(setting.run_id)
     order = random.Random(f"{setting.run_id}:{len(blocks)}")
     unprepared = {case.id for case in course.cases if prepared[case.id].error}
@@ -109,13 +111,13 @@ def measure(
         runnable = [case for case in course.cases if case.id not in failed | unprepared]
         step = next_step(course, blocks, {case.id for case in runnable}, left_s)
         if step is None:
-            return ""
+            return _overrun(budget_s, time.monotonic() - begun)
         planned = parts(runnable, course.baselines, step.cases, order)
         listener("generation", {"step": step, "parts": len(planned)})
         for index, part in enumerate(planned):
             start = time.monotonic()
             if budget_s is not None and longest and start - begun + longest > budget_s:
-                return _budget_ended(budget_s, step.generation, course.profile)
+                return _budget_ended(budget_s, time.monotonic() - begun, step)
             seated = [case for case in part if case.id not in failed]
             if not any(case.id in step.cases for case in seated):
                 continue
@@ -141,34 +143,22 @@ def measure(
             longest = max(longest, time.monotonic() - start)
 
 
-def _budget_ended(budget_s: float, generation: int, profile: Profile) -> str:
-    return (
-        f"the budget of {duration(budget_s)} ended measuring in generation {generation + 1} of at most"
-        f" {profile.generations}"
+def _budget_ended(budget_s: float, took_s: float, step: Step) -> str:
+    ended = (
+        f"the budget of {duration(budget_s)} ended measuring in generation {step.generation + 1} of {step.of}"
     )
+    over = _overrun(budget_s, took_s)
+    return f"{ended}; {over}" if over else ended
 
 
-def _refuse_unprepared(
-    cases: Sequence[Case], prepared: Mapping[str, Prepared], store: Store, run_id: str
-) -> None:
-    """A case whose model file could not be made is a row with the reason."""
-    part = store.next_part(run_id)
-    refused = [
-        Block(case.id, 0, part, ready.status, reason=f"{PREPARE}{ready.error}", started=now())
-        for case in cases
-        if (ready := prepared[case.id]).error
-    ]
-    store.add_blocks(run_id, refused, replaces=[block.case_id for block in refused])
-
-
-def refuse(refused: Sequence[tuple[Case, str, str]], store: Store, run_id: str) -> None:
-    """Cases that the plan refused (`unsupported`, `missing`) as rows with their reasons."""
-    part = store.next_part(run_id)
-    blocks = [
-        Block(case.id, 0, part, status, reason=reason, started=now())  # type: ignore[arg-type]
-        for case, status, reason in refused
-    ]
-    store.add_blocks(run_id, blocks, replaces=[block.case_id for block in blocks])
+def _overrun(budget_s: float | None, took_s: float) -> str:
+    """How far measuring went over its budget, and why; '' if it did not."""
+    if budget_s is None or took_s <= budget_s * (1 + OVERRUN):
+        return ""
+    return (
+        f"measuring took {duration(took_s)} of a budget of {duration(budget_s)}: the first part is always"
+        " begun, and a part is measured whole, with loading, verification and warm-up of its workers"
+    )
 
 
 def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True, *, shared: bool = False) -> Seat:

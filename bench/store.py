@@ -141,6 +141,13 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
+    def require_writable(self) -> None:
+        """Raises StoreError, with the next step, where nothing can be written to it now."""
+        with _explained(self.path), self._transaction():
+            self._db.execute(
+                f"PRAGMA user_version = {SCHEMA_VERSION}"
+            )  # as it is; beginning alone tells nothing
+
     # runs
 
     def create_run(self, record: RunRecord) -> str:

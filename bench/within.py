@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bench.block import Block
 from bench.case import Case
 from bench.compare import incomparable
-from bench.comparison import Compared, Comparison
+from bench.comparison import Compared, Comparison, loss
 from bench.decide import Verdict, judge_together
 from bench.differences import Difference
 from bench.errors import UsageError
@@ -61,6 +61,7 @@ def compare_within(results: Results, base: Side, new: Side, said: tuple[str, str
             logs=tuple(logs.get(key, ())),
             judged=key in logs,
             settle=ab_command(one.case, other.case) if may_settle else "",
+            loss=loss([one], [other]),
         )
 
     return Compared(

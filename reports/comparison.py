@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.answers import listed
-from bench.comparison import Compared, Comparison
-from bench.gate import GateResult, Inconclusive, exit_code
+from bench.comparison import Compared, Comparison, exit_code
+from bench.gate import GateResult, Rules, closed
 from bench.numbers import (
     count,
     difference,
@@ -40,6 +40,8 @@ _STYLE = {
     "regression": "bold red",
     "suspect": "yellow",
     "inconclusive": "yellow",
+    "gone": "bold red",
+    "broken": "bold red",
     "cannot tell": "yellow",
     "not comparable": "yellow",
 }
@@ -48,12 +50,7 @@ FILL = "\N{NO-BREAK SPACE}"  # rich strips plain blanks from the end of a cell
 Gates = Sequence[GateResult]
 
 
-def render(
-    compared: Compared,
-    gates: Gates = (),
-    threshold: float | None = None,
-    inconclusive: Inconclusive = "pass",
-) -> RenderableType:
+def render(compared: Compared, gates: Gates = (), rules: Rules | None = None) -> RenderableType:
     """The sides, what differs, the table, the reasons, and the gate if there is one."""
     parts: list[RenderableType] = [*_sides(compared), *_environment(compared)]
     if compared.comparisons:
@@ -63,8 +60,8 @@ def render(
     for words, names in (("BASE", compared.only_base), ("NEW", compared.only_new)):
         if names:
             parts += [Text(f"Only in {words}:"), *(_indented(_clean(name)) for name in names), Text("")]
-    if threshold is not None:
-        parts += _gate(compared, gates, threshold, inconclusive)
+    if rules is not None:
+        parts += _gate(compared, gates, rules)
     return Group(*parts)
 
 
@@ -77,22 +74,16 @@ def plain(compared: Compared, width: int = WIDTH, **gate: Any) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
 
 
-def document(
-    compared: Compared,
-    gates: Gates = (),
-    threshold: float | None = None,
-    inconclusive: Inconclusive = "pass",
-) -> dict[str, Any]:
+def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) -> dict[str, Any]:
     """Everything as JSON-able data; null where nothing is known. Times in seconds, differences as fractions.
 
-    `gate.results` follow the comparisons in their order, then the cases of `only_base`.
+    `gate.results` follow the comparisons in their order, then the cases of `gone`.
     """
     found: dict[str, Any] = {"bakeoff": VERSION, **asdict(compared), "gate": None}
-    if threshold is not None:
+    if rules is not None:
         found["gate"] = {
-            "threshold": threshold,
-            "inconclusive": inconclusive,
-            "exit_code": exit_code(gates, inconclusive),
+            **asdict(rules),
+            "exit_code": exit_code(compared, gates, rules),
             "results": [asdict(one) for one in gates],
         }
     data: dict[str, Any] = _finite(found)
@@ -230,15 +221,15 @@ def _remarks(rows: Sequence[Comparison], labels: Sequence[str]) -> Iterator[Rend
             yield Padding(Text(f"{how}: {_clean(command)}", style="bold"), (0, 0, 0, 4))
 
 
-def _gate(
-    compared: Compared, gates: Gates, threshold: float, inconclusive: Inconclusive
-) -> list[RenderableType]:
-    names = [one.name for one in compared.comparisons] + list(compared.only_base)
+def _gate(compared: Compared, gates: Gates, rules: Rules) -> list[RenderableType]:
+    names = [one.name for one in compared.comparisons] + list(compared.gone)
     _, labels = _labels(compared) if compared.comparisons else ("", [])
     labels = labels + [_clean(name) for name in names[len(labels) :]]
     words = [one.word for one in gates]
     counted = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing to judge"
-    state = "closed" if exit_code(gates, inconclusive) else "open"
+    state = "closed" if closed(gates, rules) else "open"
+    if compared.nothing:
+        state = "nothing to judge"
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 2))
     table.add_column("case", overflow="fold", min_width=12)
     table.add_column("gate", no_wrap=True)
@@ -253,13 +244,18 @@ def _gate(
             Text(percent(one.detectable)),
             Text(_clean(one.reason)),
         )
-    tail = f"`cannot tell` {'closes' if inconclusive == 'fail' else 'does not close'} the gate"
+    also = [f"`{word}`" for word in ("cannot tell", "gone", "broken") if word in rules.closing]
+    tail = f"beside a regression {listed(also)} {'close' if len(also) > 1 else 'closes'} it" if also else ""
+    alone = "nothing but a regression closes it"
     return [
-        Text(f"Gate at {difference(threshold)} slower: {state} ({counted}).", style="bold"),
+        Text(f"Gate at {difference(rules.threshold)} slower: {state} ({counted}).", style="bold"),
         Text(""),
         Constrain(table, WIDTH),
         Text(""),
-        _indented(f"p is adjusted for all of them (Holm); {tail} (--inconclusive pass|fail)."),
+        _indented(
+            f"p is adjusted for all of them (Holm); {tail or alone}"
+            " (--inconclusive, --gone, --broken: pass or fail)."
+        ),
     ]
 
 

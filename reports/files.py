@@ -9,13 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import BakeoffError
+from bench.places import require_file
 
 
 def write_whole(path: Path, data: bytes) -> Path:
     """Writes a file beside its place and moves it there; makes the folder. Returns the path.
 
-    Raises BakeoffError with the next step where the place cannot be written.
+    A link stays one: the file that it leads to is replaced.
+
+    Raises BakeoffError with the next step where the place cannot be written, UsageError where something is
+    there that is no file.
     """
+    require_file(path)
+    shown, path = path, path.resolve() if path.is_symlink() else path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -31,8 +37,8 @@ def write_whole(path: Path, data: bytes) -> Path:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "free some disk space and repeat the command" if full else "name another place: -o PATH"
-        raise BakeoffError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
-    return path
+        raise BakeoffError(f"cannot write {shown}: {error.strerror or error}", hint=hint) from error
+    return shown
 
 
 def _umask() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -42,8 +42,12 @@ _STYLE = {
 }
 
 
-def render(results: Results) -> RenderableType:
-    """Per group the answer, the table and what went wrong, for `rich.console.Console.print`."""
+def render(results: Results, typed: Callable[[str], str] = str) -> RenderableType:
+    """Per group the answer, the table and what went wrong, for `rich.console.Console.print`.
+
+    Args:
+        typed: gives a sentence with a command the flags that the person typed (`bench.cli.hints`).
+    """
     notes = (_one_line(note, 1000).removesuffix(".") for note in results.run.notes)
     parts: list[RenderableType] = [Text(f"Note: {note}.", style="yellow") for note in notes]
     quiet = Quiet(results)
@@ -51,11 +55,11 @@ def render(results: Results) -> RenderableType:
         parts += [Text(group.answer, style="bold"), Text(""), Constrain(_Fitted(group), WIDTH), Text("")]
         if remarks := [*_remarks(group), *_ended(group), *quiet.remarks(group)]:
             parts += [*(_indented(Text(_one_line(text), style="dim")) for text in remarks), Text("")]
-    parts += _findings(results)
+    parts += _findings(results, typed)
     if said := roughly(results):
         parts.append(Text(said, style="dim"))
     if command := settle(results):
-        parts.append(Text(f"What may settle the inconclusive: {command}", style="dim"))
+        parts.append(Text(f"What may settle the inconclusive: {typed(command)}", style="dim"))
     if results.overhead is not None and results.overhead.latency.value is not None:
         own = results.overhead.latency
         shown = quantity(own.value, time_unit([own.value]))
@@ -175,7 +179,7 @@ def _ended(group: Cases) -> Iterator[str]:
         yield f"Measuring ended: {said}."
 
 
-def _findings(results: Results) -> Iterator[RenderableType]:
+def _findings(results: Results, typed: Callable[[str], str]) -> Iterator[RenderableType]:
     """What the linter found, with what to look at."""
     found = findings(results)
     if not found:
@@ -186,7 +190,7 @@ def _findings(results: Results) -> Iterator[RenderableType]:
             yield _indented(Text(_one_line(f"{one.kind}: {text}")))
         if len(one.texts) > FINDINGS:
             yield _indented(Text(f"{one.kind}: and {len(one.texts) - FINDINGS} more like this."))
-        yield _indented(Text(_one_line(f"look: {one.look}"), style="dim"), 4)
+        yield _indented(Text(_one_line(typed(f"look: {one.look}")), style="dim"), 4)
     yield Text("")
 
 

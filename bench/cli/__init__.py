@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BakeoffError as error:
         if options.debug:
             raise
-        print(f"bakeoff: {error}", file=sys.stderr)
+        from bench.cli.hints import as_typed
+
+        print(f"bakeoff: {as_typed(str(error), options)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if options.debug:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from bench.aa import Machine, Share, study
 from bench.ab import DEFAULT_BUDGET_S, aa_suite
-from bench.cli.turns import flags, measured
+from bench.cli.turns import flags, measured, require_measured
 from bench.course import costs
 from bench.errors import EXIT_OK, BakeoffError
 from bench.numbers import difference, duration, percent
@@ -22,15 +22,17 @@ from bench.suite import load_suite
 def command(options: argparse.Namespace) -> int:
     base = load_suite("quick")
     suite = aa_suite(base, parse_side(options.side or base.baseline_spec), flags(options, base))
-    _, found = measured(suite, options)
+    done, found = measured(suite, options)
+    require_measured(found.rows, done)
     budget_s = suite.budget or DEFAULT_BUDGET_S
     for group in found.groups:
         row, twin = sorted(group.rows, key=lambda one: not one.baseline)
         machine = _machine(found, row, twin, budget_s)
         if options.json:
-            print(json.dumps({"case": row.case.label, **asdict(machine)}))
+            print(json.dumps({"case": row.case.label, **asdict(machine), "notes": found.run.notes}))
         else:
-            print("\n".join(lines(row.case.label, machine, found.run.relevant)))
+            notes = [f"Note: {note.removesuffix('.')}." for note in found.run.notes]
+            print("\n".join([*lines(row.case.label, machine, found.run.relevant), *notes]))
     return EXIT_OK
 
 

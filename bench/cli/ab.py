@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from bench.ab import ab_suite
 from bench.cli.compare import show
-from bench.cli.turns import flags, measured
+from bench.cli.turns import flags, measured, require_measured
 from bench.sides import parse_side
 from bench.suite import load_suite
 from bench.within import compare_within
@@ -20,10 +21,9 @@ def command(options: argparse.Namespace) -> int:
     if relevant is not None:
         suite = suite.model_copy(update={"relevant": relevant * 100})
     done, found = measured(suite, options)
+    # A gate closes on a B that broke; without one, or without an A, there is nothing to compare.
+    require_measured([row for row in found.rows if row.baseline or options.gate is None], done)
     said = (options.a, options.b)
     compared = compare_within(found, a, b, said, f"run {done.id} of {options.store}")
-    code = show(compared, options)
-    if not options.json:
-        for note in found.run.notes:
-            print(f"Note: {note}.")
-    return code
+    notes = (f"Note: {note.removesuffix('.')}." for note in found.run.notes)
+    return show(replace(compared, notes=(*compared.notes, *notes)), options)

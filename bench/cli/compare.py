@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from bench.compare import results
-from bench.comparison import Compared, gates
-from bench.errors import EXIT_OK, UsageError
-from bench.gate import exit_code
+from bench.comparison import Compared, exit_code, gates
+from bench.errors import UsageError
+from bench.gate import Rules
 from bench.machines import label
 from bench.named import Runs, both, one_run
 from bench.results import Results
@@ -21,19 +22,27 @@ def command(options: argparse.Namespace) -> int:
 
 
 def show(compared: Compared, options: argparse.Namespace) -> int:
-    """Prints a comparison as `options` say (`json`, `gate`, `inconclusive`); the exit code."""
-    found = gates(compared, options.gate) if options.gate is not None else ()
-    judged = {"gates": found, "threshold": options.gate, "inconclusive": options.inconclusive}
+    """Prints a comparison as `options` say (`json`, and the gate's flags); the exit code."""
+    rules = _rules(options)
+    found = gates(compared, rules.threshold) if rules else ()
     if options.json:
         from reports.comparison import document
 
-        print(json.dumps(document(compared, **judged), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(document(compared, found, rules), ensure_ascii=False, allow_nan=False))
     else:
         from bench.cli.output import console
         from reports.comparison import render
 
-        console().print(render(compared, **judged))
-    return exit_code(found, options.inconclusive) if options.gate is not None else EXIT_OK
+        console().print(render(compared, found, rules))
+    if compared.nothing:
+        print(f"bakeoff: nothing was judged: {compared.nothing}", file=sys.stderr)
+    return exit_code(compared, found, rules)
+
+
+def _rules(options: argparse.Namespace) -> Rules | None:
+    if options.gate is None:
+        return None
+    return Rules(options.gate, options.inconclusive, options.gone, options.broken)
 
 
 def _compared(options: argparse.Namespace) -> Compared:

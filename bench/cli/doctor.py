@@ -12,7 +12,7 @@ from bench.errors import EXIT_OK
 def command(options: argparse.Namespace) -> int:
     from bench.doctor import diagnose, lines
 
-    diagnosis = diagnose()
+    diagnosis = diagnose(options.store)
     if options.json:
         print(json.dumps(as_dict(diagnosis), indent=2))
     else:

@@ -1,10 +1,11 @@
-"""`bakeoff export [RUN] --format csv|parquet|json`."""
+"""`bakeoff export [RUN] --format csv|json|markdown|parquet`."""
 
 from __future__ import annotations
 
 import argparse
 
 from bench.api import open_run
+from bench.cli.output import written
 from bench.errors import EXIT_OK
 
 
@@ -13,6 +14,10 @@ def command(options: argparse.Namespace) -> int:
 
     run = open_run(options.run, options.store)
     path = options.output or options.store.parent / f"{run.id}.{options.format}"
-    export(options.format, run.results(), path, samples=options.samples)
-    print(f"exported: {path}")
+    if written(
+        path,
+        lambda place: export(options.format, run.results(), place, samples=options.samples),
+        binary=options.format == "parquet",
+    ):
+        print(f"exported: {path}")
     return EXIT_OK

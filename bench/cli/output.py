@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
+
+from bench.errors import UsageError
+from bench.places import STDOUT, require_place
 
 PIPE_WIDTH = 100  # rich takes 80 where there is no terminal, which costs columns
 
@@ -15,3 +22,26 @@ def console() -> Console:
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = PIPE_WIDTH
     return found
+
+
+def written(path: Path, write: Callable[[Path], object], *, binary: bool = False) -> bool:
+    """Has a file written at `path`, or its bytes to standard output for `-`.
+
+    Args:
+        binary: a terminal cannot show it.
+
+    Returns:
+        Whether there is a file now.
+    """
+    require_place(path, "-o")
+    if str(path) != STDOUT:
+        write(path)
+        return True
+    if binary and sys.stdout.isatty():
+        raise UsageError("this format is no text for a terminal", hint="name a file: -o PATH, or pipe it")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+        made = Path(folder) / "output"
+        write(made)
+        sys.stdout.buffer.write(made.read_bytes())
+        sys.stdout.buffer.flush()
+    return False

@@ -13,6 +13,7 @@ from typing import NoReturn
 from bench.errors import EXIT_USAGE
 
 STORE = Path("results") / "bakeoff.sqlite"
+STORED = ("run", "list", "doctor", "show", "report", "export", "ab", "aa", "compare")  # have --store
 
 EPILOG = """\
 examples:
@@ -21,7 +22,8 @@ examples:
   bakeoff run --resume                                 go on where it was stopped
   bakeoff show                                         the latest run as a table
 
-exit codes: 0 all measured · 1 some case failed, or a gate closed · 2 usage
+exit codes (docs/exit-codes.md): 0 measured, or the gate is open · 1 the gate is closed · 2 usage
+            3 a case failed or came out wrong · 4 nothing was measured, judged or written
             130 interrupted, everything measured is kept
 """
 
@@ -131,7 +133,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     report = commands.add_parser("report", parents=[common], help="a run as one offline HTML file")
     report.set_defaults(command=_command("report"))
     _which_run(report)
-    report.add_argument("-o", "--output", type=Path, default=Path("results/report.html"), metavar="FILE")
+    report.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("results/report.html"),
+        metavar="FILE",
+        help="%(default)s; - for standard output",
+    )
 
     export = commands.add_parser("export", parents=[common], help="a run as csv, json, markdown or parquet")
     export.set_defaults(command=_command("export"))
@@ -140,7 +149,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--format", default="csv", metavar="FORMAT", help="csv, json, markdown, parquet (%(default)s)"
     )
     export.add_argument("--samples", action="store_true", help="every sample instead of a row a case")
-    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: results/RUN.FORMAT")
+    export.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="default: RUN.FORMAT beside the store; - for standard output",
+    )
 
     ab = commands.add_parser(
         "ab", parents=[common], help="two configurations in turns until a verdict or the budget"
@@ -234,14 +249,17 @@ def _compare_flags(parser: argparse.ArgumentParser) -> None:
 def _gate_flags(parser: argparse.ArgumentParser) -> None:
     gate = parser.add_argument_group("the gate")
     gate.add_argument(
-        "--gate", type=_percent, metavar="PERCENT", help="5%%: exit code 1 if a slow-down of that is proven"
+        "--gate",
+        type=_percent,
+        metavar="PERCENT",
+        help="5%%: exit code 1 if a slow-down of that is proven, or NEW lost a case",
     )
-    gate.add_argument(
-        "--inconclusive",
-        choices=("pass", "fail"),
-        default="pass",
-        help="what `cannot tell` does to the gate (%(default)s)",
-    )
+    for flag, default, text in (
+        ("--inconclusive", "pass", "what `cannot tell` does to the gate (%(default)s)"),
+        ("--gone", "fail", "what a case does that BASE measured and NEW did not (%(default)s)"),
+        ("--broken", "fail", "what a case does that is ok in BASE and failed or wrong in NEW (%(default)s)"),
+    ):
+        gate.add_argument(flag, choices=("pass", "fail"), default=default, help=text)
 
 
 def _cache_flags(parser: argparse.ArgumentParser, debug: Parser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.api import open_run
+from bench.cli.output import written
 from bench.errors import EXIT_OK
 
 
@@ -12,6 +13,6 @@ def command(options: argparse.Namespace) -> int:
     from reports.html import write
 
     run = open_run(options.run, options.store)
-    write(run.results(), options.output, run.on_other_machines())
-    print(f"report: {options.output}")
+    if written(options.output, lambda path: write(run.results(), path, run.on_other_machines())):
+        print(f"report: {options.output}")
     return EXIT_OK

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from bench.cli.output import console
-from bench.errors import EXIT_FAILED, EXIT_OK, BackendUnavailable, UsageError
+from bench.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BackendUnavailable, UsageError
 from bench.installing import create
 from bench.setups import Part, parts, runtimes
 from bench.units import duration, size_text
@@ -44,7 +44,9 @@ def _install(missing: list[Part], debug: bool) -> int:
     print(f"{done} of {len(missing)} installed in {duration(seconds)}")
     if failed:
         print(f"  not installed: {', '.join(failed)}; their rows will be `missing`, with the reason")
-    return EXIT_FAILED if failed else EXIT_OK
+    if failed:
+        return EXIT_FAILED if done else EXIT_NOTHING
+    return EXIT_OK
 
 
 def _specs(options: argparse.Namespace) -> list[str]:

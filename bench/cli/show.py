@@ -15,8 +15,9 @@ def command(options: argparse.Namespace) -> int:
 
         print(text(results))
         return EXIT_OK
+    from bench.cli.hints import as_typed
     from bench.cli.output import console
     from reports.text import render
 
-    console().print(render(results))
+    console().print(render(results, lambda text: as_typed(text, options)))
     return EXIT_OK

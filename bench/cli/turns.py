@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import Any
 
 from bench.api import Run
-from bench.block import MEASURED
 from bench.cli.sweep import flags_of
 from bench.cli.watch import watched
 from bench.errors import BakeoffError
-from bench.results import Results
+from bench.results import Results, Row
 from bench.suite import Suite
 
 
@@ -21,17 +21,20 @@ def flags(options: argparse.Namespace, base: Suite) -> dict[str, Any]:
 
 
 def measured(suite: Suite, options: argparse.Namespace) -> tuple[Run, Results]:
-    """Measures; one JSON document is left to the caller.
+    """Measures, or nothing at all where a side cannot be; one JSON document is left to the caller.
 
     Raises:
-        BakeoffError: a side cannot be measured, with its reason.
+        NothingMeasurable: before anything is measured, with the reason of each side that cannot be.
     """
     options.document = True
-    done = watched(suite, options)
-    found = done.results()
-    for row in found.rows:
-        if row.status not in MEASURED:
+    done = watched(suite, options, whole=True)
+    return done, done.results()
+
+
+def require_measured(rows: Iterable[Row], done: Run) -> None:
+    """Raises BakeoffError for a row without figures, or with wrong ones: nothing can be said of it."""
+    for row in rows:
+        if row.status != "ok":
             raise BakeoffError(
                 f"{row.case.label}: {row.status}: {row.reason}", hint=f"bakeoff show {done.id}"
             )
-    return done, found

@@ -25,7 +25,12 @@ class Interrupted(BakeoffError):
 
 
 def watched(
-    suite: Suite, options: argparse.Namespace, *, resume: str | None = None, rerun: Rerun = "onfail"
+    suite: Suite,
+    options: argparse.Namespace,
+    *,
+    resume: str | None = None,
+    rerun: Rerun = "onfail",
+    whole: bool = False,
 ) -> Run:
     """Runs a suite with the progress that suits where the output goes.
 
@@ -53,6 +58,7 @@ def watched(
                 wait=not options.no_wait,
                 listener=listener,
                 share=parse_share(options.share) if getattr(options, "share", None) else None,
+                whole=whole,
             )
     except KeyboardInterrupt:
         if options.debug:

@@ -59,11 +59,10 @@ class LiveProgress:
     def _render(self) -> RenderableType:
         state = self._state
         name = f"{state.run.name} {state.run.id}" if state.run else "bakeoff"
-        left = state.left_s()
         head = Text.assemble(
             (name, "bold"),
             f" · {duration(time.monotonic() - self._start)} so far",
-            f", at most {duration(left)} left" if left is not None else "",
+            state.left_text(),
         )
         now = Table.grid(padding=(0, 2, 0, 0))
         now.add_row(ProgressBar(total=1.0, completed=state.done, width=30), Text(state.doing, style="cyan"))

@@ -8,7 +8,6 @@ from typing import Any, TextIO
 
 from bench.numbers import duration as time_text
 from bench.progress.state import State, artefact_text, prepared_text
-from bench.units import duration
 
 
 class PlainProgress:
@@ -41,8 +40,7 @@ class PlainProgress:
         elif event == "generation" and facts["step"].why:
             self._say(f"generation {facts['step'].generation + 1}: {facts['step'].why}")
         elif event == "part":
-            left = self._state.left_s()
-            when = f", at most {duration(left)} left" if left is not None else ""
+            when = self._state.left_text()
             generation = f"generation {facts['generation'] + 1} of {self._state.generations}"
             self._say(f"measure: part {facts['part'] + 1} of {facts['parts']} ({generation}){when}")
         elif event == "block":

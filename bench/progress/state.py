@@ -92,6 +92,7 @@ class State:
                 self.course = facts["text"]
             case "generation":
                 self.course = facts["step"].why or self.course
+                self.generations = max(self.generations, facts["step"].of)
             case "part":
                 self.generation = facts["generation"]
                 self.part, self.parts, self.share = facts["part"], facts["parts"], 0.0
@@ -144,9 +145,21 @@ class State:
         return min(1.0, (self.generation + (self.part + self.share) / self.parts) / self.generations)
 
     def left_s(self) -> float | None:
-        """Seconds that measuring will still take at most; None before the first part is over."""
+        """Seconds that measuring will still take at most; None before the first part is over, and once the
+        budget is over."""
         if self.measuring_since is None or not self.done or self.generation + self.part == 0:
             return None
         elapsed = time.monotonic() - self.measuring_since
         left = elapsed / self.done * (1 - self.done)
-        return left if self.budget_s is None else max(0.0, min(left, self.budget_s - elapsed))
+        if self.budget_s is None:
+            return left
+        return min(left, self.budget_s - elapsed) if elapsed < self.budget_s else None
+
+    def left_text(self) -> str:
+        """`, at most 40 s left`, or by how much the budget is over; '' where nothing is known."""
+        if (left := self.left_s()) is not None:
+            return f", at most {duration(left)} left"
+        if self.measuring_since is None or self.budget_s is None:
+            return ""
+        over = time.monotonic() - self.measuring_since - self.budget_s
+        return f", {duration(over)} over the budget, which ends with this part" if over > 0 else ""

@@ -12,6 +12,7 @@ from bench.compare import results
 from bench.comparison import Compared, gates
 from bench.decide import Verdict
 from bench.differences import Difference
+from bench.gate import Rules
 from bench.sides import parse_side
 from bench.stats import Estimate
 from bench.store import Store
@@ -59,7 +60,7 @@ def nasty(compared: Compared) -> Compared:
 
 
 def gated(compared: Compared, threshold: float = 0.05) -> dict[str, object]:
-    return {"gates": gates(compared, threshold), "threshold": threshold, "inconclusive": "pass"}
+    return {"gates": gates(compared, threshold), "rules": Rules(threshold)}
 
 
 def test_it_fits_the_width_and_cannot_steer_the_terminal(across: Compared, within: Compared) -> None:
@@ -110,10 +111,11 @@ def test_the_gate_prints_what_each_comparison_would_find(across: Compared, withi
     assert "Gate at 5 % slower: open (1 pass)." in text
     assert "finds" in text.split("Gate at")[1]
     text = shown.plain(across, **gated(across))
-    assert "Gate at 5 % slower: open (3 cannot tell)." in text  # two comparisons, one case that NEW lacks
+    assert "Gate at 5 % slower: closed (2 cannot tell, 1 gone)." in text
     assert "NEW has no such case" in text
-    closed = {**gated(across), "inconclusive": "fail"}
-    assert "closed (3 cannot tell)" in shown.plain(across, **closed)
+    assert "`gone` and `broken` close it" in " ".join(text.split())
+    excused = shown.plain(across, gates=gates(across, 0.05), rules=Rules(0.05, gone="pass"))
+    assert "Gate at 5 % slower: open (2 cannot tell, 1 gone)." in excused
 
 
 def test_the_document_holds_everything(across: Compared) -> None:
@@ -127,8 +129,8 @@ def test_the_document_holds_everything(across: Compared) -> None:
     assert ort["settle"].startswith("bakeoff ab")
     assert len(ort["units"][0]) == 1
     assert data["only_base"] == ["resnet50 b1 · openvino · fp32 · cpu · 2 threads"]
-    assert data["gate"]["exit_code"] == 0
-    assert [one["word"] for one in data["gate"]["results"]] == ["cannot tell"] * 3
+    assert data["gate"]["exit_code"] == 1
+    assert [one["word"] for one in data["gate"]["results"]] == ["cannot tell", "cannot tell", "gone"]
     assert shown.document(across)["gate"] is None
     json.dumps(shown.document(nasty(across)), allow_nan=False)
 

@@ -1,4 +1,4 @@
-"""The gate: closed by a proven regression alone, and 'cannot tell' where one could have been missed."""
+"""The gate: closed by a proven regression, and 'cannot tell' where one could have been missed."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from scipy import stats as oracle
 
 from bench.comparison import Compared, Comparison, gates
 from bench.decide import Verdict, detectable, p_value
-from bench.gate import GateResult, cannot_tell, exit_code, gate, gate_runs
+from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
 from bench.profiles import LOOKS
 from bench.stats import Estimate
 from bench.units import percent
@@ -142,11 +142,11 @@ def test_an_early_pass_must_be_ruled_out_and_not_merely_unfound() -> None:
 def test_the_gate_closes_wrongly_in_at_most_one_of_twenty() -> None:
     """Versions that are alike, ten a gate, three looks; the gate so low that it protects nobody."""
     rng = np.random.default_rng(1)
-    closed = 0
+    wrong = 0
     for _ in range(150):
         found = gate({str(i): list(rng.normal(0, 0.03, 24)) for i in range(10)}, 1e-6, LOOKS)
-        closed += exit_code(found.values())
-    assert closed / 150 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 150)
+        wrong += closed(found.values(), Rules(1e-6))
+    assert wrong / 150 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 150)
 
 
 def test_runs_are_judged_by_welch_and_holm() -> None:
@@ -169,19 +169,29 @@ def test_runs_are_judged_by_welch_and_holm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "passing", "failing"),
+    ("words", "as_it_is", "with_all", "with_none"),
     [
-        (["pass", "pass"], 0, 0),
-        (["pass", "cannot tell"], 0, 1),
-        (["pass", "regression"], 1, 1),
-        (["regression", "cannot tell"], 1, 1),
-        ([], 0, 1),  # a gate that judged nothing cannot tell
+        (["pass", "pass"], False, False, False),
+        (["pass", "cannot tell"], False, True, False),
+        (["pass", "regression"], True, True, True),
+        (["regression", "cannot tell"], True, True, True),
+        (["pass", "gone"], True, True, False),
+        (["pass", "broken"], True, True, False),
+        ([], False, True, False),  # a gate that judged nothing cannot tell
     ],
 )
-def test_the_exit_code(words: list[str], passing: int, failing: int) -> None:
+def test_which_words_close_it(words: list[str], as_it_is: bool, with_all: bool, with_none: bool) -> None:
     results = [GateResult(word) for word in words]
-    assert exit_code(results) == exit_code(results, "pass") == passing
-    assert exit_code(results, "fail") == failing
+    assert closed(results, Rules(FIVE)) is as_it_is
+    assert closed(results, Rules(FIVE, inconclusive="fail")) is with_all
+    assert closed(results, Rules(FIVE, gone="pass", broken="pass")) is with_none
+
+
+def test_each_loss_is_excused_by_its_own_rule() -> None:
+    assert closed([GateResult("gone")], Rules(FIVE, broken="pass"))
+    assert closed([GateResult("broken")], Rules(FIVE, gone="pass"))
+    assert not closed([GateResult("gone")], Rules(FIVE, gone="pass"))
+    assert not closed([GateResult("broken")], Rules(FIVE, broken="pass"))
 
 
 def test_a_gate_over_comparisons_follows_their_order() -> None:
@@ -191,9 +201,9 @@ def test_a_gate_over_comparisons_follows_their_order() -> None:
         Comparison(name, Verdict("slower", unknown), logs=tuple(logs(by, 0.01)))
         for name, by in (("a", 0.1), ("c", 0.0))
     )
-    compared = Compared("within", ("A",), ("B",), 0.02, (slow, refused, same), looks=(6,), only_base=("d",))
+    compared = Compared("within", ("A",), ("B",), 0.02, (slow, refused, same), looks=(6,), gone=("d",))
     found = gates(compared, FIVE)
-    assert [each.word for each in found] == ["regression", "cannot tell", "pass", "cannot tell"]
+    assert [each.word for each in found] == ["regression", "cannot tell", "pass", "gone"]
     assert found[1].reason == "not comparable: crashed"
     assert found[0].p == pytest.approx(2 * one(logs(0.1, 0.01)).p)  # of two that are judged
     assert cannot_tell("why").reason == "why"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from backends.base import Target
 from bench.case import HARNESS, Case
 from bench.course import Course
+from bench.gpu.part import SUSTAIN_S
 from bench.noise import ASSUMED, half_width
 from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
 from bench.profiles import PROFILES
@@ -52,6 +54,14 @@ def test_without_a_memory_it_assumes_and_says_so(store: Store) -> None:
     assert found.seconds == pytest.approx(3 * each)
     assert found.width == pytest.approx(half_width(ASSUMED, quick.rounds, 3))
     assert "assumed" in found.sentence
+
+
+def test_the_uninterrupted_window_of_a_gpu_is_expected(store: Store) -> None:
+    on_gpu = tuple(replace(case, target=Target("cuda:0")) for case in (BASE, NEW))
+    seconds = [
+        outlook(course("quick", cases), store, record("1"), None).seconds for cases in (CASES[:2], on_gpu)
+    ]
+    assert seconds[1] - seconds[0] == pytest.approx(2 * SUSTAIN_S)
 
 
 def test_without_a_memory_a_large_model_is_expected_to_take_longer(store: Store) -> None:

@@ -1,0 +1,19 @@
+"""Commands that a person is told to type, with the store that they typed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+
+from bench.cli.parser import STORE, STORED
+
+_COMMAND = re.compile(rf"\bbakeoff ({'|'.join(STORED)})\b(?![^\n]*--store)")
+
+
+def as_typed(text: str, options: argparse.Namespace) -> str:
+    """The text, each command in it that reads a store with `--store` as it was typed."""
+    store = getattr(options, "store", STORE)
+    if store == STORE:
+        return text
+    return _COMMAND.sub(lambda match: f"{match[0]} --store {shlex.quote(str(store))}", text)

@@ -17,7 +17,7 @@ import numpy as np
 from bench import noise
 from bench.block import Block
 from bench.case import HARNESS, Case
-from bench.course import Course, comparisons, noisiest
+from bench.course import REPEATS_MOST, Course, comparisons, noisiest
 from bench.decide import ALPHA
 from bench.gpu.part import SUSTAIN_S
 from bench.measure import LEAST, SLOW_NS
@@ -71,7 +71,8 @@ class Outlook:
         short = ""
         if self.first_look_s > self.seconds:
             short = f"; too little for the first look, which takes --budget {self.first_look_s:.0f}s"
-        return f"{size}, {duration(self.seconds)} of measuring{sure} ({self.basis}){short}"
+        more = f"; up to {REPEATS_MOST} more where others disturb most of one"
+        return f"{size}, {duration(self.seconds)} of measuring{sure} ({self.basis}){short}{more}"
 
 
 def outlook(

@@ -94,6 +94,13 @@ class Comma(argparse.Action):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with `command` the function that carries them out."""
+    options = build().parse_args(list(arguments))
+    options.typed = list(arguments)
+    return options
+
+
+def build() -> Parser:
+    """All commands with their flags."""
     debug = Parser(add_help=False)
     debug.add_argument("--debug", action="store_true", help="show the traceback of an error")
     common = Parser(add_help=False, parents=[debug])
@@ -211,9 +218,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     env.set_defaults(command=_command("env"))
     _env_flags(env, debug)
 
-    options = parser.parse_args(list(arguments))
-    options.typed = list(arguments)
-    return options
+    return parser
 
 
 def _which_run(parser: argparse.ArgumentParser) -> None:

@@ -142,7 +142,11 @@ def test_a_generation_that_others_disturbed_is_measured_once_more() -> None:
     assert repeats(QUICK, further) == REPEATS_MOST  # a repetition is not repeated
     step = next_step(course(QUICK, (BASE,)), loud[:1] + [block(BASE, g, rounds) for g in (1, 2)], ids(BASE))
     assert step is not None
-    assert step.generation == 3
+    assert (step.generation, step.of) == (3, 4)
+    assert step.why == "1 generation more than planned, since others disturbed most bursts of as many"
+    first = next_step(course(QUICK, (BASE,)), [], ids(BASE))
+    assert first is not None
+    assert (first.generation, first.of, first.why) == (0, 3, "")
 
 
 def test_what_was_disturbed_is_counted_over_all_cases_of_a_generation() -> None:

@@ -134,6 +134,39 @@ def test_plain_lines() -> None:
     assert text.count("prepare") == 3
 
 
+def test_a_plan_that_grows_is_shown_as_such() -> None:
+    """Not `generation 4 of 3`."""
+    out = io.StringIO()
+    with PlainProgress(out) as show:
+        for event, facts in events()[:FIRST_BLOCK]:
+            show(event, facts)
+        show("generation", {"step": Step(3, (ORT.id,), 10, "1 generation more than planned", 4), "parts": 1})
+        show("part", {"part": 0, "parts": 1, "generation": 3})
+    text = out.getvalue()
+    assert "generation 4: 1 generation more than planned" in text
+    assert "part 1 of 1 (generation 4 of 4)" in text
+    assert "of 3" not in text.split("more than planned")[1]
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "elapsed_s", "says"),
+    [
+        (None, 30.0, ", at most 30 s left"),
+        (100.0, 30.0, ", at most 30 s left"),
+        (40.0, 30.0, ", at most 10 s left"),
+        (2.0, 26.0, ", 24 s over the budget, which ends with this part"),
+        (26.0, 26.0, ""),
+    ],
+)
+def test_what_is_left_is_told_or_by_how_much_the_budget_is_over(
+    budget_s: float | None, elapsed_s: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(generations=2, parts=1, generation=1, budget_s=budget_s, measuring_since=1000.0)
+    monkeypatch.setattr("bench.progress.state.time.monotonic", lambda: 1000.0 + elapsed_s)
+    assert state.left_text() == says
+    assert State().left_text() == ""
+
+
 def test_json_lines() -> None:
     out = io.StringIO()
     with JsonProgress(out) as show:

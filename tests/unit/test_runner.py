@@ -6,9 +6,9 @@ from collections import Counter
 from backends.base import Target
 from bench.block import Block
 from bench.case import HARNESS, Case
-from bench.course import Course, next_step
+from bench.course import Course, Step, next_step
 from bench.profiles import PROFILES
-from bench.runner import PART_SIZE, parts
+from bench.runner import PART_SIZE, _budget_ended, _overrun, parts
 
 ANCHOR = Case(HARNESS, "h", 1, None, "anchor", Target(), role="anchor")
 NULL = Case(HARNESS, "h", 1, None, "null", Target(), role="overhead")
@@ -67,3 +67,16 @@ def test_a_wrong_output_is_measured_and_not_repeated() -> None:
     blocks = [Block(group[0].id, 0, 0, "wrong-output")]
     blocks += [Block(case.id, 0, 0, "ok") for case in (ANCHOR, NULL)]
     assert planned(group, blocks=blocks) == []
+
+
+def test_how_far_a_budget_was_overrun_and_why_is_told() -> None:
+    step = Step(0, (), 10, of=3)
+    said = _budget_ended(2.0, 26.0, step)
+    assert said.startswith(
+        "the budget of 2 s ended measuring in generation 1 of 3; measuring took 26 s of a "
+    )
+    assert "the first part is always begun" in said
+    assert _budget_ended(60.0, 58.0, step) == "the budget of 60 s ended measuring in generation 1 of 3"
+    assert _overrun(2.0, 26.0).startswith("measuring took 26 s of a budget of 2 s")  # all was measured
+    assert _overrun(20.0, 21.0) == ""
+    assert _overrun(None, 500.0) == ""

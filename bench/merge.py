@@ -48,11 +48,15 @@ def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
     """Copies every run of the sources that `into` does not hold yet; each goes in whole or not at all.
 
     Raises:
-        StoreError: a store cannot be read or written.
+        StoreError: a store cannot be read or written, or holds no run; nothing is merged then.
         UsageError: one label for machines that are not the same.
     """
     if into.exists() and any(one.path.resolve() == into.resolve() for one in sources):
         raise UsageError(f"{into} is among the stores to read", hint="name another one: --into PATH")
+    for source in sources:
+        with _opened(source.path) as opened:
+            if not opened.runs():
+                raise StoreError(f"{source.path} holds no run", hint="leave it out; nothing was merged")
     done: list[Merged] = []
     with Store.open(into, create=True) as target:
         machines = {label(run): identity(run.machine) for run in target.runs()}

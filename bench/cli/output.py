@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.errors import UsageError
+from bench.errors import BakeoffError, UsageError
 from bench.places import STDOUT, require_place
+from bench.results import Results
 
 PIPE_WIDTH = 100  # rich takes 80 where there is no terminal, which costs columns
 
@@ -21,6 +22,17 @@ def console() -> Console:
     found = Console(highlight=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = PIPE_WIDTH
+    return found
+
+
+def require_rows(found: Results, samples: bool = False) -> Results:
+    """The results, if there is something in them to write. Raises BakeoffError."""
+    what = (
+        "case" if not found.rows else "sample" if samples and not any(r.samples for r in found.rows) else ""
+    )
+    if what:
+        hint = f"bakeoff run --resume {found.run.id}"
+        raise BakeoffError(f"run {found.run.id} holds no {what}: there is nothing to write", hint=hint)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.api import open_run
-from bench.cli.output import written
+from bench.cli.output import require_rows, written
 from bench.errors import EXIT_OK
 
 
@@ -13,6 +13,7 @@ def command(options: argparse.Namespace) -> int:
     from reports.html import write
 
     run = open_run(options.run, options.store)
-    if written(options.output, lambda path: write(run.results(), path, run.on_other_machines())):
+    found = require_rows(run.results())
+    if written(options.output, lambda path: write(found, path, run.on_other_machines())):
         print(f"report: {options.output}")
     return EXIT_OK

@@ -21,7 +21,7 @@ def statuses(bakeoff, backends: str) -> dict[str, tuple[str, str]]:
     """Backend as typed → (status, reason) of a short run."""
     asked = ("--workload", "tiny-cnn", "--threads", "1", "--precision", "fp32", "--backend", backends)
     done = bakeoff("run", *asked, "--budget", "5s")
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode in (0, 3, 4), done.stderr
     shown = json.loads(bakeoff("show", "--json").stdout)["rows"]
     rows = [row for row in shown if row["workload"] == "tiny-cnn"]
     assert len(rows) == len(backends.split(","))

@@ -79,11 +79,13 @@ def test_what_cannot_be_is_a_row_with_its_reason(bakeoff) -> None:
 
 @pytest.mark.slow
 def test_what_failed_is_measured_again_as_asked(bakeoff, tmp_path: Path) -> None:
-    """A worker's failure is a row and exit code 1; `--rerun` says what a resumed run does about it."""
+    """A worker's failure is a row and exit code 3; `--rerun` says what a resumed run does about it."""
     entry = "{name: reference, options: {fault: raise, when: late, after: 5}}"
-    (tmp_path / "s.yaml").write_text(f"workloads: [tiny-cnn]\nbackends: [{entry}]\nthreads: [1]\n")
+    (tmp_path / "s.yaml").write_text(
+        f"workloads: [tiny-cnn]\nbackends: [onnxruntime, {entry}]\nthreads: [1]\n"
+    )
     first = bakeoff("run", "s.yaml", "--json")
-    assert first.returncode == 1
+    assert first.returncode == 3
     assert "told to raise" in first.stdout
     assert "bakeoff run --resume" in first.stderr
     events = [json.loads(line) for line in first.stdout.splitlines()]
@@ -95,12 +97,32 @@ def test_what_failed_is_measured_again_as_asked(bakeoff, tmp_path: Path) -> None
         failed = sum(block["status"] == "failed" for block in blocks)
         return done.returncode, failed, {block["status"] for block in blocks} - {"failed"}
 
-    assert again("never") == (1, 0, set())
-    assert again("onfail") == (1, 1, {"ok"})  # beside its anchor
-    assert again("always") == (1, 1, {"ok"})
-    (row,) = rows(bakeoff)
-    assert row["status"] == "failed"
+    assert again("never") == (3, 0, set())
+    assert again("onfail") == (3, 1, {"ok"})  # beside its baseline and anchor
+    assert again("always") == (3, 1, {"ok"})
+    good, row = rows(bakeoff)
+    assert (good["status"], row["status"]) == ("ok", "failed")
     assert "told to raise" in row["reason"]
+
+
+@pytest.mark.slow
+def test_where_all_failed_nothing_was_measured(bakeoff, tmp_path: Path) -> None:
+    """Code 4 comes before 3; anchor and null backend, which are measured all the same, do not count."""
+    entry = "{name: reference, options: {fault: raise, when: late, after: 5}}"
+    (tmp_path / "s.yaml").write_text(f"workloads: [tiny-cnn]\nbackends: [{entry}]\nthreads: [1]\n")
+    done = bakeoff("run", "s.yaml")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "bakeoff: nothing was measured" in done.stderr
+    assert "bakeoff run --resume" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_the_budget_left_out_is_told_and_that_it_was_overrun(bakeoff) -> None:
+    asked = (*TINY, "--backend", "onnxruntime", "--precision", "fp32", "--batch", "1,2")
+    done = bakeoff("run", *asked, "--budget", "1s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bakeoff: 1 of the 2 cases were not measured: the budget ended before" in done.stderr
+    assert "of a budget of 1 s: the first part is always begun" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -116,10 +138,10 @@ def test_what_failed_is_measured_again_as_asked(bakeoff, tmp_path: Path) -> None
         (("run", "--budget", "soon"), "10m"),
         (("run", "--workload", "tiny-cnn", "--weights", "none.safetensors"), "none.safetensors"),
         (("run", "nothing.yaml"), "nothing.yaml"),
-        (("show", "--store", "none.sqlite"), "bakeoff run quick"),
-        (("report", "--store", "none.sqlite"), "bakeoff run quick"),
-        (("export", "--store", "none.sqlite"), "bakeoff run quick"),
-        (("run", "--resume", "--store", "none.sqlite"), "bakeoff run quick"),
+        (("show", "--store", "none.sqlite"), "bakeoff run --store none.sqlite quick"),
+        (("report", "--store", "none.sqlite"), "bakeoff run --store none.sqlite quick"),
+        (("export", "--store", "none.sqlite"), "bakeoff run --store none.sqlite quick"),
+        (("run", "--resume", "--store", "none.sqlite"), "bakeoff run --store none.sqlite quick"),
         (("run", "--resume", "--batch", "8", "--store", "none.sqlite"), "--batch cannot change it"),
         (("rnu",), "did you mean 'run'?"),
         (("run", "--prcision", "fp32"), "did you mean '--precision'?"),
@@ -129,10 +151,7 @@ def test_a_mistake_is_named_with_the_next_step(bakeoff, arguments, says) -> None
     done = bakeoff(*arguments)
     assert says in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.returncode in (1, 2)
-    usage = arguments[0] not in ("show", "report", "export") and says != "bakeoff run quick"
-    if usage and "--weights" not in arguments:
-        assert done.returncode == 2
+    assert done.returncode == (4 if says == "bakeoff run --store none.sqlite quick" else 2)
 
 
 def test_a_suite_with_a_typo_names_its_line(bakeoff, tmp_path: Path) -> None:
@@ -151,7 +170,7 @@ def test_a_store_from_a_newer_version(bakeoff, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "new.sqlite") as db:
         db.execute("PRAGMA user_version = 99")
     done = bakeoff("show", "--store", "new.sqlite")
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "newer bakeoff" in done.stderr
     assert "--store" in done.stderr
 
@@ -161,7 +180,7 @@ def test_a_store_from_a_newer_version(bakeoff, tmp_path: Path) -> None:
 )
 def test_a_folder_that_cannot_be_written(bakeoff) -> None:
     done = bakeoff("run", *TINY, "--store", "/proc/self/s.sqlite")
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "--store" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -171,7 +190,7 @@ def test_a_broken_model_file_is_named(bakeoff, environment, tmp_path: Path) -> N
     done = bakeoff(
         "run", *TINY, "--backend", "torch", "--weights", "broken.safetensors", "--store", "s.sqlite"
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "broken.safetensors" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -182,7 +201,7 @@ def test_lists(bakeoff) -> None:
     assert "quick" in bakeoff("list", "suites").stdout
     cases = json.loads(bakeoff("list", "cases", "--json").stdout)
     assert sum("resnet50" in case["what"] for case in cases) == 5
-    assert bakeoff("list", "runs", "--store", "none.sqlite").returncode == 1
+    assert bakeoff("list", "runs", "--store", "none.sqlite").returncode == 4
 
 
 def test_doctor_tells_versions_and_fitness(bakeoff) -> None:

@@ -17,8 +17,10 @@ from bench.machine import Budget
 from bench.plan import Plan, plan
 from bench.prepare import HARNESS_IO, Prepared
 from bench.refusals import NothingMeasurable, require_measurable, require_prepared
-from bench.store import Store
+from bench.store import RunRecord, Store
 from bench.suite import Suite
+from tests.unit.fake_results import Ask
+from tests.unit.fake_runs import write_run
 
 FP32 = Capabilities("1", {"cpu": {"fp32": Support("native")}})
 GONE = BackendUnavailable("ncnn cannot be imported", hint="bakeoff setup ncnn")
@@ -134,3 +136,30 @@ def test_lists_without_a_precision_in_common_leave_nobody_out_in_silence(keys: d
     lost = "distilbert" if len(keys["workloads"]) > 1 else "onnxruntime"
     with pytest.raises(UsageError, match=f"no case is left of {lost}"):
         planned(**keys)
+
+
+@pytest.mark.parametrize(
+    "typed", [["report"], ["export"], ["export", "--format", "json"], ["export", "--samples"]]
+)
+def test_nothing_to_write_is_no_empty_file(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that was killed before it was planned, or of which nothing was measured."""
+    monkeypatch.chdir(tmp_path)
+    with Store.open(Path("s.sqlite"), create=True) as store:
+        store.create_run(RunRecord("20261101-090000", "quick", "running", "2026-11-01T09:00:00+00:00"))
+    assert main([*typed, "--store", "s.sqlite", "-o", "out"]) == 4
+    said = capsys.readouterr().err
+    assert "run 20261101-090000 holds no case" in said
+    assert "bakeoff run --store s.sqlite --resume 20261101-090000" in said
+    failed = Ask("torch", status="failed", reason="no disk")
+    write_run(Path("other.sqlite"), "20261102-090000", [failed], seed=1)
+    assert main([*typed, "--store", "other.sqlite", "-o", "out"]) == (4 if "--samples" in typed else 0)
+
+
+def test_a_store_without_a_run_is_not_merged_in_silence(tmp_path: Path) -> None:
+    write_run(tmp_path / "a.sqlite", "20261101-090000", [Ask("torch", 0.1)], seed=1)
+    Store.open(tmp_path / "empty.sqlite", create=True).close()
+    typed = ["merge", str(tmp_path / "a.sqlite"), str(tmp_path / "empty.sqlite")]
+    assert main([*typed, "--into", str(tmp_path / "all.sqlite")]) == 4
+    assert not (tmp_path / "all.sqlite").exists()

@@ -238,5 +238,5 @@ def test_a_cache_that_cannot_be_written_is_used_all_the_same(
     with cache_lock.shared():
         pass
     code, _, err = bakeoff("prune")
-    assert code == 1
+    assert code == 4
     assert "cannot write to the cache" in err

@@ -69,11 +69,13 @@ def watched(
 
 
 def resume_command(options: argparse.Namespace, run_id: str) -> str:
+    """The command that goes on with a run, with the flags of the one that was typed."""
     from bench.cli.parser import STORE
 
     store = [] if options.store == STORE else ["--store", str(options.store)]
-    share = ["--share", options.share] if getattr(options, "share", None) else []
-    return shlex.join(["bakeoff", "run", "--resume", run_id, *share, *store])
+    kept = {"--share": getattr(options, "share", None), "--report": getattr(options, "report", None)}
+    flags = [word for flag, value in kept.items() if value for word in (flag, str(value))]
+    return shlex.join(["bakeoff", "run", "--resume", run_id, *flags, *store])
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 from bench import errors
 from bench.cli import hints, main, parser
 from bench.cli.parser import STORE, STORED, Parser
+from bench.cli.watch import resume_command
 from bench.comparison import Compared, Comparison, Loss, exit_code
 from bench.decide import Verdict
 from bench.errors import BakeoffError, PrepareError, StoreError, SuiteError, UsageError
@@ -167,3 +168,14 @@ def test_errors_keep_the_store_that_was_typed(
     for command in (["show"], ["report"], ["export"], ["run", "--resume"], ["list", "runs"]):
         assert main([*command, "--store", "other.sqlite"]) == 4
         assert "bakeoff run --store other.sqlite quick" in capsys.readouterr().err
+
+
+def test_the_command_that_goes_on_keeps_what_was_typed() -> None:
+    typed = ["run", "quick", "--share", "1/2", "--report", "my r.html", "--store", "s.sqlite"]
+    command = resume_command(parser.parse(typed), "20261101-090000")
+    assert command == (
+        "bakeoff run --resume 20261101-090000 --share 1/2 --report 'my r.html' --store s.sqlite"
+    )
+    again = parser.parse(shlex.split(command)[1:])
+    assert (again.share, str(again.report), str(again.store)) == ("1/2", "my r.html", "s.sqlite")
+    assert resume_command(parser.parse(["run"]), "1") == "bakeoff run --resume 1"

@@ -36,7 +36,7 @@ def judge_runs(sides: Mapping[str, Sides], relevant: float, weakened: str = "") 
     tests = {key: between_runs(runs) for key, runs in sides.items() if enough(runs)}
     adjusted = benjamini_hochberg([test.p for test in tests.values()])
     proved = {
-        key: _proved(test, p, relevant, weakened)
+        key: _proved(test, p, len(tests), relevant, weakened)
         for (key, test), p in zip(tests.items(), adjusted, strict=True)
     }
     return {key: proved.get(key) or _suspected(runs, relevant, weakened) for key, runs in sides.items()}
@@ -72,10 +72,10 @@ def _variance(run: Run) -> float:
     return float(np.var(run, ddof=1) / len(run)) if len(run) > 1 else math.inf
 
 
-def _proved(test: Welch, adjusted: float, relevant: float, weakened: str) -> Verdict:
+def _proved(test: Welch, adjusted: float, among: int, relevant: float, weakened: str) -> Verdict:
     ratio = test.ratio()
     word = word_of(test.difference, adjusted, test.tost_p(relevant), relevant, ALPHA)
-    reason = why_open(ratio, relevant, adjusted < ALPHA) if word == "inconclusive" else ""
+    reason = why_open(ratio, relevant, (test.p, adjusted), ALPHA, among) if word == "inconclusive" else ""
     found = Verdict(word, ratio, 1 - ALPHA, test.p, adjusted, test.detectable(), reason)
     if not weakened or word == "inconclusive":
         return found

@@ -54,6 +54,12 @@ class Verdict:
     def proven(self) -> bool:
         return self.word in PROVEN
 
+    @property
+    def alone(self) -> bool:
+        """Whether it differs from 1 by its own p, and no longer once that is adjusted."""
+        alpha = 1 - self.level
+        return self.p is not None and self.adjusted is not None and self.p < alpha <= self.adjusted
+
 
 def p_value(logs: ArrayLike) -> float:
     """Two-sided p of Student's one-sample t test against 0; 1 where there is no variance to judge by."""
@@ -121,7 +127,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def judge(
-    logs: Sequence[float], relevant: float, *, alpha: float = ALPHA, adjusted: float | None = None
+    logs: Sequence[float],
+    relevant: float,
+    *,
+    alpha: float = ALPHA,
+    adjusted: float | None = None,
+    among: int = 1,
 ) -> Verdict:
     """The verdict on one comparison.
 
@@ -130,13 +141,14 @@ def judge(
         relevant: the least difference that matters, as a fraction.
         alpha: what this look may spend.
         adjusted: p after adjustment for other comparisons; its own p if there are none.
+        among: how many comparisons it was adjusted for.
     """
     p = p_value(logs)
     decided = p if adjusted is None else adjusted
     ratio = ratio_estimate(logs, 1 - alpha)
     mean = float(np.mean(logs)) if len(logs) else 0.0
     word = word_of(mean, decided, tost_p(logs, relevant), relevant, alpha)
-    reason = why_open(ratio, relevant, decided < alpha) if word == "inconclusive" else ""
+    reason = why_open(ratio, relevant, (p, decided), alpha, among) if word == "inconclusive" else ""
     if len(logs) < LEAST:
         return Verdict(word, ratio, 1 - alpha, reason=reason)
     middle = math.exp(hodges_lehmann(logs)) if len(logs) >= MIDDLE_FROM else None
@@ -150,12 +162,28 @@ def word_of(mean: float, p: float, equivalence_p: float, relevant: float, alpha:
     return "equivalent" if equivalence_p < alpha else "inconclusive"
 
 
-def why_open(ratio: Estimate, relevant: float, differs: bool) -> str:
-    """Why a comparison is inconclusive; `differs`: whether p says that there is a difference."""
+def why_open(
+    ratio: Estimate, relevant: float, p: tuple[float, float], alpha: float = ALPHA, among: int = 1
+) -> str:
+    """Why a comparison is inconclusive.
+
+    The interval is that of this comparison alone. Where it leaves 1 out and the word says nothing, what is
+    missing is the p adjusted for all that were made together, and the reason says so by its numbers.
+
+    Args:
+        ratio: with the interval at 1 − `alpha`.
+        p: its own, and after adjustment for `among` comparisons.
+    """
+    own, adjusted = p
     if ratio.low is None or ratio.high is None or not math.isfinite(ratio.high):
         return f"{count(ratio.n, 'generation')}: no interval yet"
-    if differs:
+    if adjusted < alpha:
         return f"it differs, but whether by {difference(relevant)} is open"
+    if own < alpha:
+        return (
+            f"it differs by itself (p {own:.2g}), not among {count(among, 'comparison')}"
+            f" (p {adjusted:.2g} adjusted, and it takes under {alpha:.2g})"
+        )
     return f"from {signed(ratio.low - 1)} to {signed(ratio.high - 1)} is possible"
 
 
@@ -199,7 +227,7 @@ def _look(
     p |= {key: verdict.p for key, (verdict, _) in settled.items() if verdict.p is not None}
     adjusted = dict(zip(p, benjamini_hochberg(list(p.values())), strict=True))
     return {
-        key: judge(found, relevant, alpha=alpha, adjusted=adjusted[key])
+        key: judge(found, relevant, alpha=alpha, adjusted=adjusted[key], among=len(p))
         for key, found in seen.items()
         if key not in settled
     }

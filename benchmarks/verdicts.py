@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     for kind, count in (("aa", 40), ("busy", 20), ("slow", 20)):
         parser.add_argument(f"--{kind}", type=int, default=count, metavar="N")
-        options = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     log = options.folder / "verdicts.jsonl"
     found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

@@ -38,7 +38,9 @@ def why(row: Row) -> str:
 
 
 def _possible(verdict: Verdict) -> str:
-    """The reason, with the level where this look could not spend all of α."""
+    """The reason, with the level where it tells an interval and this look could not spend all of α."""
+    if verdict.alone:
+        return verdict.reason
     level = f" ({verdict.level * 100:.3g} % interval)" if verdict.level > 1 - ALPHA else ""
     return verdict.reason + (level if told(verdict.ratio.high) else "")
 

@@ -412,3 +412,18 @@ def test_cases_of_one_side_are_listed_and_those_that_failed_refused(tmp_path: Pa
     assert ort(found).verdict.word == "not comparable"
     assert ort(found).verdict.reason == "run 20261110-010000: wrong-output"
     assert [one.word for one in gates(found, 0.05)] == ["cannot tell"] * 3  # torch, onnxruntime, openvino
+
+
+def test_a_difference_that_is_none_among_many_says_so_by_its_numbers() -> None:
+    base = ([0.0], [0.02], [-0.02], [0.01])
+    like = {f"like {i}": (base, ([0.01 * i], [0.0], [-0.01], [0.02])) for i in range(5)}
+    found = judge_runs({"apart": (base, ([0.03], [0.06], [0.05], [0.02])), **like}, RELEVANT)["apart"]
+    assert found.word == "inconclusive"
+    assert found.ratio.low > 1
+    assert found.p is not None
+    assert found.adjusted is not None
+    assert found.p < 0.05 <= found.adjusted
+    assert found.reason == (
+        f"it differs by itself (p {found.p:.2g}), not among 6 comparisons"
+        f" (p {found.adjusted:.2g} adjusted, and it takes under 0.05)"
+    )

@@ -248,3 +248,48 @@ def test_why_nothing_is_proven() -> None:
     assert wide.reason == f"from {low:+.1f} % to {high:+.1f} % is possible"
     assert "from -5.1 % to +5.4 %" in wide.reason
     assert judge(logs(0.1, 0.01, 6), RELEVANT).reason == ""
+
+
+# why nothing is said though the interval leaves 1 out
+
+
+def test_a_difference_that_is_none_among_many_says_so_by_its_numbers() -> None:
+    x = logs(-0.35, 0.24, 5)
+    found = judge(x, RELEVANT, adjusted=0.08, among=28)
+    assert found.word == "inconclusive"
+    assert found.ratio.high < 1
+    assert found.p == pytest.approx(oracle.ttest_1samp(x, 0).pvalue)
+    assert found.reason == (
+        "it differs by itself (p 0.031), not among 28 comparisons (p 0.08 adjusted, and it takes under 0.05)"
+    )
+    assert found.alone
+
+
+def test_one_look_of_several_says_what_that_look_takes() -> None:
+    x = logs(-0.35, 0.15, 5)
+    found = judge(x, RELEVANT, alpha=0.05 / 3, adjusted=0.0249, among=4)
+    assert found.ratio.high < 1
+    assert found.reason == (
+        "it differs by itself (p 0.0064), not among 4 comparisons (p 0.025 adjusted, and it takes under 0.017)"
+    )
+
+
+def test_who_differs_by_itself_alone() -> None:
+    x = logs(-0.35, 0.24, 5)
+    assert not judge(x, RELEVANT, adjusted=0.04).alone
+    assert not judge(logs(0.0, 0.05, 6), RELEVANT, adjusted=1.0).alone
+    assert not judge([0.1], RELEVANT).alone
+
+
+def test_the_reason_never_contradicts_the_interval() -> None:
+    """Comparisons made together: where the interval leaves 1 out, no reason says what is 'possible'."""
+    rng = np.random.default_rng(8)
+    together = {str(i): list(rng.normal(0.01 * (i % 12), 0.05, 6)) for i in range(28)}
+    seen = set()
+    for verdict, _ in decide.judge_together(together, RELEVANT, (6, 12, 24)).values():
+        if verdict.word == "inconclusive":
+            outside = verdict.ratio.low > 1 or verdict.ratio.high < 1
+            assert outside != verdict.reason.endswith("is possible"), verdict
+            if verdict.alone:
+                seen.add(verdict.reason.partition(", not among ")[2].partition(" (")[0])
+    assert seen == {"28 comparisons"}

@@ -48,6 +48,9 @@ def test_why_no_stronger() -> None:
     assert why(found["tvm"]) == f"{tvm.reason}; a difference of 9.2 % would be found 8 times in 10"
     narrow = replace(found["tvm"], verdict=replace(tvm, level=1 - 0.05 / 3))
     assert why(narrow).startswith(f"{tvm.reason} (98.3 % interval); ")
+    reason = "it differs by itself (p 0.011), not among 28 comparisons"
+    alone = replace(tvm, level=1 - 0.05 / 3, p=0.011, adjusted=0.08, reason=reason)
+    assert why(replace(found["tvm"], verdict=alone)).startswith(f"{reason}; a difference of ")
     early = Verdict("inconclusive", Estimate(1.1, None, None, 1), reason="1 generation: no interval yet")
     assert why(replace(found["tvm"], verdict=early)) == "1 generation: no interval yet"
 

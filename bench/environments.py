@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import cpuinfo
+from bench import cpuinfo, strict
 from bench.cache import cache_root
 from bench.errors import BackendUnavailable
 from bench.requirements import Needs, distribution, known, needs, unmet
@@ -86,7 +86,7 @@ def find(spec: str) -> Environment | None:
     """The environment of that name, None where there is none or it was never finished."""
     folder = root() / spec
     try:
-        facts = json.loads((folder / MARKER).read_text())
+        facts = strict.loads((folder / MARKER).read_text())
         whole = {"requirements", "distributions", "python"} <= facts.keys()
     except (OSError, ValueError, AttributeError):
         return None

@@ -8,13 +8,12 @@ be judged it is `unknown`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import cache
+from bench import cache, strict
 from bench.converters import Converter, converters
 from bench.environments import interpreter, tools, versions_of
 from bench.errors import BakeoffError
@@ -201,7 +200,7 @@ def _read(folder: Path) -> Holding | None:
     size, newest = sum(s.st_size for s in statuses), max((s.st_mtime for s in statuses), default=0.0)
     kind = folder.parent.name
     try:
-        manifest = json.loads((folder / cache.MANIFEST).read_text())
+        manifest = strict.loads((folder / cache.MANIFEST).read_text())
         step = {**dict.fromkeys(KEY_FACTS), **manifest["lineage"][0]}
         return Holding(
             folder,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import strict
 from bench.cache import writing
 from bench.environments import (
     MARKER,
@@ -189,7 +189,7 @@ def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progr
     }
     with writing():
         draft = folder / f"{MARKER}.new"
-        draft.write_text(json.dumps(facts, indent=1) + "\n")
+        draft.write_text(strict.dumps(facts, indent=1) + "\n")
         draft.replace(folder / MARKER)
     made = Environment(wanted.spec, folder, facts)
     progress(f"{wanted.spec}: {size_text(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")

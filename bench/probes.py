@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from backends.base import Capabilities, Target, as_dict
+from backends.base import Capabilities, Target
+from bench import strict
 from bench.cache import cache_root
 from bench.environments import environment_fingerprint, interpreter, mend
 from bench.errors import BackendUnavailable
@@ -116,7 +117,7 @@ def _cache_path(backend: str, python: Path) -> Path:
 
 def _cached(path: Path) -> Capabilities | None:
     try:
-        return Capabilities.from_dict(json.loads(path.read_text()))
+        return Capabilities.from_dict(strict.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or not what was written: asked again
 
@@ -125,7 +126,7 @@ def _keep(path: Path, capabilities: Capabilities) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(as_dict(capabilities), indent=1))
+        temporary.write_text(strict.dumps(capabilities, indent=1))
         temporary.replace(path)
     except OSError:
         return  # a cache that cannot be written costs time, not an answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
@@ -118,7 +119,7 @@ def row(
         peak_bytes=_median(blocks, "peak_bytes"),
         model_bytes=_median(blocks, "model_bytes"),
         cpu_share=_cpu_share(done),
-        error=max(errors, default=None),
+        error=max((math.inf if math.isnan(e) else e for e in errors), default=None),
         band_low=band.get("low"),
         band_high=band.get("high"),
         precision_ran=proof["precision"]["value"] if proof else "",

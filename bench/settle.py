@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import math
 import shlex
 from collections.abc import Collection
+
+import yaml
 
 from bench.case import Case
 from bench.sides import FACTS
@@ -22,7 +24,7 @@ def written(case: Case, facts: Collection[str] = FACTS, version: str = "") -> st
     """
     spec = case.backend_spec + (f"=={version}" if version and not case.version else "")
     said = {key: str(getattr(case.target, key)) for key in FACTS if key in facts}
-    said |= {key: _value(value) for key, value in case.target.options.items()}
+    said |= {key: as_yaml(value) for key, value in case.target.options.items()}
     return spec + ("@" + ",".join(f"{key}={value}" for key, value in said.items()) if said else "")
 
 
@@ -50,6 +52,7 @@ def repeat_command(run: RunRecord) -> str:
     return shlex.join(["bakeoff", *(run.command or ["run", run.name])])
 
 
-def _value(value: object) -> str:
-    """As YAML reads it back."""
-    return value if isinstance(value, str) else json.dumps(value)
+def as_yaml(value: object) -> str:
+    """A value on one line as YAML reads it back: a text that would be a number is quoted, infinity `.inf`."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    return text.removesuffix("\n").removesuffix("\n...")

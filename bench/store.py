@@ -1,12 +1,12 @@
 """The store: runs, cases and blocks in one SQLite file. Written by the parent alone.
 
-Facts that are read whole are JSON columns, samples are little-endian int64 blobs. All blocks of a part go
-in by one transaction, so a killed sweep leaves whole parts or none.
+Facts that are read whole are JSON columns (`bench.strict`: infinities come back as they were), samples are
+little-endian int64 blobs. All blocks of a part go in by one transaction, so a killed sweep leaves whole parts
+or none.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import as_dict
+from bench import strict
 from bench.block import MEASURED, Block, Burst
 from bench.case import Case
 from bench.errors import StoreError, UsageError, did_you_mean
@@ -212,13 +213,13 @@ class Store:
                 "INSERT INTO cases VALUES (?, ?, ?, ?) ON CONFLICT (run_id, case_id)"
                 " DO UPDATE SET position = excluded.position, facts = excluded.facts"
             )
-            self._db.execute(sql, (run_id, record.case.id, position, json.dumps(facts)))
+            self._db.execute(sql, (run_id, record.case.id, position, strict.dumps(facts)))
 
     def cases(self, run_id: str) -> list[CaseRecord]:
         with _explained(self.path):
             sql = "SELECT facts FROM cases WHERE run_id = ? ORDER BY position"
             rows = self._db.execute(sql, (run_id,)).fetchall()
-        return [_read_case(json.loads(facts)) for (facts,) in rows]
+        return [_read_case(strict.loads(facts)) for (facts,) in rows]
 
     # blocks
 
@@ -312,12 +313,12 @@ _RUN_COLUMNS = ("id", "name", "state", "started", "finished")
 
 def _run_row(record: RunRecord) -> tuple[Any, ...]:
     facts = {key: value for key, value in asdict(record).items() if key not in _RUN_COLUMNS}
-    return (*(getattr(record, name) for name in _RUN_COLUMNS), json.dumps(facts))
+    return (*(getattr(record, name) for name in _RUN_COLUMNS), strict.dumps(facts))
 
 
 def _read_run(row: Sequence[Any]) -> RunRecord:
     *columns, facts = row
-    return RunRecord(**dict(zip(_RUN_COLUMNS, columns, strict=True)), **json.loads(facts))
+    return RunRecord(**dict(zip(_RUN_COLUMNS, columns, strict=True)), **strict.loads(facts))
 
 
 def _read_case(facts: Mapping[str, Any]) -> CaseRecord:
@@ -326,16 +327,16 @@ def _read_case(facts: Mapping[str, Any]) -> CaseRecord:
 
 def _block_row(run_id: str, block: Block) -> tuple[Any, ...]:
     facts = {name: getattr(block, name) for name in Block.__dataclass_fields__ if name not in _COLUMNS}
-    bursts = json.dumps([asdict(burst) for burst in block.bursts])
+    bursts = strict.dumps(block.bursts)
     samples = (np.asarray(s, dtype=_SAMPLES).tobytes() for s in (getattr(block, name) for name in _SAMPLED))
     head = (run_id, block.case_id, block.generation, block.part, block.status)
-    return (*head, json.dumps(as_dict(facts)), bursts, *samples)
+    return (*head, strict.dumps(facts), bursts, *samples)
 
 
 def _read_block(row: Sequence[Any]) -> Block:
     *columns, facts = row
     values = dict(zip(_COLUMNS, columns, strict=True))
-    values["bursts"] = [Burst(**burst) for burst in json.loads(values["bursts"])]
+    values["bursts"] = [Burst(**burst) for burst in strict.loads(values["bursts"])]
     for name in _SAMPLED:
         values[name] = np.frombuffer(values[name], dtype=_SAMPLES).astype(np.int64)
-    return Block(**values, **json.loads(facts))
+    return Block(**values, **strict.loads(facts))

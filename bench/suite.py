@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import (
     field_validator,
 )
 
+from bench import strict
 from bench.errors import BakeoffError, SuiteError, UsageError, did_you_mean
 from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named
 from bench.yaml_lines import MAX_BYTES, line_of, load
@@ -381,4 +381,4 @@ def json_schema() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=2))
+    print(strict.dumps(json_schema(), indent=2))

@@ -12,15 +12,14 @@ same hours. With --log what was measured is kept, and what FILE holds already is
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
+from bench import strict
 from bench.api import silent
 from bench.block import Block
 from bench.lock import measurement_lock
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             found.append(one)
             if asked.log:
                 with asked.log.open("a") as file:
-                    file.write(json.dumps(asdict(one)) + "\n")
+                    file.write(strict.dumps(one) + "\n")
             took = ", ".join(f"{mode} {one.seconds[mode]:.0f} s" for mode in MODES)
             print(f"  {place + 1} of {len(todo)}: {size} cases, {took}", file=sys.stderr, flush=True)
     for size in asked.sizes:
@@ -157,7 +156,7 @@ def _interval(one: Estimate, factor: float, form: str) -> str:
 def _read(log: Path | None) -> list[Generation]:
     if log is None or not log.exists():
         return []
-    return [Generation(**json.loads(line)) for line in log.read_text().splitlines()]
+    return [Generation(**strict.loads(line)) for line in log.read_text().splitlines()]
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -10,7 +10,6 @@ and a ratio of means.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import random
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine
+from bench import machine, strict
 from bench.aa import FALSE, Share, resample
 from bench.ab import ab_suite
 from bench.api import Run, own_version, run
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     log = options.folder / "verdicts.jsonl"
-    found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    found = [strict.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     wanted = [
         kind
         for kind in ("aa", "busy", "slow")
@@ -66,7 +65,7 @@ def main(arguments: list[str]) -> int:
         one = _measure(kind, options, extra)
         found.append(one)
         with log.open("a") as file:
-            file.write(json.dumps(one) + "\n")
+            file.write(strict.dumps(one) + "\n")
         print(f"{i + 1:3d} of {len(wanted)}  {_line(one)}", flush=True)
     print("\n".join(_summary(found)))
     return 0
@@ -77,8 +76,8 @@ def _extra(folder: Path) -> int:
     path = folder / "extra.json"
     if not path.exists():
         with guard():
-            path.write_text(json.dumps(calibrate(WORKLOAD, SLOWDOWN)))
-    return int(json.loads(path.read_text()))
+            path.write_text(strict.dumps(calibrate(WORKLOAD, SLOWDOWN)))
+    return int(strict.loads(path.read_text()))
 
 
 def _measure(kind: str, options: argparse.Namespace, extra: int) -> dict[str, Any]:

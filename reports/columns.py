@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from bench.gpu.ceilings import share
+from bench.numbers import told
 from bench.results import Results, Row
 
 
@@ -87,6 +88,12 @@ def gflops_per_second(row: Row) -> float | None:
     """The model's operations over the time of one inference; None where either is unknown."""
     flops, seconds = row.record.cost.get("flops"), row.latency.value
     return flops / seconds / 1e9 if flops and seconds else None
+
+
+def not_finite(results: Results, row: Row) -> str:
+    """`error is inf`: figures that no file format holds, whose fields are therefore empty."""
+    figures = ((column.name, column.get(results, row)) for column in SPEC if column.dtype == "float64")
+    return ", ".join(f"{name} is {value}" for name, value in figures if value is not None and not told(value))
 
 
 SPEC: tuple[Column, ...] = (
@@ -335,6 +342,7 @@ SPEC: tuple[Column, ...] = (
         lambda results, row: found.of if (found := share(results.run.machine, row)) else "",
     ),
     Column("bytes", "float64", "least bytes that one inference must move", _cost("bytes")),
+    Column("not_finite", "str", "figures that are infinite or no number: files leave them empty", not_finite),
     Column("case_id", "str", "hash of the facts that make the case", _case("id")),
     Column("reproduce", "str", "the command that measures it again", lambda results, row: reproduce(row)),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bench import strict
 from bench.answers import listed
 from bench.comparison import Compared, Comparison, exit_code
 from bench.gate import GateResult, Rules, closed
@@ -75,7 +75,9 @@ def plain(compared: Compared, width: int = WIDTH, **gate: Any) -> str:
 
 
 def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) -> dict[str, Any]:
-    """Everything as JSON-able data; null where nothing is known. Times in seconds, differences as fractions.
+    """Everything as JSON-able data; null where nothing is known, and for what JSON has not (`bench.strict`).
+
+    Times in seconds, differences as fractions.
 
     `gate.results` follow the comparisons in their order, then the cases of `gone`.
     """
@@ -86,16 +88,8 @@ def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) 
             "exit_code": exit_code(compared, gates, rules),
             "results": [asdict(one) for one in gates],
         }
-    data: dict[str, Any] = _finite(found)
+    data: dict[str, Any] = strict.finite(found)
     return data
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sides(compared: Compared) -> Iterator[RenderableType]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from bench import strict
 from bench.numbers import SHARP, difference
 from bench.results import Results
 from reports import gpu, machines, method, sure, views
@@ -155,9 +155,7 @@ def _data(shown: list[list[Shown]], private: tuple[str, ...]) -> str:
     """The figures as JSON that cannot end its script element."""
     plots = {one.id: one.figure.to_plotly_json() for group in shown for one in group}
     data = {"dark": dict(DARK), "figures": _scrubbed(plots, private)}
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace(
-        "<", "\\u003c"
-    )
+    return strict.dumps(data, compact=True).replace("<", "\\u003c")
 
 
 def _scrubbed(value: Any, private: tuple[str, ...]) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from dataclasses import asdict
 
+from bench import strict
 from bench.aa import Machine, Share, study
 from bench.ab import DEFAULT_BUDGET_S, aa_suite
 from bench.cli.turns import flags, measured, require_measured
@@ -29,7 +30,7 @@ def command(options: argparse.Namespace) -> int:
         row, twin = sorted(group.rows, key=lambda one: not one.baseline)
         machine = _machine(found, row, twin, budget_s)
         if options.json:
-            print(json.dumps({"case": row.case.label, **asdict(machine), "notes": found.run.notes}))
+            strict.say({"case": row.case.label, **asdict(machine), "notes": found.run.notes}, sys.stdout)
         else:
             notes = [f"Note: {note.removesuffix('.')}." for note in found.run.notes]
             print("\n".join([*lines(row.case.label, machine, found.run.relevant), *notes]))

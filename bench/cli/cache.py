@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bench import cache_lock
+from bench import cache_lock, strict
 from bench.cache import cache_root
 from bench.errors import EXIT_OK, UsageError, did_you_mean
 from bench.holdings import Holding, drafts, folder_bytes, holdings
@@ -34,7 +34,7 @@ def _list(options: argparse.Namespace) -> int:
     total = _size(found) + half_made
     if options.json:
         facts = {"folder": str(cache_root()), "bytes": total, "drafts": len(begun), "draft_bytes": half_made}
-        print(json.dumps({**facts, "artefacts": [_document(one) for one in found]}, indent=2))
+        strict.say({**facts, "artefacts": [_document(one) for one in found]}, sys.stdout, indent=2)
         return EXIT_OK
     if found:
         from bench.cli.output import console
@@ -67,7 +67,7 @@ def _prune(options: argparse.Namespace) -> int:
     kept = _size(found) - _size(goes)
     if options.json:
         facts = {"dry_run": options.dry_run, "bytes": freed, "kept_bytes": kept}
-        print(json.dumps({**facts, "artefacts": [_document(one) for one in goes]}, indent=2))
+        strict.say({**facts, "artefacts": [_document(one) for one in goes]}, sys.stdout, indent=2)
         return EXIT_OK
     for alike in _grouped(goes, lambda one: (_title(one), one.kind, one.state, one.reason)):
         why = f": {alike[0].reason}" if alike[0].reason else ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from bench import strict
 from bench.compare import results
 from bench.comparison import Compared, exit_code, gates
 from bench.errors import UsageError
@@ -28,7 +28,7 @@ def show(compared: Compared, options: argparse.Namespace) -> int:
     if options.json:
         from reports.comparison import document
 
-        print(json.dumps(document(compared, found, rules), ensure_ascii=False, allow_nan=False))
+        strict.say(document(compared, found, rules), sys.stdout)
     else:
         from bench.cli.output import console
         from reports.comparison import render

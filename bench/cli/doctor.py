@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 
-from backends.base import as_dict
+from bench import strict
 from bench.errors import EXIT_OK
 
 
@@ -14,7 +14,7 @@ def command(options: argparse.Namespace) -> int:
 
     diagnosis = diagnose(options.store)
     if options.json:
-        print(json.dumps(as_dict(diagnosis), indent=2))
+        strict.say(diagnosis, sys.stdout, indent=2)
     else:
         print("\n".join(lines(diagnosis)))
     return EXIT_OK

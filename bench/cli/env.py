@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
+from bench import strict
 from bench.environments import Environment, environments, root, versions_of
 from bench.errors import EXIT_OK
 from bench.installing import create, remove, why_not
@@ -40,7 +40,7 @@ def _runtime(made: Environment) -> str:
 def _list(options: argparse.Namespace) -> int:
     found = [_document(one) for one in environments()]
     if options.json:
-        print(json.dumps({"folder": str(root()), "environments": found}, indent=2))
+        strict.say({"folder": str(root()), "environments": found}, sys.stdout, indent=2)
         return EXIT_OK
     if not found:
         print(f"none in {root()}\n  bakeoff env create NAME, or bakeoff setup NAME")

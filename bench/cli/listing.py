@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bench import strict
 from bench.errors import EXIT_OK
 
 Rows = list[dict[str, Any]]
@@ -15,7 +16,7 @@ Rows = list[dict[str, Any]]
 def command(options: argparse.Namespace) -> int:
     rows = _LISTS[options.what](options)
     if options.json:
-        print(json.dumps(rows, indent=2))
+        strict.say(rows, sys.stdout, indent=2)
     else:
         _print(rows)
     return EXIT_OK

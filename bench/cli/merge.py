@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
+import sys
 
+from bench import strict
 from bench.errors import EXIT_OK
 from bench.merge import Merged, merge, parse_source
 
@@ -17,7 +18,7 @@ def command(options: argparse.Namespace) -> int:
             {"source": str(one.source), "run": one.id, "machine": one.label, "new": not one.known}
             for one in done
         ]
-        print(json.dumps({"store": str(options.into), "runs": runs}, indent=2))
+        strict.say({"store": str(options.into), "runs": runs}, sys.stdout, indent=2)
         return EXIT_OK
     for one in done:
         print(f"{one.source}: run {one.id} of {one.label}{' (was there)' if one.known else ''}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from bench.api import open_run
 from bench.errors import EXIT_OK
@@ -13,7 +14,7 @@ def command(options: argparse.Namespace) -> int:
     if options.json:
         from reports.exporters.json import text
 
-        print(text(results))
+        print(text(results, encoding=getattr(sys.stdout, "encoding", None)))
         return EXIT_OK
     from bench.cli.hints import as_typed
     from bench.cli.output import console

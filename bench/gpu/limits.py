@@ -12,6 +12,7 @@ from typing import Any
 
 from backends import registry
 from backends.base import Measuring
+from bench import strict
 from bench.cache import cache_root, key_of
 from bench.case import Case
 from bench.environments import installed_versions, interpreter
@@ -59,7 +60,7 @@ def _ceilings(backend: str, version: str | None, device: str) -> dict[str, float
     }
     path = cache_root() / "ceilings" / f"{key_of(facts)[:16]}.json"
     try:
-        kept = json.loads(path.read_text())
+        kept = strict.loads(path.read_text())
         return kept if isinstance(kept, dict) else {}
     except (OSError, ValueError):
         found = _measured(backend, device, python)
@@ -91,7 +92,7 @@ def _keep(path: Path, found: Mapping[str, float]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".new")
-        aside.write_text(json.dumps(found))
+        aside.write_text(strict.dumps(found))
         aside.replace(path)
     except OSError:
         return  # a cache that cannot be written costs time, not an answer

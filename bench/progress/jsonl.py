@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
 from backends.base import as_dict
+from bench import strict
 from bench.block import Block
 from bench.case import Case
 
@@ -19,7 +19,7 @@ class JsonProgress:
         self._out = out
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
-        print(json.dumps({"event": event, **_plain(event, facts)}), file=self._out, flush=True)
+        strict.say({"event": event, **_plain(event, facts)}, self._out)
 
     def __enter__(self) -> JsonProgress:
         return self

@@ -44,6 +44,8 @@ def export(format: str, results: Results, path: Path, *, samples: bool = False) 
 
 def table(results: Results, samples: bool) -> tuple[pd.DataFrame, dict[str, str]]:
     """The frame to write and the meaning of its columns. Names and paths of the machine are taken out."""
+    import numpy as np
+
     from reports.columns import SPEC
     from reports.scrub import names_in, scrub
     from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
@@ -54,4 +56,6 @@ def table(results: Results, samples: bool) -> tuple[pd.DataFrame, dict[str, str]
     for column in (one.name for one in SPEC if one.dtype == "str"):  # every text: none can be forgotten
         clean = found[column].map(lambda text: scrub(text, private), na_action="ignore")
         found[column] = clean.astype(found[column].dtype)
+    for column in (one.name for one in SPEC if one.dtype == "float64"):  # `not_finite` says what stood there
+        found[column] = found[column].where(np.isfinite(found[column]))
     return found, dict(COLUMNS)

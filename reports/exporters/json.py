@@ -5,10 +5,9 @@ null where nothing is known.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from bench import lint
+from bench import lint, strict
 from bench.results import Results
 from reports.exporters import table
 from reports.files import write_whole
@@ -22,8 +21,8 @@ def write(results: Results, path: Path, *, samples: bool = False) -> Path:
     return write_whole(path, (text(results, samples=samples) + "\n").encode())
 
 
-def text(results: Results, *, samples: bool = False) -> str:
-    """The document on one line."""
+def text(results: Results, *, samples: bool = False, encoding: str | None = "utf-8") -> str:
+    """The document on one line, for a file or stream of that encoding."""
     frame, columns = table(results, samples)
     run = results.run
     facts = {key: getattr(run, key) for key in ("id", "name", "state", "started", "finished")}
@@ -34,7 +33,7 @@ def text(results: Results, *, samples: bool = False) -> str:
         "columns": columns,
         "rows": records(frame),
     }
-    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    return strict.dumps(document, encoding=encoding)
 
 
 def _findings(results: Results) -> list[dict[str, object]]:

@@ -270,7 +270,8 @@ def test_one_look_of_several_says_what_that_look_takes() -> None:
     found = judge(x, RELEVANT, alpha=0.05 / 3, adjusted=0.0249, among=4)
     assert found.ratio.high < 1
     assert found.reason == (
-        "it differs by itself (p 0.0064), not among 4 comparisons (p 0.025 adjusted, and it takes under 0.017)"
+        "it differs by itself (p 0.0064), not among 4 comparisons"
+        " (p 0.025 adjusted, and it takes under 0.017)"
     )
 
 

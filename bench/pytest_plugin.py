@@ -78,6 +78,7 @@ def bakeoff_case(request: pytest.FixtureRequest) -> Iterator[ReadyCase]:
     reason. A test fails whose outputs are wrong before it or after it, or that ran in another precision or on
     another device than was asked for.
     """
+    from bench import strict
     from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
     from bench.inprocess import ready
 
@@ -89,7 +90,7 @@ def bakeoff_case(request: pytest.FixtureRequest) -> Iterator[ReadyCase]:
         with ready(asked.case, asked.setting, _tell) as case:
             request.node.stash[READY] = case
             if benchmark is not None:
-                benchmark.extra_info.update(case.facts)
+                benchmark.extra_info.update(strict.finite(case.facts))
                 benchmark.group = benchmark.group or f"{case.case.workload} {case.case.shape}"
             yield case
             del request.node.stash[READY]  # or the session would keep every model
@@ -105,13 +106,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     case = pyfuncitem.stash.get(READY, None)
     if case is None:
         return (yield)
+    from bench import strict
+
     if case.problem:
         pytest.fail(case.problem, pytrace=False)
     result = yield
     problem = case.close_books()
     benchmark: Any = pyfuncitem.funcargs.get("benchmark")
     if benchmark is not None:
-        benchmark.extra_info.update(case.facts)
+        benchmark.extra_info.update(strict.finite(case.facts))
         if problem:
             benchmark.has_error = True  # shown in red, and left out of what is saved
     if problem:

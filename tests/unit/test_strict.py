@@ -171,10 +171,9 @@ def test_an_event_is_strict() -> None:
 def test_an_export_has_an_empty_field_and_says_why(format: str, store: Store, tmp_path: Path) -> None:
     path = export(format, results(store), tmp_path / f"out.{format}")
     if format == "csv":
-        text = path.read_text(encoding="utf-8")
         (found,) = pd.read_csv(path, keep_default_na=False, dtype=str).to_dict("records")
         assert found["error"] == ""
-        assert ",inf" not in text
+        assert not {"inf", "-inf", "nan"} & set(found.values())
     elif format == "json":
         (found,) = parsed(path.read_text(encoding="utf-8"))["rows"]
         assert found["error"] is None
@@ -286,3 +285,18 @@ def test_nobody_else_writes_json() -> None:
 def test_the_rule_sees_what_it_forbids(code: str) -> None:
     assert writes_json(code)
     assert not writes_json("import json\njson.loads('1')\nstrict.dumps(1)")
+
+
+def test_what_pytest_benchmark_saves_is_strict() -> None:
+    from types import SimpleNamespace
+
+    from bench.pytest_plugin import READY, pytest_pyfunc_call
+
+    benchmark = SimpleNamespace(extra_info={}, has_error=False)
+    case = SimpleNamespace(problem="", facts={"error": INF}, close_books=lambda: "")
+    item = SimpleNamespace(stash={READY: case}, funcargs={"benchmark": benchmark})
+    with pytest.raises(StopIteration):
+        hook = pytest_pyfunc_call(item)
+        next(hook)
+        hook.send(None)
+    assert benchmark.extra_info == {"error": None, "not_finite": {"/error": "inf"}}

@@ -22,6 +22,7 @@ from bench.errors import BakeoffError
 from bench.gpu import devices
 from bench.gpu.limits import with_ceilings
 from bench.gpu.link import watching
+from bench.heard import Heard
 from bench.lock import measurement_lock
 from bench.machines import others
 from bench.outlook import outlook
@@ -115,7 +116,8 @@ def run(
             `never` nothing, `always` everything.
         command: the arguments that a person typed, kept with the run.
         wait: for another measurement on this machine, rather than raise.
-        listener: gets (event, facts) as work goes on; see `bench.progress`.
+        listener: gets (event, facts) as work goes on; see `bench.progress`. What it raises ends its hearing,
+            with a note in the run, and not the run.
         share: prepares and measures this share of the groups alone; `resume` goes on with the others.
         whole: measures nothing unless every case can be: part of a comparison compares nothing.
 
@@ -137,16 +139,19 @@ def run(
             opened.create_run(record)
         record.state = "running"
         opened.update_run(record)
-        listener("run", {"run": record, "plan": planned, "store": store})
-        with _closing(record, opened):
+        heard = Heard(listener)
+        heard("run", {"run": record, "plan": planned, "store": store})
+        with _closing(record, opened, heard):
             mine = share_of(planned, share) if share else planned
-            _go(planned, mine, budget, chosen, record, opened, rerun, wait, listener, whole)
+            _go(planned, mine, budget, chosen, record, opened, rerun, wait, heard, whole)
         left = lacking(planned, {block.case_id for block in opened.blocks(record.id)}) if share else 0
         if left:
             record.state = "interrupted"
             record.notes.append(f"{left} of {len(planned.cases)} cases are left to other shares of the run")
             opened.update_run(record)
-        listener("done", {"run": record})
+        heard("done", {"run": record})
+        record.notes = heard.onto(record.notes)
+        opened.update_run(record)
     return Run(record.id, store)
 
 
@@ -268,12 +273,13 @@ def own_version() -> str:
 
 
 @contextmanager
-def _closing(record: RunRecord, store: Store) -> Iterator[None]:
+def _closing(record: RunRecord, store: Store, heard: Heard) -> Iterator[None]:
     """Marks how the run ended; a kill leaves it `running`, which resumes just as well."""
     try:
         yield
     except BaseException:
         record.state, record.finished = "interrupted", now()
+        record.notes = heard.onto(record.notes)
         store.update_run(record)
         raise
     record.state, record.finished = "finished", now()

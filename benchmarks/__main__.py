@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from bench import machine
+from bench import machine, streams
 from bench.api import own_version
 from bench.errors import did_you_mean
 from bench.processes import guard
@@ -19,6 +19,7 @@ LONG = ("parity", "slowdown", "pairing", "decoding", "clock")
 
 
 def main(arguments: list[str]) -> int:
+    streams.settle()
     long = bool(arguments) and arguments[0] in LONG
     names, flags = (arguments[:1], arguments[1:]) if long else (arguments, [])
     for name in names:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine, strict
+from bench import machine, streams, strict
 from bench.aa import FALSE, Share, resample
 from bench.ab import ab_suite
 from bench.api import Run, own_version, run
@@ -45,6 +45,7 @@ FIELDS = ("mean", "median", "min")
 
 
 def main(arguments: list[str]) -> int:
+    streams.settle()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     for kind, count in (("aa", 40), ("busy", 20), ("slow", 20)):

@@ -34,7 +34,7 @@ def write(results: Results, path: Path, others: Sequence[Results] = ()) -> Path:
 
     Raises BakeoffError where the place cannot be written.
     """
-    return write_whole(path, render(results, others).encode())
+    return write_whole(path, render(results, others).encode(errors="backslashreplace"))
 
 
 def render(results: Results, others: Sequence[Results] = ()) -> str:

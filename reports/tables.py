@@ -24,7 +24,7 @@ def frame(results: Results) -> pd.DataFrame:
 
     rows = results.rows
     data = {
-        column.name: pd.Series([column.get(results, row) for row in rows], dtype=column.dtype)
+        column.name: pd.Series([_whole(column.get(results, row)) for row in rows], dtype=column.dtype)
         for column in SPEC
     }
     return pd.DataFrame(data)
@@ -52,6 +52,11 @@ def in_order(group: Group) -> list[Row]:
         )
 
     return sorted(group.rows, key=key)
+
+
+def _whole(value: Any) -> Any:
+    """A text without halves of characters, as which Python keeps the bytes of a file name that is no text."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _json(value: Any) -> Any:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
 from collections.abc import Sequence
 
-from bench.errors import EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK, BakeoffError
+from bench.errors import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK, BakeoffError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses and runs; returns the exit code. No traceback is shown unless `--debug` asks for it."""
+    from bench import streams
     from bench.cli.parser import parse
 
-    typed = list(sys.argv[1:] if arguments is None else arguments)
-    options = parse(typed)
+    streams.settle()
+    options = parse(list(sys.argv[1:] if arguments is None else arguments))
+    code = _call(options)
+    lost = streams.why_lost(sys.stdout)
+    if not lost:
+        return code
+    print(f"bakeoff: standard output could not be written whole: {lost}", file=sys.stderr)
+    print("  free some space and repeat the command; what was measured is kept", file=sys.stderr)
+    return EXIT_NOTHING if code in (EXIT_OK, EXIT_GATE, EXIT_FAILED) else code
+
+
+def _call(options: argparse.Namespace) -> int:
     try:
         code: int = options.command(options)
-        sys.stdout.flush()
         return code
     except BakeoffError as error:
         if options.debug:
@@ -31,9 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("\nbakeoff: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `bakeoff show | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
     except Exception as error:
         if options.debug:
             raise

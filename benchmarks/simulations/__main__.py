@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from bench import streams
 from bench.errors import did_you_mean
 from benchmarks.simulations import NAMES
 
 
 def main(names: list[str]) -> int:
+    streams.settle()
     for name in names:
         if name not in NAMES:
             print(f"no simulation is named {name!r}; {did_you_mean(name, NAMES)}", file=sys.stderr)

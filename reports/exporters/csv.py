@@ -11,4 +11,4 @@ from reports.files import write_whole
 
 def write(results: Results, path: Path, *, samples: bool = False) -> Path:
     frame, _ = table(results, samples)
-    return write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    return write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace"))

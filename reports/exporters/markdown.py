@@ -21,7 +21,7 @@ def write(results: Results, path: Path, *, samples: bool = False) -> Path:
     """Raises UsageError where samples are asked for: they are no table to read."""
     if samples:
         raise UsageError("markdown has no samples", hint="bakeoff export --samples --format csv")
-    return write_whole(path, text(results).encode())
+    return write_whole(path, text(results).encode(errors="backslashreplace"))
 
 
 def text(results: Results) -> str:

@@ -295,8 +295,8 @@ def test_what_pytest_benchmark_saves_is_strict() -> None:
     benchmark = SimpleNamespace(extra_info={}, has_error=False)
     case = SimpleNamespace(problem="", facts={"error": INF}, close_books=lambda: "")
     item = SimpleNamespace(stash={READY: case}, funcargs={"benchmark": benchmark})
+    hook = pytest_pyfunc_call(item)
+    next(hook)
     with pytest.raises(StopIteration):
-        hook = pytest_pyfunc_call(item)
-        next(hook)
         hook.send(None)
     assert benchmark.extra_info == {"error": None, "not_finite": {"/error": "inf"}}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.sides import Side
+from bench.sides import TWIN, Side
 from bench.suite import Suite, suite_from_flags
 
 DEFAULT_BUDGET_S = 300.0
-TWIN = "2"  # of the second of two like sides
 
 
 def ab_suite(base: Suite, a: Side, b: Side, flags: Mapping[str, Sequence[str] | str | None]) -> Suite:

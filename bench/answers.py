@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from bench.case import settings
 from bench.numbers import interval, significant, time_unit
 from bench.results import Row
 
@@ -111,7 +112,10 @@ def name(row: Row, rows: Sequence[Row]) -> str:
         "device": lambda r: r.case.target.device,
         "threads": lambda r: r.case.target.threads,
         "preset": lambda r: r.case.target.preset,
-        "options": lambda r: tuple(sorted(map(str, r.case.target.options.items()))),
+        "options": lambda r: tuple(sorted(settings(r.case.target.options))),
+        "content": lambda r: r.case.content,
+        "turns": lambda r: r.case.rotate,
+        "scenario": lambda r: r.case.scenario,
     }
     varied = {fact for fact, of in facts.items() if len({of(r) for r in rows}) > 1}
     words = [row.case.backend_spec]
@@ -121,7 +125,13 @@ def name(row: Row, rows: Sequence[Row]) -> str:
     if "threads" in varied:
         words.append(f"{target.threads} thread{'s' if target.threads != 1 else ''}")
     if "options" in varied:
-        words.extend(f"{key}={value}" for key, value in target.options.items())
+        words.extend(settings(target.options))
+    if "scenario" in varied:
+        words.append(row.case.scenario)
+    if "turns" in varied:
+        words.append(f"{row.case.rotate or 'no'} inputs in turns")
+    if "content" in varied:
+        words.append(row.case.weights_name or f"content {row.case.content[:8]}")
     if row.case.twin:
         words.append(f"twin {row.case.twin}")
     return " ".join(words)

@@ -73,7 +73,7 @@ class Run:
 def failed(found: Results) -> list[str]:
     """Labels of the cases that failed or came out wrong; see `Run.failed`."""
     rows = [*found.rows, *(row for row in (found.overhead, found.anchor) if row is not None)]
-    return [row.case.label for row in rows if row.status in BROKEN]
+    return [row.label for row in rows if row.status in BROKEN]
 
 
 def silent(event: str, facts: Mapping[str, Any]) -> None:

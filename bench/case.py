@@ -13,6 +13,21 @@ from backends.base import Role, Target, as_dict
 HARNESS = "harness"  # the pseudo workload of the null backend and the anchor: no model
 
 
+def settings(options: Mapping[str, Any]) -> list[str]:
+    """Options as people read them: `extra=5`, `mode=fast`, and `"5"` for a text that reads as a number."""
+    return [f"{key}={_said(value)}" for key, value in options.items()]
+
+
+def _said(value: object) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    try:
+        json.loads(value)
+    except ValueError:
+        return value
+    return json.dumps(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """What is measured.
@@ -75,6 +90,24 @@ class Case:
         return f"{self.workload} {self.shape} {self.scenario}{turns} {self.content}"
 
     @property
+    def weights_name(self) -> str:
+        """`weights 1a2b3c4d`: a checkpoint by what it holds and not by where it lies; '' for seeded ones."""
+        return f"weights {self.content[:8]}" if self.weights else ""
+
+    @property
+    def title(self) -> str:
+        """What the cases of a group share: `resnet50 b1`, `minilm-l6 b1 s128 · weights 1a2b3c4d`."""
+        return " · ".join(filter(None, [f"{self.workload} {self.shape}", self.weights_name, *self._load]))
+
+    @property
+    def _load(self) -> tuple[str, ...]:
+        """How inputs and requests come, where that is not the usual way."""
+        return (
+            self.scenario if self.scenario != "single-stream" else "",
+            f"{self.rotate} inputs in turns" if self.rotate else "",
+        )
+
+    @property
     def backend_spec(self) -> str:
         """`NAME[:VARIANT][==VERSION]`, as it is typed."""
         variant = f":{self.target.variant}" if self.target.variant else ""
@@ -87,6 +120,7 @@ class Case:
         threads = f"{self.target.threads} thread{'s' if self.target.threads != 1 else ''}"
         parts = [
             f"{self.workload} {self.shape}",
+            self.weights_name,
             self.backend_spec,
             self.target.precision,
             self.target.device,
@@ -94,12 +128,11 @@ class Case:
         parts.append(threads)
         if self.target.preset != "stock":
             parts.append(self.target.preset)
-        parts.extend(f"{key}={value}" for key, value in self.target.options.items())
-        if self.rotate:
-            parts.append(f"{self.rotate} inputs in turns")
+        parts.extend(settings(self.target.options))
+        parts.extend(self._load)
         if self.twin:
             parts.append(f"twin {self.twin}")
-        return " · ".join(parts)
+        return " · ".join(filter(None, parts))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Case:

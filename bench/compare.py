@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.answers import answer
+from bench.apart import labels, titles
 from bench.block import Block
 from bench.case import HARNESS
 from bench.course import why_ended
@@ -45,12 +46,15 @@ def results(store: Store, run_id: str = "latest") -> Results:
         return [row(r, blocks[r.case.id], blocks.get(base, []), marked, late) for r in members]
 
     made = {key: rows_of(members) for key, members in by_group.items()}
+    called = labels(one.case for rows in made.values() for one in rows)
+    made = {key: [replace(one, called=called[one.case.id]) for one in rows] for key, rows in made.items()}
     harness = [one for rows in made.values() for one in rows if one.case.workload == HARNESS]
     grouped = {key: rows for key, rows in made.items() if rows[0].case.workload != HARNESS}
     judged = _judged(grouped, blocks, run.relevant, profile)
+    title = titles({key: rows[0].case for key, rows in grouped.items()})
     return Results(
         run,
-        tuple(_group(key, rows, blocks, run.relevant, profile) for key, rows in judged.items()),
+        tuple(_group(key, title[key], rows, blocks, run.relevant, profile) for key, rows in judged.items()),
         overhead=next((row for row in harness if row.case.role == "overhead"), None),
         anchor=next((row for row in harness if row.case.role == "anchor"), None),
         blocks={key: tuple(found) for key, found in blocks.items()},
@@ -93,14 +97,14 @@ def incomparable(one: Row, base: Row) -> str:
     return f"its baseline: {base.unranked_because}" if base.unranked_because else ""
 
 
-def _group(key: str, rows: tuple[Row, ...], blocks: Blocks, relevant: float, profile: Profile) -> Group:
+def _group(
+    key: str, title: str, rows: tuple[Row, ...], blocks: Blocks, relevant: float, profile: Profile
+) -> Group:
     """Names the fastest ranked row and those that cannot be told from it."""
-    case = rows[0].case
     ranked = [one for one in rows if one.ranked and one.latency.value is not None]
     winner = min(ranked, key=_rank_by, default=None)
     tied = _tied(winner, ranked, blocks, relevant, profile) if winner else ()
     baseline = next((one for one in rows if one.baseline), None)
-    title = f"{case.workload} {case.shape}"
     return Group(key, title, rows, baseline, winner, tied, answer(title, rows, winner, tied, baseline))
 
 

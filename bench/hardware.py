@@ -14,7 +14,7 @@ import numpy as np
 
 from backends.base import as_dict
 from bench.across import Run, enough, judge_runs, units
-from bench.case import Case
+from bench.case import Case, settings
 from bench.comparison import Compared, Comparison
 from bench.decide import Verdict
 from bench.machines import label
@@ -107,7 +107,7 @@ def case_name(case: Case) -> str:
     """`torch · fp32 · expert`: without the workload and the place."""
     target = case.target
     parts = [case.backend_spec, target.precision, target.preset if target.preset != "stock" else ""]
-    return " · ".join(filter(None, [*parts, *(f"{key}={value}" for key, value in target.options.items())]))
+    return " · ".join(filter(None, [*parts, *settings(target.options)]))
 
 
 def _judged(found: Iterable[tuple[str, str, list[Place]]], relevant: float) -> Iterable[OnMachines]:
@@ -190,7 +190,7 @@ def _comparison(base: Sequence[Place], new: Sequence[Place], verdict: Verdict | 
 
 def _named(place: Place) -> str:
     case = place.row.case
-    return f"{case.workload} {case.shape} · {case_name(case)}"
+    return f"{case.title} · {case_name(case)}"
 
 
 def _where(place: Place) -> str:

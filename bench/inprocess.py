@@ -17,6 +17,7 @@ from unittest.mock import patch
 from backends import registry
 from backends.base import Array, as_dict
 from bench import cache_lock
+from bench.apart import axes
 from bench.case import Case
 from bench.errors import PrepareError, UnsupportedCase
 from bench.lock import measurement_lock
@@ -132,19 +133,10 @@ def _version(versions: Mapping[str, str]) -> str:
 
 def _facts(case: Case, prepared: Prepared) -> dict[str, Any]:
     """What is known before the runtime starts."""
-    target, model, band = case.target, prepared.model, prepared.band
+    model, band = prepared.model, prepared.band
     return {
+        **{name: value for name, value in axes(case).items() if name != "version"},
         "case_id": case.id,
-        "workload": case.workload,
-        "batch": case.batch,
-        "sequence": case.sequence,
-        "context": case.context,
-        "backend": case.backend,
-        "variant": target.variant,
-        "precision": target.precision,
-        "device": target.device,
-        "threads": target.threads,
-        "preset": target.preset,
         "boundary": "host",
         "model_format": model.format if model else None,
         "model_sha256": model.sha256 if model else None,

@@ -74,5 +74,4 @@ def _key(case: Case, without: Collection[str]) -> str:
 
 
 def _name(case: Case, with_version: bool) -> str:
-    label = (case if with_version else replace(case, version=None)).label
-    return label if case.scenario == "single-stream" else f"{label} · {case.scenario}"
+    return (case if with_version else replace(case, version=None, weights="")).label

@@ -190,7 +190,8 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
 
 
 def _named(asked: list[Asked]) -> dict[str, Asked]:
-    """`resnet50-b1-onnxruntime-fp32-cpu`, and the threads where cases differ in nothing else."""
+    """`resnet50-b1-onnxruntime-fp32-cpu`, the threads where cases differ in no more,
+    and the id where that is not enough."""
 
     def name(one: Asked, threads: str) -> str:
         case, target = one.case, one.case.target
@@ -200,4 +201,8 @@ def _named(asked: list[Asked]) -> dict[str, Asked]:
     short = {name(one, ""): one for one in asked}
     if len(short) == len(asked):
         return short
-    return {name(one, f"-t{one.case.target.threads}"): one for one in asked}
+    long = [name(one, f"-t{one.case.target.threads}") for one in asked]
+    return {
+        text if long.count(text) == 1 else f"{text}-{one.case.id}": one
+        for text, one in zip(long, asked, strict=True)
+    }

@@ -90,6 +90,7 @@ class Row:
         ended: why no further generation was measured.
         mismatch: what ran is not what was asked for, or is unproven; '' if proven.
         gpu: what its GPU did; None for a row of no GPU.
+        called: its label where the case's own is that of another of the run, too.
     """
 
     record: CaseRecord
@@ -139,10 +140,16 @@ class Row:
     verdict: Verdict | None = None
     ended: str = ""
     gpu: OnGpu | None = None
+    called: str = ""
 
     @property
     def case(self) -> Case:
         return self.record.case
+
+    @property
+    def label(self) -> str:
+        """One line for people, which no other row of the run has."""
+        return self.called or self.case.label
 
     @property
     def launch_share(self) -> float | None:
@@ -153,7 +160,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cases of one workload and shape, with the answer in a sentence.
+    """Cases of one workload and shape, with the answer in a sentence. Its title is its own within the run.
 
     `winner` is None where nothing is ranked; `tied` are the ranked cases that cannot be told from it.
     """

@@ -8,8 +8,9 @@ from collections.abc import Collection
 
 import yaml
 
+from bench import strict
 from bench.case import Case
-from bench.sides import FACTS
+from bench.sides import FACTS, TWIN
 from bench.store import RunRecord
 
 USUAL = {"precision": "fp32", "device": "cpu", "preset": "stock"}  # what `bakeoff ab` takes unless told
@@ -47,6 +48,54 @@ def ab_command(base: Case, new: Case, base_version: str = "", new_version: str =
     return shlex.join(["bakeoff", "ab", *sides, *said])
 
 
+def _bare(text: str) -> bool:
+    """Whether a text reads as itself without quotes, within a list of settings too."""
+    try:
+        return not set(text) & set(",[]{}'\"") and yaml.safe_load(text) == text
+    except yaml.YAMLError:
+        return False
+
+
+def reproduce(case: Case) -> str:
+    """The command that measures a case again, under the same id on the same machine.
+
+    It holds no path: weights are `--weights PATH`. What no flag says takes a suite file, and it says of what.
+    """
+    if unsaid := _unsaid(case):
+        return f"needs a suite file: no flag says {unsaid}"
+    target = case.target
+    flags: list[tuple[str, object]] = [("--workload", case.workload)]
+    if not case.twin:
+        flags += [("--backend", case.backend_spec), ("--precision", target.precision)]
+        flags += [("--device", target.device)]
+    flags += [("--batch", case.batch)]
+    if not case.twin:
+        flags += [("--threads", target.threads)]
+    if case.sequence is not None:
+        flags.append(("--sequence", case.sequence))
+    if case.context is not None:
+        flags.append(("--context", case.context))
+    if not case.twin:
+        flags += [("--preset", target.preset)] if target.preset != "stock" else []
+        flags += [("--option", f"{key}={as_yaml(value)}") for key, value in target.options.items()]
+    if case.rotate:
+        flags.append(("--rotate", case.rotate))
+    if case.weights:
+        flags.append(("--weights", "PATH"))
+    words = ["run"] if not case.twin else ["aa", shlex.quote(written(case))]
+    return " ".join(["bakeoff", *words, *(f"{flag} {shlex.quote(str(value))}" for flag, value in flags)])
+
+
+def _unsaid(case: Case) -> str:
+    """What of a case can be typed nowhere, or ''."""
+    if case.scenario != "single-stream":
+        return f"scenario {case.scenario}"
+    if case.twin and (case.twin != TWIN or case.rotate):
+        return f"twin {case.twin}" + (" of rotating inputs" if case.rotate else "")
+    odd = [key for key in case.target.options if "=" in key or key != key.strip() or not key]
+    return f"option {odd[0]!r}" if odd else ""
+
+
 def repeat_command(run: RunRecord) -> str:
     """The command that made a run."""
     return shlex.join(["bakeoff", *(run.command or ["run", run.name])])
@@ -54,5 +103,7 @@ def repeat_command(run: RunRecord) -> str:
 
 def as_yaml(value: object) -> str:
     """A value on one line as YAML reads it back: a text that would be a number is quoted, infinity `.inf`."""
+    if isinstance(value, str):
+        return value if _bare(value) else strict.dumps(value)
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")

@@ -24,6 +24,7 @@ from pydantic import (
 
 from bench import strict
 from bench.errors import BakeoffError, SuiteError, UsageError, did_you_mean
+from bench.sides import parse_option
 from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named
 from bench.yaml_lines import MAX_BYTES, line_of, load
 
@@ -44,6 +45,7 @@ FLAGS = {
     "profile": "--profile",
     "budget": "--budget",
     "rotate": "--rotate",
+    "options": "--option",
     "sequence": "--sequence",
     "context": "--context",
     "preset": "--preset",
@@ -297,6 +299,9 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
     for key in ("precisions", "devices", "threads"):
         if key in given:
             backends = [_without(entry, key) for entry in backends]
+    if "options" in given:
+        options = dict(parse_option(str(text)) for text in given["options"])
+        backends = [{**entry, "options": options} for entry in backends]
     if "presets" in given:
         backends = [{**entry, "preset": given["presets"]} for entry in backends]
     if "batches" in given:
@@ -346,6 +351,8 @@ def _without(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _words(key: str, value: Sequence[str] | str) -> list[str | int]:
     texts = [value] if isinstance(value, str) else value
+    if key == "options":  # whose values may hold commas
+        return list(texts)
     words = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
     return [int(word) if key in NUMBERS and re.fullmatch(r"-?[0-9]+", word) else word for word in words]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.block import Block
-from bench.case import Case
+from bench.case import Case, settings
 from bench.compare import incomparable
 from bench.comparison import Compared, Comparison, loss
 from bench.decide import Verdict, judge_together
@@ -49,12 +49,14 @@ def compare_within(results: Results, base: Side, new: Side, said: tuple[str, str
     logs = {key: found for key, found in logs.items() if found}
     verdicts = {key: verdict for key, (verdict, _) in judge_together(logs, relevant, profile.looks).items()}
 
+    titles = {group.key: group.title for group in results.groups}
+
     def comparison(key: str, pair: Pair) -> Comparison:
         one, other = pair
         verdict = verdicts.get(key) or Verdict("not comparable", UNKNOWN, reason=refused[key])
         may_settle = profile.name != "ab" and (key in apart or verdict.word == "inconclusive")
         return Comparison(
-            _shared(one.case, other.case),
+            _shared(one.case, other.case, titles[one.case.group]),
             verdict,
             one.latency.value,
             other.latency.value,
@@ -131,15 +133,18 @@ def _incomparable(base: Row, new: Row) -> str:
     return ""
 
 
-def _shared(one: Case, other: Case) -> str:
-    """What both have in common: `tiny-cnn b1 · fp32 · cpu · 1 thread`."""
-    parts = [f"{one.workload} {one.shape}"]
+def _shared(one: Case, other: Case, title: str) -> str:
+    """What both have in common: `tiny-cnn b1 · fp32 · cpu · 1 thread`, under the title of their group."""
+    parts = [title]
     for key in FACTS:
         values = [getattr(case.target, key) for case in (one, other)]
         if values[0] == values[1] and (key, values[0]) != ("preset", "stock"):
             parts.append(
                 f"{values[0]} thread{'s' if values[0] != 1 else ''}" if key == "threads" else str(values[0])
             )
+    options = [case.target.options for case in (one, other)]
+    parts += settings({key: value for key, value in options[0].items() if options[1].get(key, ...) == value})
+    parts += [f"twin {one.twin}"] if one.twin and one.twin == other.twin else []
     return " · ".join(parts)
 
 

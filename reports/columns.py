@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from bench.apart import AXES, axes
 from bench.gpu.ceilings import share
 from bench.numbers import told
 from bench.results import Results, Row
-
-
-def reproduce(row: Row) -> str:
-    """The command that measures the case again. Holds no path: weights are `--weights PATH`."""
-    case, target = row.case, row.case.target
-    flags: list[tuple[str, object]] = [
-        ("--workload", case.workload),
-        ("--backend", case.backend_spec),
-        ("--precision", target.precision),
-        ("--device", target.device),
-        ("--batch", case.batch),
-        ("--threads", target.threads),
-    ]
-    if case.sequence is not None:
-        flags.append(("--sequence", case.sequence))
-    if case.context is not None:
-        flags.append(("--context", case.context))
-    if target.preset != "stock":
-        flags.append(("--preset", target.preset))
-    if case.rotate:
-        flags.append(("--rotate", case.rotate))
-    if case.weights:
-        flags.append(("--weights", "PATH"))
-    return " ".join(["bakeoff", "run", *(f"{flag} {shlex.quote(str(value))}" for flag, value in flags)])
+from bench.settle import reproduce
 
 
 class Column(NamedTuple):
@@ -42,10 +19,6 @@ class Column(NamedTuple):
     dtype: str
     text: str
     get: Callable[[Results, Row], Any]
-
-
-def _target(name: str) -> Callable[[Results, Row], Any]:
-    return lambda results, row: getattr(row.case.target, name)
 
 
 def _case(name: str) -> Callable[[Results, Row], Any]:
@@ -90,6 +63,44 @@ def gflops_per_second(row: Row) -> float | None:
     return flops / seconds / 1e9 if flops and seconds else None
 
 
+_AXES: Mapping[str, tuple[str, str, str]] = {  # field of a case or its target → column, dtype, meaning
+    "workload": ("workload", "str", "what is computed"),
+    "content": ("content", "str", "hash of the workload's definition and weights"),
+    "batch": ("batch", "Int64", "samples per inference"),
+    "sequence": ("sequence", "Int64", "tokens per sample; empty where there is no such axis"),
+    "backend": ("backend", "str", "the inference runtime"),
+    "version": ("version_asked", "str", "version of the runtime asked for; empty for the one installed"),
+    "scenario": ("scenario", "str", "how requests arrive"),
+    "weights": ("weights", "str", "a checkpoint by its content; empty for seeded weights"),
+    "role": ("role", "str", "runtime; the harness's own rows have others"),
+    "twin": ("twin", "str", "tells apart cases that are otherwise alike"),
+    "context": ("context", "Int64", "tokens before a decoder's step; empty where there is no such axis"),
+    "rotate": ("rotate", "Int64", "copies of the input that take turns; 0 for one, always the same"),
+    "device": ("device", "str", "device asked for"),
+    "precision": ("precision", "str", "precision asked for"),
+    "threads": ("threads", "Int64", "threads asked for"),
+    "preset": ("preset", "str", "settings asked for: stock or expert"),
+    "variant": ("variant", "str", "the runtime's variant; empty for the first one"),
+    "options": ("options", "str", "the backend's own settings, a JSON object; empty without any"),
+}
+
+
+def _axes() -> Iterator[Column]:
+    """A column for each field of a case and of its target, by their definitions; KeyError for one that has no
+    meaning here yet."""
+    for field in AXES:
+        name, dtype, text = _AXES[field]
+        yield Column(name, dtype, text, _axis(field))
+
+
+def _axis(field: str) -> Callable[[Results, Row], Any]:
+    return lambda results, row: axes(row.case)[field]
+
+
+IDENTITY: tuple[str, ...] = tuple(_AXES[field][0] for field in AXES)
+"""The columns in one of which any two rows of a run differ."""
+
+
 def not_finite(results: Results, row: Row) -> str:
     """`error is inf`: figures that no file format holds, whose fields are therefore empty."""
     figures = ((column.name, column.get(results, row)) for column in SPEC if column.dtype == "float64")
@@ -98,28 +109,13 @@ def not_finite(results: Results, row: Row) -> str:
 
 SPEC: tuple[Column, ...] = (
     Column("run", "str", "id of the run", lambda results, row: results.run.id),
-    Column("workload", "str", "what is computed", _case("workload")),
-    Column("batch", "Int64", "samples per inference", _case("batch")),
-    Column("sequence", "Int64", "tokens per sample; empty where there is no such axis", _case("sequence")),
-    Column(
-        "context",
-        "Int64",
-        "tokens before a decoder's step; empty where there is no such axis",
-        _case("context"),
-    ),
-    Column("scenario", "str", "how requests arrive", _case("scenario")),
-    Column("backend", "str", "the inference runtime", _case("backend")),
-    Column("variant", "str", "the runtime's variant; empty for the first one", _target("variant")),
+    *_axes(),
     Column(
         "version",
         "str",
         "version of the runtime that ran; where nothing ran, the one that was asked for",
         lambda results, row: row.runtime_version or row.case.version or "",
     ),
-    Column("device", "str", "device asked for", _target("device")),
-    Column("precision", "str", "precision asked for", _target("precision")),
-    Column("threads", "Int64", "threads asked for", _target("threads")),
-    Column("preset", "str", "settings asked for: stock or expert", _target("preset")),
     Column("status", "str", "how the case ended", _row("status")),
     Column("reason", "str", "why it did not end ok", _row("reason")),
     Column("ranked", "boolean", "whether the case may win its group", _row("ranked")),
@@ -344,6 +340,8 @@ SPEC: tuple[Column, ...] = (
     Column("bytes", "float64", "least bytes that one inference must move", _cost("bytes")),
     Column("not_finite", "str", "figures that are infinite or no number: files leave them empty", not_finite),
     Column("case_id", "str", "hash of the facts that make the case", _case("id")),
-    Column("reproduce", "str", "the command that measures it again", lambda results, row: reproduce(row)),
+    Column(
+        "reproduce", "str", "the command that measures it again", lambda results, row: reproduce(row.case)
+    ),
 )
 COLUMNS: Mapping[str, str] = {column.name: column.text for column in SPEC}

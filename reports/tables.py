@@ -9,13 +9,13 @@ import numpy as np
 
 from bench.numbers import told
 from bench.results import Group, Results, Row
-from reports.columns import COLUMNS, SPEC, reproduce
+from reports.columns import COLUMNS, SPEC
 from reports.samples import SAMPLE_COLUMNS, samples_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "SAMPLE_COLUMNS", "frame", "in_order", "records", "reproduce", "samples_frame"]
+__all__ = ["COLUMNS", "SAMPLE_COLUMNS", "frame", "in_order", "records", "samples_frame"]
 
 
 def frame(results: Results) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from datetime import datetime
 from statistics import median
 
 from bench.answers import name
+from bench.case import settings
 from bench.numbers import (
     UNTOLD,
     Unit,
@@ -25,9 +26,10 @@ from bench.numbers import (
     told,
 )
 from bench.results import Group, Results, Row
+from bench.settle import reproduce
 from bench.store import RunRecord
 from bench.tails import QUANTILES, quantile_name, samples_needed
-from reports.columns import gflops_per_second, reproduce
+from reports.columns import gflops_per_second
 from reports.tables import in_order
 from reports.verdicts import Chip, chip, why, word
 
@@ -138,7 +140,7 @@ def details(row: Row) -> str:
     target = row.case.target
     parts = [target.precision, target.device, count(target.threads, "thread")]
     parts += [target.preset] if target.preset != "stock" else []
-    parts += [f"{key}={value}" for key, value in target.options.items()]
+    parts += settings(target.options)
     parts += [f"twin {row.case.twin}"] if row.case.twin else []
     return " · ".join(parts)
 
@@ -265,7 +267,7 @@ def troubles(results: Results) -> list[Trouble]:
     rows.sort(key=lambda row: order.index(row.status))
     return [
         Trouble(
-            row.case.label,
+            row.label,
             chip(word(row)),
             why(row),
             "\n".join(row.log.splitlines()[-LOG_LINES:]),
@@ -276,7 +278,7 @@ def troubles(results: Results) -> list[Trouble]:
 
 def commands(group: Group) -> list[tuple[str, str]]:
     """Label and command of each case."""
-    return [(row.case.label, reproduce(row)) for row in in_order(group)]
+    return [(row.label, reproduce(row.case)) for row in in_order(group)]
 
 
 def when(stamp: str | None) -> str:

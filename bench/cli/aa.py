@@ -30,10 +30,10 @@ def command(options: argparse.Namespace) -> int:
         row, twin = sorted(group.rows, key=lambda one: not one.baseline)
         machine = _machine(found, row, twin, budget_s)
         if options.json:
-            strict.say({"case": row.case.label, **asdict(machine), "notes": found.run.notes}, sys.stdout)
+            strict.say({"case": row.label, **asdict(machine), "notes": found.run.notes}, sys.stdout)
         else:
             notes = [f"Note: {note.removesuffix('.')}." for note in found.run.notes]
-            print("\n".join([*lines(row.case.label, machine, found.run.relevant), *notes]))
+            print("\n".join([*lines(row.label, machine, found.run.relevant), *notes]))
     return EXIT_OK
 
 

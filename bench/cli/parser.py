@@ -340,6 +340,7 @@ def _sweep_flags(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument("--weights", metavar="PATH", help="checkpoint for the workload (one workload only)")
     sweep.add_argument("--baseline", metavar="BACKEND", help="what the others are compared with")
     sweep.add_argument("--rotate", metavar="N", help="copies of the input that take turns (0: one, as it is)")
+    sweep.add_argument("--option", action="append", metavar="NAME=VALUE", help="the backend's own; repeat it")
     sweep.add_argument("--profile", metavar="NAME", help="quick, standard, publish")
     sweep.add_argument("--budget", metavar="TIME", help="10m, 1h30m: fewer generations if need be")
 

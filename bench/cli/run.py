@@ -72,7 +72,7 @@ def _report(done: Run, found: Results, options: argparse.Namespace) -> None:
 
 def _unmeasured(found: Results) -> str:
     """How many cases no part of the run came to, other than those of a share; '' for none."""
-    pending = [row.case.label for row in found.rows if row.status == "pending"]
+    pending = [row.label for row in found.rows if row.status == "pending"]
     if not pending or found.run.state != "finished":
         return ""
     return f"{len(pending)} of the {len(found.rows)} cases were not measured: the budget ended before"

@@ -23,6 +23,7 @@ _FLAGS = {
     "profile": "profile",
     "budget": "budget",
     "rotate": "rotate",
+    "options": "option",
 }
 
 

@@ -35,6 +35,4 @@ def require_measured(rows: Iterable[Row], done: Run) -> None:
     """Raises BakeoffError for a row without figures, or with wrong ones: nothing can be said of it."""
     for row in rows:
         if row.status != "ok":
-            raise BakeoffError(
-                f"{row.case.label}: {row.status}: {row.reason}", hint=f"bakeoff show {done.id}"
-            )
+            raise BakeoffError(f"{row.label}: {row.status}: {row.reason}", hint=f"bakeoff show {done.id}")

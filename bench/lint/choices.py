@@ -34,7 +34,7 @@ def batch_above_linear(results: Results) -> Iterator[Finding]:
             "batch-above-linear",
             "wrong",
             (large.id, small.id),
-            f"{small.label} takes {told(ratio, f'batch {large.batch}')}, which does "
+            f"{one.row.label} takes {told(ratio, f'batch {large.batch}')}, which does "
             f"{significant(work)} times the work at {significant(work * (ratio.value or 0))} times the rate.",
             "see whether all of the larger batch is computed, and which kernels the smaller one gets: pad it",
         )
@@ -52,7 +52,7 @@ def batch_below_single(results: Results) -> Iterator[Finding]:
             "batch-below-single",
             "harm",
             (large.id, small.id),
-            f"{large.label} takes {told(ratio, f'batch {small.batch}')}, for "
+            f"{one.row.label} takes {told(ratio, f'batch {small.batch}')}, for "
             f"{significant(large.batch / small.batch)} times the work.",
             f"ship batch {small.batch}: the larger one falls out of a cache, or runs other kernels",
         )
@@ -75,7 +75,7 @@ def precision_slower(results: Results) -> Iterator[Finding]:
             "precision-slower",
             "harm",
             (low.id, full.id),
-            f"{low.label} takes {told(ratio, FULL)}.",
+            f"{one.row.label} takes {told(ratio, FULL)}.",
             f"ship {FULL}, or make the model file another way (static instead of dynamic quantisation); the "
             "proof of the row says which operations took the time",
         )
@@ -93,7 +93,7 @@ def threads_slower(results: Results) -> Iterator[Finding]:
             "threads-slower",
             "harm",
             (more.case.id, fewer.case.id),
-            f"{more.case.label} takes {told(ratio, f'with {threads}')}; others disturbed "
+            f"{more.label} takes {told(ratio, f'with {threads}')}; others disturbed "
             f"{percent(more.disturbed)} of its bursts, and {percent(fewer.disturbed)} with {threads}.",
             f"ship {threads}, let the pool wait without spinning (docs/lint.md), or end what else runs: "
             "bakeoff doctor",

@@ -41,7 +41,7 @@ def threads_idle(results: Results) -> Iterator[Finding]:
                 "threads-idle",
                 "doubt",
                 (row.case.id,),
-                f"{row.case.label}: {significant(share, 2)} cores were busy for the "
+                f"{row.label}: {significant(share, 2)} cores were busy for the "
                 f"{count(target.threads, 'thread')} asked for; others disturbed {percent(row.disturbed)} of "
                 "its bursts.",
                 "where others disturbed it, end them and measure again (bakeoff doctor); else the model is "

@@ -39,7 +39,7 @@ def figure_outside_samples(results: Results) -> Iterator[Finding]:
                         "figure-outside-samples",
                         "wrong",
                         (row.case.id,),
-                        f"{row.case.label}: its {name}, {quantity(value, unit)}, is none that its samples "
+                        f"{row.label}: its {name}, {quantity(value, unit)}, is none that its samples "
                         f"can give: they go from {quantity(low, unit)} to {quantity(high, unit)}.",
                         "compare with `bakeoff export --samples`: figures and samples are of different runs",
                     )
@@ -58,7 +58,7 @@ def quantiles_out_of_order(results: Results) -> Iterator[Finding]:
                     "quantiles-out-of-order",
                     "wrong",
                     (row.case.id,),
-                    f"{row.case.label}: its {higher}, {quantity(large, unit)}, is under its {lower}, "
+                    f"{row.label}: its {higher}, {quantity(large, unit)}, is under its {lower}, "
                     f"{quantity(small, unit)}.",
                     "compare with `bakeoff export --samples`: percentiles of one sample never fall",
                 )
@@ -77,7 +77,7 @@ def tail_without_count(results: Results) -> Iterator[Finding]:
                     "tail-without-count",
                     "wrong",
                     (row.case.id,),
-                    f"{row.case.label}: a {name} of {quantity(value, time_unit([value]))} is shown, from "
+                    f"{row.label}: a {name} of {quantity(value, time_unit([value]))} is shown, from "
                     f"{' and '.join(lacks)}.",
                     f"take it for {UNTOLD}; measure longer: bakeoff run --profile standard",
                 )
@@ -99,7 +99,7 @@ def host_under_device(results: Results) -> Iterator[Finding]:
                 "host-under-device",
                 "wrong",
                 (case_id,),
-                f"{row.case.label}: {quantity(row.latency.value, unit)} from host arrays to host arrays, and "
+                f"{row.label}: {quantity(row.latency.value, unit)} from host arrays to host arrays, and "
                 f"{quantity(row.device_latency.value, unit)} for the device's part of it alone: "
                 f"{significant(verdict.ratio.value)} times ({spread(verdict.ratio)}).",
                 "see whether `run` of the backend returns before its outputs are complete, or does work on "
@@ -118,7 +118,7 @@ def own_over_device(results: Results) -> Iterator[Finding]:
             "own-over-device",
             "wrong",
             (row.case.id,),
-            f"{row.case.label}: its device says {quantity(own.value, unit)} for what took "
+            f"{row.label}: its device says {quantity(own.value, unit)} for what took "
             f"{quantity(wall.value, unit)} from staged inputs to complete outputs.",
             "see whether `run` of the backend returns before its outputs are complete, and what `device_ns` "
             "is of",

@@ -44,7 +44,7 @@ def every_row(results: Results) -> tuple[Row, ...]:
 def labels(rows: Sequence[Row]) -> str:
     """`A; B; C and 4 more`."""
     more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return "; ".join(row.case.label for row in rows[:SHOWN]) + more
+    return "; ".join(row.label for row in rows[:SHOWN]) + more
 
 
 def again(results: Results) -> str:

@@ -23,7 +23,7 @@ def identical_outputs(results: Results) -> Iterator[Finding]:
                 "identical-outputs",
                 "wrong",
                 (row.case.id,),
-                f"{row.case.label}: the outputs of {repeated} verification inputs are the same to the bit, "
+                f"{row.label}: the outputs of {repeated} verification inputs are the same to the bit, "
                 f"those of the fp64 reference are not (error {significant(row.error)}).",
                 "the model file or the backend ignores its input: see which names and shapes it is bound to",
             )

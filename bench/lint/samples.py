@@ -20,7 +20,7 @@ def identical_samples(results: Results) -> Iterator[Finding]:
     """Two blocks, or the two boundaries of one, hold the same samples to the nanosecond."""
     for places in _alike(results):
         rows = list({row.case.id: row for row, _, _ in places}.values())
-        who = " and ".join(row.case.label for row in rows)
+        who = " and ".join(row.label for row in rows)
         where = ", ".join(f"{boundary} of generation {block.generation + 1}" for _, block, boundary in places)
         one = places[0][1]
         size = one.host_ns.size if places[0][2] == "host" else one.device_ns.size
@@ -46,7 +46,7 @@ def sample_not_positive(results: Results) -> Iterator[Finding]:
                 "sample-not-positive",
                 "wrong",
                 (row.case.id,),
-                f"{row.case.label}: {count(bad, 'sample')} of 0 ns or less, the least {least:,} ns.",
+                f"{row.label}: {count(bad, 'sample')} of 0 ns or less, the least {least:,} ns.",
                 f"the clock or the store is broken: {again(results)}",
             )
 
@@ -66,7 +66,7 @@ def samples_over_wall(results: Results) -> Iterator[Finding]:
                 "samples-over-wall",
                 "wrong",
                 (row.case.id,),
-                f"{row.case.label}: the samples of {count(len(over), 'burst')} add up to more than the time "
+                f"{row.label}: the samples of {count(len(over), 'burst')} add up to more than the time "
                 f"they were taken in, at worst {duration(spent * 1e-9)} in {duration(wall * 1e-9)}.",
                 "the worker's clock jumped (a suspended or migrated machine), or inferences overlapped: "
                 + again(results),

@@ -4,9 +4,11 @@ number of its reason."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench.case import settings
 from bench.errors import UsageError
 from bench.numbers import SHARP, UNTOLD, difference, percent, quantity, ratio, significant, time_unit, told
 from bench.results import Group, Results, Row
@@ -57,9 +59,10 @@ def text(results: Results) -> str:
 def _table(
     group: Group, reasons: dict[str, int], cell: Callable[[Row, Group], str], band: bool = False
 ) -> Iterator[str]:
-    columns = list(dict.fromkeys(_configuration(row, group) for row in group.rows))
+    shown = _configurations(group)
+    columns = list(dict.fromkeys(shown.values()))
     precisions = list(dict.fromkeys(row.case.target.precision for row in group.rows))
-    found = {(row.case.target.precision, _configuration(row, group)): row for row in group.rows}
+    found = {(row.case.target.precision, shown[row.case.id]): row for row in group.rows}
     table = [["precision", *(["band"] if band else []), *columns]]
     for precision in precisions:
         rows = [found.get((precision, column)) for column in columns]
@@ -77,6 +80,17 @@ def _table(
             yield "| --- |" + " ---: |" * (len(line) - 1)
 
 
+def _configurations(group: Group) -> dict[str, str]:
+    """Case → its configuration; no two cases of one precision have the same, or a cell would hold but one."""
+    names = {row.case.id: _configuration(row, group) for row in group.rows}
+    counted = Counter((row.case.target.precision, names[row.case.id]) for row in group.rows)
+    for row in group.rows:
+        key = row.case.id
+        if counted[row.case.target.precision, names[key]] > 1:
+            names[key] += f" · {key}"
+    return names
+
+
 def _configuration(row: Row, group: Group) -> str:
     """Backend, and what else tells configurations apart within the group."""
     target, others = row.case.target, [other.case.target for other in group.rows]
@@ -88,7 +102,7 @@ def _configuration(row: Row, group: Group) -> str:
     if len({one.preset for one in others}) > 1:
         parts.append(target.preset)
     if target.options:
-        parts.append(", ".join(f"{key}={value}" for key, value in target.options.items()))
+        parts.append(", ".join(settings(target.options)))
     return " · ".join(parts).translate(SPECIAL)
 
 

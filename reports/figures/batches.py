@@ -36,7 +36,10 @@ def batches(
     swept = [rows for rows in shapes.values() if any(len(line) > 1 for line in _lines(rows))]
     found: dict[str, list[Shown]] = defaultdict(list)
     for i, rows in enumerate(swept):
-        found[rows[0].case.workload].append(_figure(f"s{i}-batches", rows, palette, symbols))
+        case = rows[0].case
+        several = len({one[0].case.content for one in swept if one[0].case.workload == case.workload}) > 1
+        weights = (case.weights_name or "seeded weights") if several else ""
+        found[case.workload].append(_figure(f"s{i}-batches", rows, weights, palette, symbols))
     return dict(found)
 
 
@@ -48,7 +51,9 @@ def _lines(rows: Sequence[Row]) -> list[list[Row]]:
     return [sorted(line, key=lambda row: row.case.batch) for line in found.values()]
 
 
-def _figure(key: str, rows: Sequence[Row], palette: Mapping[str, str], symbols: Mapping[str, str]) -> Shown:
+def _figure(
+    key: str, rows: Sequence[Row], weights: str, palette: Mapping[str, str], symbols: Mapping[str, str]
+) -> Shown:
     unit, lines = time_unit(row.latency.value for row in rows), dashes(rows)
     points = [(_seconds(row) * unit.per_base, row.rate or 0.0) for row in rows]
     x = fitted([x for x, _ in points], f"latency of one inference in {unit.name}", 0.08)
@@ -74,7 +79,7 @@ def _figure(key: str, rows: Sequence[Row], palette: Mapping[str, str], symbols: 
     figure.update_yaxes(y)
     case = rows[0].case
     shape = case.shape.removeprefix(f"b{case.batch}").strip()
-    title = "Throughput against latency" + (f", {shape}" if shape else "")
+    title = ", ".join(filter(None, ["Throughput against latency", shape, weights]))
     keys = legend(rows, palette, symbols, lines)
     return shown(key, title, _caption(rows) + hollow(rows), figure, PLOT_PX, keys=keys, above=above)
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from bench import pairs
-from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, reproduce, samples_frame
+from bench.settle import reproduce
+from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, samples_frame
 from tests.unit import fake_results as fake
 
 
@@ -112,15 +113,15 @@ def test_order_is_ranked_then_unranked_then_without_figures() -> None:
 
 def test_the_command_reproduces_the_case_and_holds_no_path() -> None:
     results = fake.nasty()
-    words = shlex.split(reproduce(results.rows[3]))
+    words = shlex.split(reproduce(results.rows[3].case))
     assert words[:2] == ["bakeoff", "run"]
     assert words[words.index("--backend") + 1] == "<b>bold</b>"
     row = fake.twelve().rows[3]
-    assert "--backend tvm:compile-max-autotune " in reproduce(row)
-    assert reproduce(fake.realistic().groups[1].rows[0]).endswith("--threads 2 --sequence 128")
+    assert "--backend tvm:compile-max-autotune " in reproduce(row.case)
+    assert reproduce(fake.realistic().groups[1].rows[0].case).endswith("--threads 2 --sequence 128")
     expert = fake.judged(fake.make("resnet50", [fake.Ask("torch", 0.02, preset="expert")]))
-    assert reproduce(expert.rows[0]).endswith("--preset expert")
+    assert reproduce(expert.rows[0].case).endswith("--preset expert")
     weighted = fake.make("resnet50", [fake.Ask("torch", 0.02)])
     case = weighted[0].record.case
     object.__setattr__(case, "weights", "/home/alice/secret.pt")
-    assert reproduce(fake.judged(weighted).rows[0]).endswith("--weights PATH")
+    assert reproduce(fake.judged(weighted).rows[0].case).endswith("--weights PATH")

@@ -1,0 +1,52 @@
+"""Names that tell cases and groups apart within a run, and the facts that do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from backends.base import Target, as_dict
+from bench.case import Case
+
+AXES: tuple[str, ...] = (
+    *(field.name for field in fields(Case) if field.name != "target"),
+    *(field.name for field in fields(Target)),
+)
+"""Every field of a case and of its target, by the definitions."""
+
+
+def axes(case: Case) -> dict[str, Any]:
+    """The facts of `AXES` as a table or a file holds them: all cases of a run differ in one of them.
+
+    Options are one JSON text; of own weights a name is given that says nothing of where they lie. `version`
+    is the one asked for, '' for whichever is installed.
+    """
+    facts = as_dict(case)
+    facts |= facts.pop("target")
+    options = facts["options"]
+    facts["options"] = json.dumps(options, sort_keys=True, ensure_ascii=False) if options else ""
+    facts["weights"] = case.weights_name
+    facts["version"] = case.version or ""
+    return {name: facts[name] for name in AXES}
+
+
+def labels(cases: Iterable[Case]) -> dict[str, str]:
+    """Id → label; no two are the same."""
+    by_id = {case.id: case for case in cases}
+    return _told_apart({key: case.label for key, case in by_id.items()}, by_id)
+
+
+def titles(groups: Mapping[str, Case]) -> dict[str, str]:
+    """Group → its title, from any of its cases; no two are the same."""
+    return _told_apart({key: case.title for key, case in groups.items()}, groups)
+
+
+def _told_apart(texts: dict[str, str], cases: Mapping[str, Case]) -> dict[str, str]:
+    """Those that read alike say what was computed, and then what they are by their ids."""
+    for more in (lambda case: f"content {case.content[:8]}", lambda case: case.id):
+        counted = Counter(texts.values())
+        texts = {k: text if counted[text] == 1 else f"{text} · {more(cases[k])}" for k, text in texts.items()}
+    return texts

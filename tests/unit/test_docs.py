@@ -108,3 +108,10 @@ def test_every_extra_that_an_install_command_names_is_there() -> None:
             for r in requires("bakeoff") or ()
             if r.startswith(needed) and f"'{name}'" in r.replace('"', "'")
         ]
+
+
+def test_every_axis_of_a_case_is_on_the_page_of_outputs() -> None:
+    from reports.columns import IDENTITY
+
+    page = (ROOT / "docs" / "output.md").read_text()
+    assert [name for name in (*IDENTITY, "not_finite", "case_id") if f"`{name}`" not in page] == []

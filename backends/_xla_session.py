@@ -73,7 +73,7 @@ class XlaSession(BaseSession):
         runs = [_xla_profile.profiled(lambda: self.run(staged)) for _ in range(support.PROFILED)]
         operations = _hlo.operations(self._compiled.as_text() or "", runs)
         precision, shares = support.weigh(operations, "JAX's profile of an untimed run")
-        pool, cpus = support.tasks(POOL), len(os.sched_getaffinity(0))
+        pool, cpus = support.tasks(POOL), support.usable_cpus()
         return Actual(
             precision=precision,
             device=Fact(",".join({d.platform for d in outputs[0].devices()}), "reported", "of its outputs"),

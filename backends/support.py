@@ -93,6 +93,12 @@ def cpu_computes(precision: str) -> bool:
     return precision == "fp32" or not cpu_flags().isdisjoint(CPU_FLAGS.get(precision, frozenset()))
 
 
+def usable_cpus() -> int:
+    """How many logical CPUs this process may use: the affinity where the system has one."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    return affinity or os.cpu_count() or 1
+
+
 def tasks(name: str = "") -> int:
     """Threads of this process whose names begin so; 0 where the system does not list them."""
     return sum(path.read_text().startswith(name) for path in Path("/proc/self/task").glob("*/comm"))

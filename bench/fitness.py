@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import psutil
 
-from bench import cpuinfo, lock
+from bench import cpuinfo, kinds, lock
 from bench.limits import cpu_quota
 from bench.machine import Budget, governors, turbo
-from bench.topology import ROOT, siblings
+from bench.topology import ROOT, ranges, siblings, tells_cores, topology
 
 State = Literal["ok", "warn", "bad"]
+Answer = TypeVar("Answer")
 SAMPLE_S = 0.5
 NOTICEABLE = 0.05  # of one CPU: what others may take before it is named
 HEAVY = 0.25
@@ -40,36 +41,76 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the machine did for a moment; shares are of one CPU.
+    """What the machine did for a moment; shares are of one CPU. None where the system does not say.
 
     Attributes:
         busy, steal: logical CPU → share of the time.
         processes: (name, share) of the busiest processes other than our own, the busiest first.
     """
 
-    busy: Mapping[int, float]
-    steal: Mapping[int, float]
-    processes: Sequence[tuple[str, float]]
+    busy: Mapping[int, float] | None
+    steal: Mapping[int, float] | None
+    processes: Sequence[tuple[str, float]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Counters at one moment, in seconds; None where /proc is masked.
+
+    Attributes:
+        cpus: of each logical CPU, by its number: idle (waiting for disks included) and stolen.
+        processes: process id → name and CPU time, our own left out.
+    """
+
+    at: float
+    cpus: Sequence[tuple[float, float]] | None
+    processes: Mapping[int, tuple[str, float]] | None
 
 
 def sample(seconds: float = SAMPLE_S) -> Sample:
     """Watches for `seconds`."""
-    start, before, processes = time.perf_counter(), psutil.cpu_times(percpu=True), _process_times()
+    before = _look()
     time.sleep(seconds)
-    after, later = psutil.cpu_times(percpu=True), _process_times()
-    elapsed = time.perf_counter() - start
-    busy, steal = {}, {}
-    for cpu, (old, new) in enumerate(zip(before, after, strict=False)):
-        idle = new.idle - old.idle + getattr(new, "iowait", 0.0) - getattr(old, "iowait", 0.0)
-        steal[cpu] = max(0.0, getattr(new, "steal", 0.0) - getattr(old, "steal", 0.0)) / elapsed
-        busy[cpu] = min(1.0, max(0.0, 1 - idle / elapsed - steal[cpu]))
+    return changes(before, _look())
+
+
+def changes(before: Look, after: Look) -> Sample:
+    """What happened between two looks."""
+    elapsed = after.at - before.at
+    busy, steal = None, None
+    if before.cpus is not None and after.cpus is not None:
+        busy, steal = {}, {}
+        for cpu, (old, new) in enumerate(zip(before.cpus, after.cpus, strict=False)):
+            steal[cpu] = max(0.0, new[1] - old[1]) / elapsed
+            busy[cpu] = min(1.0, max(0.0, 1 - (new[0] - old[0]) / elapsed - steal[cpu]))
+    if before.processes is None or after.processes is None:
+        return Sample(busy, steal, None)
     shares = [
-        (name, (used - processes[pid][1]) / elapsed)
-        for pid, (name, used) in later.items()
-        if pid in processes
+        (name, (used - before.processes[pid][1]) / elapsed)
+        for pid, (name, used) in after.processes.items()
+        if pid in before.processes
     ]
     loud = sorted((one for one in shares if one[1] > NOTICEABLE), key=lambda one: -one[1])
     return Sample(busy, steal, loud[:3])
+
+
+def _look() -> Look:
+    return Look(time.perf_counter(), said_by(_cpu_times), said_by(_process_times))
+
+
+def said_by(ask: Callable[[], Answer]) -> Answer | None:
+    """What psutil or the C library answers, None where /proc is masked and they raise."""
+    try:
+        return ask()
+    except (OSError, IndexError, psutil.Error):  # IndexError: psutil's, of a /proc that lists no process
+        return None
+
+
+def _cpu_times() -> list[tuple[float, float]]:
+    return [
+        (one.idle + getattr(one, "iowait", 0.0), getattr(one, "steal", 0.0))
+        for one in psutil.cpu_times(percpu=True)
+    ]
 
 
 def _process_times() -> dict[int, tuple[str, float]]:
@@ -89,31 +130,54 @@ def _printable(name: str) -> str:
 
 def checks(budget: Budget, seen: Sample, root: Path = ROOT) -> tuple[Check, ...]:
     """Everything that disturbs a measurement here, in a fixed order."""
-    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    memory, swap = said_by(psutil.virtual_memory), said_by(psutil.swap_memory)
     others = {s for cpu in budget.cpus for s in siblings(root, cpu)} - set(budget.cpus)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = said_by(os.getloadavg) if hasattr(os, "getloadavg") else None
+    busy, stolen = seen.busy, seen.steal
     return (
-        cores(budget),
+        cores(budget, tells_cores(root)),
+        core_kinds(budget, kinds.core_kinds(root, topology(root))),
         governor(governors(root, budget.cpus)),
         boost(turbo(root), (root / "sys/devices/system/cpu/intel_pstate/no_turbo").exists()),
-        smt(budget, {cpu: seen.busy.get(cpu, 0.0) for cpu in others}),
-        load_average(load, psutil.cpu_count() or 1),
+        smt(budget, None if busy is None else {cpu: busy.get(cpu, 0.0) for cpu in others}),
+        load_average(load and load[0], psutil.cpu_count() or 1),
         neighbours(seen.processes),
-        spinning(sum(seen.busy.get(cpu, 0.0) for cpu in budget.cpus), os.environ),
+        spinning(None if busy is None else sum(busy.get(cpu, 0.0) for cpu in budget.cpus), os.environ),
         quota(cpu_quota(root), budget),
-        steal(max((seen.steal.get(cpu, 0.0) for cpu in budget.cpus), default=0.0)),
+        steal(None if stolen is None else max((stolen.get(cpu, 0.0) for cpu in budget.cpus), default=0.0)),
         virtualised(cpuinfo.virtualised(root)),
-        available(memory.available, memory.total),
-        swapping(swap.used),
+        available(memory.available, memory.total) if memory else silent("memory"),
+        swapping(swap.used) if swap else silent("swap"),
         locked(lock.holder()),
     )
 
 
-def cores(budget: Budget) -> Check:
+def silent(name: str) -> Check:
+    """Of a figure that is masked: a disturbance would not be seen."""
+    return Check(name, "warn", "the system does not say (is /proc masked?)")
+
+
+def cores(budget: Budget, told: bool = True) -> Check:
+    """`told`: whether the system says which logical CPUs share a core."""
     text = f"{len(budget.cpus)} CPUs for every worker: {budget.why}"
     if not budget.pinned:
         return Check("cores", "warn", f"{text}; rows are marked as not pinned")
+    if not told:
+        return Check("cores", "warn", text, "let the container read /sys/devices/system/cpu")
     return Check("cores", "ok", text)
+
+
+def core_kinds(budget: Budget, found: Sequence[kinds.Kind]) -> Check:
+    """`found`: those of the machine, the fastest first."""
+    name = "kinds of cores"
+    if not found:
+        return Check(name, "ok", "the system tells no kinds apart")
+    have = ", ".join(f"{kind.cores} of {kind.name}" for kind in found)
+    text = f"{len(found)} kinds ({have}); the budget is of {budget.kind or 'no kind that is known'}"
+    if budget.kind == found[0].name:
+        return Check(name, "ok", f"{text} alone")
+    mend = f"taskset -c {ranges(found[0].cpus)} bakeoff run"
+    return Check(name, "warn", f"{text}, and faster ones are not allowed", mend)
 
 
 def governor(names: Sequence[str]) -> Check:
@@ -134,8 +198,10 @@ def boost(on: bool | None, intel: bool) -> Check:
     return Check("turbo", "warn", "on: the clock depends on temperature and on what other cores do", mend)
 
 
-def smt(budget: Budget, sibling_busy: Mapping[int, float]) -> Check:
+def smt(budget: Budget, sibling_busy: Mapping[int, float] | None) -> Check:
     """`sibling_busy`: logical CPUs that share a core with the budget's but are not in it → share."""
+    if sibling_busy is None:
+        return silent("SMT siblings")
     if not sibling_busy:
         return Check("SMT siblings", "ok", "no CPU of the budget shares its core")
     busy = {cpu: share for cpu, share in sibling_busy.items() if share > NOTICEABLE}
@@ -146,14 +212,18 @@ def smt(budget: Budget, sibling_busy: Mapping[int, float]) -> Check:
     return Check("SMT siblings", "warn", text, "echo off | sudo tee /sys/devices/system/cpu/smt/control")
 
 
-def load_average(load: float, cpus: int) -> Check:
+def load_average(load: float | None, cpus: int) -> Check:
+    if load is None:
+        return silent("load")
     text = f"{load:.2f} over the last minute on {cpus} CPUs"
     if load < 0.25 * cpus:
         return Check("load", "ok", text)
     return Check("load", "warn", text, "top -o %CPU")
 
 
-def neighbours(processes: Sequence[tuple[str, float]]) -> Check:
+def neighbours(processes: Sequence[tuple[str, float]] | None) -> Check:
+    if processes is None:
+        return silent("other processes")
     if not processes:
         return Check("other processes", "ok", f"none takes over {NOTICEABLE:.0%} of a CPU")
     text = ", ".join(f"{name} {share:.0%}" for name, share in processes)
@@ -161,12 +231,14 @@ def neighbours(processes: Sequence[tuple[str, float]]) -> Check:
     return Check("other processes", "bad" if heavy else "warn", f"{text} of a CPU", "top -o %CPU")
 
 
-def spinning(busy: float, environment: Mapping[str, str]) -> Check:
+def spinning(busy: float | None, environment: Mapping[str, str]) -> Check:
     """`busy`: what is taken of the budget's CPUs now, in CPUs."""
     if chosen := [name for name in SPIN_VARIABLES if name in environment]:
         text = ", ".join(f"{name}={_printable(environment[name])}" for name in chosen)
         what = f"{text} is set: OpenMP runtimes do not wait as they ship"
         return Check("spinning", "warn", what, f"unset {' '.join(chosen)}")
+    if busy is None:
+        return silent("spinning")
     if busy > NOTICEABLE:
         what = f"{busy:.2f} CPUs of the budget are busy: runtimes that spin for their threads suffer most"
         return Check("spinning", "warn", what, "bakeoff run --threads 1")
@@ -189,7 +261,9 @@ def quota(cpus: float | None, budget: Budget) -> Check:
     return Check("cgroup quota", "ok", text)
 
 
-def steal(share: float) -> Check:
+def steal(share: float | None) -> Check:
+    if share is None:
+        return silent("steal")
     text = f"{share:.1%} of the budget's worst CPU over {SAMPLE_S:g} s"
     if share <= 0.01:
         return Check("steal", "ok", text)
@@ -197,7 +271,9 @@ def steal(share: float) -> Check:
     return Check("steal", "bad" if share > 0.10 else "warn", f"{text} went to other virtual machines", mend)
 
 
-def virtualised(yes: bool) -> Check:
+def virtualised(yes: bool | None) -> Check:
+    if yes is None:
+        return silent("virtualised")
     if not yes:
         return Check("virtualised", "ok", "no hypervisor seen")
     return Check("virtualised", "warn", "under a hypervisor: neighbours share caches and memory unseen")

@@ -12,6 +12,14 @@ from pathlib import Path, PurePosixPath
 from bench.topology import ROOT, read_int, read_text
 
 UNBOUNDED = 1 << 60  # v1 writes "no limit" as a number near 2**63
+# For a /proc that is masked: where the hierarchies usually lie, and groups that are the mounts themselves, as
+# a container sees its own.
+USUAL_MOUNTS = (
+    ("cgroup2", [], "/", "/sys/fs/cgroup"),
+    ("cgroup", ["cpu"], "/", "/sys/fs/cgroup/cpu"),
+    ("cgroup", ["memory"], "/", "/sys/fs/cgroup/memory"),
+)
+USUAL_GROUPS = "0::/\n1:cpu:/\n2:memory:/"
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
@@ -50,8 +58,8 @@ def _quota(folder: Path) -> float | None:
 
 def group_folders(controller: str, root: Path = ROOT) -> Iterator[Path]:
     """Folders of this process's groups for a controller, each with its parents, over every hierarchy."""
-    mounts = list(_mounts(root))
-    for line in read_text(root / "proc/self/cgroup").splitlines():
+    mounts = list(_mounts(root)) or USUAL_MOUNTS
+    for line in (read_text(root / "proc/self/cgroup") or USUAL_GROUPS).splitlines():
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         unified = number == "0" and not controllers
         if not unified and controller not in controllers.split(","):

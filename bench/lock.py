@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.errors import BakeoffError
 
 NAME = "bakeoff-measure.lock"
+COMMON = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # folders that all users share
 POLL_S = 0.2
 GRACE_S = 0.1  # `holder` takes the lock for an instant to look; that is no measurement
 
@@ -37,9 +38,9 @@ class Holder:
 
 
 def lock_path() -> Path:
-    """The same file for every user and job, so not under $TMPDIR where there is a /tmp."""
-    common = Path("/tmp")
-    return (common if os.access(common, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())) / NAME
+    """The same file for every user and job: $TMPDIR is one user's, and comes last."""
+    usable = (folder for folder in COMMON if os.access(folder, os.W_OK | os.X_OK))
+    return (next(usable, None) or Path(tempfile.gettempdir())) / NAME
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from bench.errors import BackendUnavailable, BakeoffError, PrepareError, Unsuppo
 from bench.interrupts import held
 from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
 from bench.telling import Listener, Telling
+from bench.topology import usable_cpus
 from workloads.base import Band, Cost
 
 LIMIT_S = 1800.0
@@ -141,8 +142,8 @@ def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> 
     """Finds or makes all nodes, parents first; a failure fails what descends from it and nothing else."""
     outcomes: dict[Node, _Outcome] = {}
     running: dict[Node, Making] = {}
-    slots = 2 if (os.cpu_count() or 1) > 1 else 1
-    rations = Rations(lambda: int(_available_memory() * MEMORY_SHARE), slots)
+    at_once = slots()
+    rations = Rations(lambda: int(_available_memory() * MEMORY_SHARE), at_once)
     tell = Telling(listener, len(pending))
 
     def settle(node: Node, state: str, outcome: _Outcome) -> None:
@@ -159,7 +160,7 @@ def _make(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> 
             for node in list(pending):
                 needed = node.parents
                 parents = {kind: outcomes[one] for kind, one in needed.items() if one in outcomes}
-                if len(parents) < len(needed) or len(running) >= slots or rations.waits(node):
+                if len(parents) < len(needed) or len(running) >= at_once or rations.waits(node):
                     continue
                 room = partial(rations.ask, node)
                 try:
@@ -289,13 +290,23 @@ def _versions(node: Node, python: Path) -> dict[str, str]:
         raise BackendUnavailable(f"{converter.kind} cannot be made: {error.message}", hint=hint) from error
 
 
+def slots() -> int:
+    """How many converters may run at once."""
+    return 2 if usable_cpus() > 1 else 1
+
+
 def _available_memory() -> int:
-    """Bytes that the system can give away now, within the control group's limit."""
+    """Bytes that the system can give away now, within the control group's limit; half of what is installed
+    where /proc is masked."""
     import psutil
 
     from bench.limits import memory_limit
 
-    return min(psutil.virtual_memory().available, memory_limit() or 1 << 60)
+    try:
+        free = int(psutil.virtual_memory().available)
+    except OSError:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return min(free, memory_limit() or 1 << 60)
 
 
 def _prepared(case: Case, need: Needs, outcomes: Mapping[Node, _Outcome]) -> Prepared:

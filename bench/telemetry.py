@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.limits import quota_folders
-from bench.topology import CPUS, ROOT
+from bench.topology import CPUS, ROOT, usable_cpus
 
 SHARE = 0.05  # of a burst's wall time: what others may take before it counts as disturbed
 JIFFY_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
@@ -159,11 +159,12 @@ def taken_ns(figures: Mapping[str, float], cpus: int) -> tuple[float, float]:
 
 
 def disturbed(figures: Mapping[str, float], cpus: Collection[int]) -> bool:
-    """Whether others took over 5 % of the wall time of a burst on `cpus` (all CPUs where that is empty).
+    """Whether others took over 5 % of the wall time of a burst on `cpus` (all that this process may use
+    where that is empty).
 
     What comes in jiffies must also exceed one jiffy for each CPU, the error of its two reads.
     """
-    count = len(cpus) or os.cpu_count() or 1
+    count = len(cpus) or usable_cpus()
     limit = SHARE * figures["wall_ns"]
     exact, coarse = taken_ns(figures, count)
     return exact > limit or coarse > max(limit, JIFFY_NS * count)

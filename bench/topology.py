@@ -1,4 +1,4 @@
-"""Logical CPUs with their core, package and NUMA node, read from /sys. Standard library alone.
+"""Logical CPUs with their core, package and NUMA node, from /sys and /proc. Standard library alone.
 
 Every function takes the root of the file tree, so that tests feed machines that are not at hand.
 """
@@ -6,6 +6,7 @@ Every function takes the root of the file tree, so that tests feed machines that
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +53,64 @@ def cpu_list(text: str) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """The other way round: (0, 1, 2, 8) → `0-2,8`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)
+
+
 def topology(root: Path = ROOT) -> tuple[Cpu, ...]:
-    """All online logical CPUs, ascending; empty where there is no /sys (macOS)."""
-    folder = root / CPUS
-    online = cpu_list(read_text(folder / "online")) or tuple(
-        sorted(int(path.name[3:]) for path in folder.glob("cpu[0-9]*") if path.name[3:].isdigit())
-    )
+    """All online logical CPUs, ascending, from /sys, or from /proc/cpuinfo as far as /sys does not tell.
+
+    A CPU of which nothing tells the core stands for a core of its own (`tells_cores`). Empty where there is
+    neither (macOS).
+    """
+    listed = _listed_cores(root)
+    first: dict[str, int] = {}
+    for cpu, core in sorted(listed.items()):
+        first.setdefault(core or f"cpu {cpu}", cpu)
     nodes = {cpu: node for node, cpus in node_cpus(root).items() for cpu in cpus}
-    return tuple(Cpu(cpu, core_of(root, cpu), package_of(root, cpu), nodes.get(cpu, 0)) for cpu in online)
+
+    def core(cpu: int) -> int:
+        told = _sibling_list(root, cpu)
+        return told[0] if told else first.get(listed.get(cpu, ""), cpu)
+
+    online = _online(root) or tuple(sorted(listed))
+    return tuple(Cpu(cpu, core(cpu), package_of(root, cpu), nodes.get(cpu, 0)) for cpu in online)
+
+
+def tells_cores(root: Path = ROOT) -> bool:
+    """Whether the system says which logical CPUs share a core."""
+    return any(_sibling_list(root, cpu) for cpu in _online(root)) or any(_listed_cores(root).values())
+
+
+def _online(root: Path) -> tuple[int, ...]:
+    """By /sys: the kernel's list, else the folders that do not say that theirs is offline."""
+    folder = root / CPUS
+    return cpu_list(read_text(folder / "online")) or tuple(
+        sorted(
+            int(path.name[3:])
+            for path in folder.glob("cpu[0-9]*")
+            if path.name[3:].isdigit() and read_text(path / "online") != "0"
+        )
+    )
+
+
+def _listed_cores(root: Path) -> dict[int, str]:
+    """The CPUs of /proc/cpuinfo, all online → package and core in words; '' where it says none (Arm)."""
+    found: dict[int, str] = {}
+    for entry in read_text(root / "proc/cpuinfo").split("\n\n"):
+        pairs = (line.partition(":") for line in entry.splitlines())
+        facts = {key.strip(): value.strip() for key, _, value in pairs}
+        if facts.get("processor", "").isdigit():
+            core = facts.get("core id", "")
+            found[int(facts["processor"])] = core and f"{facts.get('physical id', '')} {core}"
+    return found
 
 
 def node_cpus(root: Path = ROOT) -> dict[int, tuple[int, ...]]:
@@ -74,15 +125,18 @@ def node_cpus(root: Path = ROOT) -> dict[int, tuple[int, ...]]:
 
 def siblings(root: Path, cpu: int) -> tuple[int, ...]:
     """The logical CPUs that share its physical core, itself included."""
+    if found := _sibling_list(root, cpu):
+        return found
+    listed = _listed_cores(root)
+    core = listed.get(cpu, "")
+    return tuple(one for one, other in sorted(listed.items()) if other == core) if core else (cpu,)
+
+
+def _sibling_list(root: Path, cpu: int) -> tuple[int, ...]:
+    """As /sys gives it; () where it does not."""
     folder = root / CPUS / f"cpu{cpu}" / "topology"
-    for name in ("core_cpus_list", "thread_siblings_list"):  # the second until Linux 5.3
-        if found := cpu_list(read_text(folder / name)):
-            return found
-    return (cpu,)
-
-
-def core_of(root: Path, cpu: int) -> int:
-    return siblings(root, cpu)[0]
+    lists = (cpu_list(read_text(folder / name)) for name in ("core_cpus_list", "thread_siblings_list"))
+    return next(filter(None, lists), ())  # the second until Linux 5.3
 
 
 def package_of(root: Path, cpu: int) -> int:
@@ -95,6 +149,11 @@ def allowed_cpus() -> tuple[int, ...]:
     if not hasattr(os, "sched_getaffinity"):
         return ()
     return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def usable_cpus() -> int:
+    """How many logical CPUs this process may use; a machine's own number is no bound under affinity."""
+    return len(allowed_cpus()) or os.cpu_count() or 1
 
 
 def caches(root: Path = ROOT, cpu: int = 0) -> list[dict[str, int | str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Array
+from backends.support import usable_cpus
 from bench.converters import Job
 from bench.converters.quantising import samples
 from workloads.base import CALIBRATION_SEED
@@ -85,7 +85,7 @@ def quantise(path: Path, output: Path, recipe: Recipe, inputs: Sequence[Mapping[
         manager = recipe_manager.RecipeManager()
         manager.load_quantization_recipe(recipe)
         # Its own way is a moving average, which forgets the first samples.
-        observed = calibrator.Calibrator(str(path), os.cpu_count() or 1, qsv_update_func=_wider)
+        observed = calibrator.Calibrator(str(path), usable_cpus(), qsv_update_func=_wider)
         observed.calibrate({SIGNATURE: list(inputs)}, manager)
         ranges = observed.get_model_qsvs()
     tool.quantize(ranges).export_model(str(output))

@@ -21,7 +21,9 @@ Run = Sequence[float]  # the log ratio to the anchor of each generation
 Sides = tuple[Sequence[Run], Sequence[Run]]  # BASE's runs, NEW's runs
 
 
-def judge_runs(sides: Mapping[str, Sides], relevant: float, weakened: str = "") -> dict[str, Verdict]:
+def judge_runs(
+    sides: Mapping[str, Sides], relevant: float, weakened: Mapping[str, str] | None = None
+) -> dict[str, Verdict]:
     """The verdicts on comparisons across runs, made together.
 
     With at least `ENOUGH` runs on each side Welch's t test on one value a run, p adjusted by
@@ -31,15 +33,18 @@ def judge_runs(sides: Mapping[str, Sides], relevant: float, weakened: str = "") 
     Args:
         sides: comparison → the runs of both sides, each with at least one generation.
         relevant: the least difference that matters, as a fraction.
-        weakened: why nothing may be proven however many runs there are (another CPU), or ''.
+        weakened: comparison → why nothing may be proven however many runs there are (another CPU), or ''.
     """
     tests = {key: between_runs(runs) for key, runs in sides.items() if enough(runs)}
     adjusted = benjamini_hochberg([test.p for test in tests.values()])
+    weak = weakened or {}
     proved = {
-        key: _proved(test, p, len(tests), relevant, weakened)
+        key: _proved(test, p, len(tests), relevant, weak.get(key, ""))
         for (key, test), p in zip(tests.items(), adjusted, strict=True)
     }
-    return {key: proved.get(key) or _suspected(runs, relevant, weakened) for key, runs in sides.items()}
+    return {
+        key: proved.get(key) or _suspected(runs, relevant, weak.get(key, "")) for key, runs in sides.items()
+    }
 
 
 def units(runs: Sides) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -77,8 +82,10 @@ def _proved(test: Welch, adjusted: float, among: int, relevant: float, weakened:
     word = word_of(test.difference, adjusted, test.tost_p(relevant), relevant, ALPHA)
     reason = why_open(ratio, relevant, (test.p, adjusted), ALPHA, among) if word == "inconclusive" else ""
     found = Verdict(word, ratio, 1 - ALPHA, test.p, adjusted, test.detectable(), reason)
-    if not weakened or word == "inconclusive":
+    if not weakened:
         return found
+    if word == "inconclusive":
+        return replace(found, reason=f"{reason}; {weakened}")
     weaker: Word = "inconclusive" if word == "equivalent" else "suspect"
     return replace(found, word=weaker, reason=f"{_would_be(test, word)}, but {weakened}")
 
@@ -88,9 +95,9 @@ def _suspected(runs: Sides, relevant: float, weakened: str) -> Verdict:
     few = f"{count(base, 'run')} against {new}, and it takes {ENOUGH} on each side to prove a difference"
     test = within_runs(runs)
     ratio = test.ratio()
-    if ratio.low is None or ratio.high is None:
-        return Verdict("inconclusive", ratio, reason=f"a run of one generation has no interval; {few}")
     but = f"{few}; {weakened}" if weakened else few
+    if ratio.low is None or ratio.high is None:
+        return Verdict("inconclusive", ratio, reason=f"a run of one generation has no interval; {but}")
     leaves_one_out = ratio.low > 1 or ratio.high < 1
     if leaves_one_out and abs(test.difference) >= math.log1p(relevant):
         word = "slower" if test.difference > 0 else "faster"

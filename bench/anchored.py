@@ -11,15 +11,16 @@ from bench.across import Sides, enough, judge_runs, units
 from bench.comparison import Compared, Comparison, loss
 from bench.decide import Verdict
 from bench.differences import Difference, differences
-from bench.matching import Found, Match, match
+from bench.matching import Found, Match, match, other_threads
 from bench.pairs import log_ratios
 from bench.results import Results, Row
 from bench.settle import ab_command, repeat_command
 from bench.stats import UNKNOWN
+from bench.unlike import sentence, unlike
 
 HOW_TO_ANCHOR = "`bakeoff run` measures one, unless the suite says `anchor: false`"
 _BEYOND = re.compile(r"[^\w.+!]", re.ASCII)  # what no version holds
-SOFTWARE_ALONE = "ratios to the anchor compare the software's share only, not the hardware"
+SOFTWARE_ALONE = "Ratios to the anchor compare the software's share only, not the hardware"
 
 
 def compare_runs(
@@ -34,19 +35,22 @@ def compare_runs(
         said: a line for each run of either side, for people.
     """
     relevant = max(run.run.relevant for run in (*base, *new))
-    machines = _machines(base, new)
-    weakened = "the CPUs differ" if machines else _anchors(base, new)
     matches = match(base, new)
     both = {str(i): one for i, one in enumerate(matches) if one.base and one.new}
     refused = {key: why for key, one in both.items() if (why := _incomparable(one))}
     sides = {key: _sides(one) for key, one in both.items() if key not in refused}
+    records = [run.run for run in base], [run.run for run in new]
+    on_gpu = {key: one.new[0].row.case.target.device_kind != "cpu" for key, one in both.items()}
+    found = {kind: unlike(*records, on_gpu=kind) for kind in {False, *on_gpu.values()}}
+    weakened = {key: _weakened(found[kind]) or _anchors(base, new) for key, kind in on_gpu.items()}
     verdicts = judge_runs(sides, relevant, weakened)
     made = []
     for key, one in both.items():
         verdict = verdicts.get(key) or Verdict("not comparable", UNKNOWN, reason=refused[key])
-        made.append(_comparison(one, verdict, sides.get(key), weakened))
-    environments = differences([run.run for run in base], [run.run for run in new])
+        made.append(_comparison(one, verdict, sides.get(key), weakened[key]))
+    environments = differences(*records)
     times = [_mean([run.anchor for run in side if run.anchor]) for side in (base, new)]
+    most = found.get(True) or found[False]
     return Compared(
         "across",
         tuple(said[0]),
@@ -54,7 +58,15 @@ def compare_runs(
         relevant,
         tuple(made),
         differences=environments + _of_cases(both.values(), environments),
-        notes=(f"The CPUs differ ({machines}): {SOFTWARE_ALONE}.",) if machines else (),
+        notes=tuple(
+            filter(
+                None,
+                (
+                    most and f"Machine or budget differ: {sentence(most)}. {SOFTWARE_ALONE}.",
+                    other_threads(matches),
+                ),
+            )
+        ),
         anchor=(times[0], times[1]) if times[0] and times[1] else None,
         only_base=tuple(one.name for one in matches if not one.new),
         only_new=tuple(one.name for one in matches if not one.base),
@@ -62,6 +74,11 @@ def compare_runs(
             one.name for one in matches if not one.new and all(found.row.status == "ok" for found in one.base)
         ),
     )
+
+
+def _weakened(found: Sequence[Difference]) -> str:
+    """Why nothing may be proven, or ''."""
+    return f"machine or budget differ: {sentence(found)}" if found else ""
 
 
 def _comparison(one: Match, verdict: Verdict, sides: Sides | None, weakened: str) -> Comparison:
@@ -106,21 +123,6 @@ def _incomparable(one: Match) -> str:
     if ran[0] != ran[1]:
         return f"{', '.join(ran[0])} ran in BASE, {', '.join(ran[1])} in NEW"
     return ""
-
-
-def _machines(base: Sequence[Results], new: Sequence[Results]) -> str:
-    """The CPUs of both sides where there is more than one among the runs, else ''."""
-    found = [sorted({_cpu(run) for run in side}) for side in (base, new)]
-    if len({*found[0], *found[1]}) == 1:
-        return ""
-    return f"{' and '.join(found[0])} against {' and '.join(found[1])}"
-
-
-def _cpu(run: Results) -> str:
-    machine = run.run.machine
-    identity = machine.get("cpu_id")
-    told = f", {identity}" if isinstance(identity, str) and identity else ""
-    return f"{machine.get('cpu') or 'an unknown CPU'}{told}"
 
 
 def _anchors(base: Sequence[Results], new: Sequence[Results]) -> str:

@@ -37,6 +37,7 @@ from bench.shares import Share, lacking, share_of
 from bench.store import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite import Suite, load_suite
 from bench.turns import Limits, Listener
+from bench.unlike import gone_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +138,8 @@ def run(
         if record is None:
             record = _new_record(chosen, command, capabilities)
             opened.create_run(record)
+        else:
+            record.machine = gone_on(record, machine.fingerprint())
         record.state = "running"
         opened.update_run(record)
         heard = Heard(listener)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.machines import cache_name, machines_of
 from bench.numbers import difference
 from bench.store import RunRecord
 
@@ -18,7 +19,13 @@ LABELS = {
     "packages": "CPU packages",
     "threads": "hardware threads",
     "nodes": "NUMA nodes",
+    "core_kinds": "kinds of cores",
     "gpus": "GPUs",
+    "gpu compute_capability": "GPU compute capability",
+    "gpu memory_bytes": "GPU memory",
+    "gpu power_limit_w": "GPU power limit",
+    "gpu sm_mhz": "GPU clock at most",
+    "gpu instances": "GPU instances",
     "gpu_driver": "GPU driver",
     "gpu_cuda": "CUDA of the driver",
     "smt": "SMT",
@@ -28,6 +35,7 @@ LABELS = {
     "cpu_quota": "CPU quota",
     "allowed_cpus": "CPUs allowed",
     "budget cpus": "CPUs of the budget",
+    "budget kind": "kind of core of the budget",
     "budget memory_bytes": "memory of the budget",
     "pinned": "pinned to CPUs",
     "virtualised": "virtual machine",
@@ -37,7 +45,8 @@ LABELS = {
 SAID_ELSEWHERE = ("budget why",)  # a sentence made of the other facts
 VERSIONS = {"anchor": "NumPy of the anchor"}
 VERSIONS_ELSEWHERE = ("python", "null")
-CACHE_KINDS = {"data": "d", "instruction": "i"}
+WHOLE = ("cpu_id", "core_kinds")  # shown in one line, with names that are not ours
+OF_A_GPU = ("compute_capability", "memory_bytes", "power_limit_w", "sm_mhz", "instances")
 BINARY = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
@@ -56,7 +65,7 @@ def differences(base: Sequence[RunRecord], new: Sequence[RunRecord]) -> tuple[Di
     A runtime that one side did not ask for is no difference. What differs always, such as the time, is not
     among the facts; figures of bytes count by what is shown of them.
     """
-    return between(_gathered(map(facts, base)), _gathered(map(facts, new)))
+    return between(gathered(map(facts, base)), gathered(map(facts, new)))
 
 
 def between(base: Mapping[str, frozenset[str]], new: Mapping[str, frozenset[str]]) -> tuple[Difference, ...]:
@@ -75,14 +84,20 @@ def facts(run: RunRecord) -> Iterator[tuple[str, str]]:
         backend = name.partition("==")[0]
         if backend not in VERSIONS_ELSEWHERE:
             yield VERSIONS.get(backend, backend), version
-    for key, value in _flat(run.machine):
-        if key not in SAID_ELSEWHERE:
-            yield LABELS.get(key, key.removesuffix("_bytes").replace("_", " ")), _shown(key, value)
+    for machine in machines_of(run):
+        for origin, key, value in flat(machine):
+            if origin not in SAID_ELSEWHERE:
+                yield labelled(key, value)
     yield "profile", str(run.suite.get("profile", "quick"))
     yield "relevant difference", difference(run.relevant)
 
 
-def _gathered(runs: Iterable[Iterable[tuple[str, str]]]) -> dict[str, frozenset[str]]:
+def labelled(key: str, value: Any) -> tuple[str, str]:
+    """A fact of `flat` in words."""
+    return LABELS.get(key, key.removesuffix("_bytes").replace("_", " ")), _shown(key, value)
+
+
+def gathered(runs: Iterable[Iterable[tuple[str, str]]]) -> dict[str, frozenset[str]]:
     """Label → what the runs say, each in one text: a run may well hold several versions of a runtime."""
     found: dict[str, set[str]] = defaultdict(set)
     for run in runs:
@@ -102,23 +117,24 @@ def _difference(what: str, base: frozenset[str], new: frozenset[str]) -> Differe
     return Difference(what, ", ".join(sorted(base)), ", ".join(sorted(new)))
 
 
-def _flat(machine: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def flat(machine: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Each fact of a machine: its key in the fingerprint (`budget cpus`, `caches`), the key that is shown,
+    and its value. A list of caches or GPUs gives several."""
     for key, value in machine.items():
         name = f"{above}{key}"
-        if isinstance(value, Mapping) and name != "cpu_id":
-            yield from _flat(value, f"{name} ")
+        if isinstance(value, Mapping) and name not in WHOLE:
+            yield from flat(value, f"{name} ")
         elif key == "caches" and isinstance(value, list):
-            yield from ((_cache(cache), cache.get("bytes")) for cache in value if isinstance(cache, Mapping))
+            found = [cache for cache in value if isinstance(cache, Mapping)]
+            yield from ((key, f"{cache_name(cache)} cache_bytes", cache.get("bytes")) for cache in found)
         elif key == "gpus" and isinstance(value, list):
-            yield from ((key, gpu.get("name")) for gpu in value if isinstance(gpu, Mapping))
-        elif key == "flags" and isinstance(value, list):
-            yield INSTRUCTIONS, value
+            for gpu in (one for one in value if isinstance(one, Mapping)):
+                yield key, key, gpu.get("name")
+                yield from ((f"gpu {fact}",) * 2 + (gpu[fact],) for fact in OF_A_GPU if fact in gpu)
+        elif key == "flags":
+            yield key, INSTRUCTIONS, value
         else:
-            yield name, value
-
-
-def _cache(cache: Mapping[str, Any]) -> str:
-    return f"L{cache.get('level')}{CACHE_KINDS.get(str(cache.get('type')).lower(), '')} cache_bytes"
+            yield name, name, value
 
 
 def _shown(key: str, value: Any) -> str:
@@ -130,6 +146,9 @@ def _shown(key: str, value: Any) -> str:
         return next(
             (f"{value / scale:.3g} {unit}" for unit, scale in BINARY if value >= scale), f"{value:g} B"
         )
+    unit = {"_w": "W", "_mhz": "MHz"}.get(key[key.rfind("_") :], "")
+    if unit and isinstance(value, int | float):
+        return f"{value:g} {unit}"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     if isinstance(value, list | tuple):

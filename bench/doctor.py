@@ -137,7 +137,7 @@ def machine_line(facts: Mapping[str, Any]) -> str:
     """The machine in one line."""
     memory = f"{facts['memory_bytes'] / 1024**3:.0f} GiB"
     cores = f"{facts['cores']} cores" if facts["cores"] else "cores unknown"
-    shape = f"{cores}, {facts['threads']} threads, {facts['nodes']} NUMA node(s)"
+    shape = f"{cores}, {facts['threads']} threads, {facts['nodes'] or 'unknown'} NUMA node(s)"
     return f"{facts['cpu']}, {shape}, {memory}, {facts['system']} {facts['kernel']}, {facts['python']}"
 
 

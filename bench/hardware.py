@@ -21,6 +21,7 @@ from bench.machines import label
 from bench.results import Results, Row
 from bench.rows import latencies
 from bench.stats import UNKNOWN
+from bench.unlike import among
 
 WHERE = ("device", "threads")  # of a target: what differs from machine to machine
 UNSHARED = ("weights", "role", "version")
@@ -137,8 +138,15 @@ def compare_machines(
     sides = [_of_side(base), _of_side(new)]
     both = [key for key in sides[0] if key in sides[1]]
     runs = {key: ([p.logs for p in sides[0][key]], [p.logs for p in sides[1][key]]) for key in both}
-    verdicts = judge_runs(runs, relevant)
-    made = [_comparison(sides[0][key], sides[1][key], verdicts.get(key)) for key in both]
+    # What the machines differ in is the question; runs that are said to be of one machine must be alike.
+    uneven = [
+        f"{name}'s own runs differ: {told}"
+        for name, side in (("BASE", base), ("NEW", new))
+        if (told := among([one.run for one in side]))
+    ]
+    weakened = "; ".join(uneven)
+    verdicts = judge_runs(runs, relevant, dict.fromkeys(both, weakened))
+    made = [_comparison(sides[0][key], sides[1][key], verdicts.get(key), weakened) for key in both]
     left = [[places[0] for key, places in side.items() if key not in both] for side in sides]
     return Compared(
         "machines",
@@ -146,7 +154,7 @@ def compare_machines(
         tuple(said[1]),
         relevant,
         tuple(made),
-        notes=(RAW, *_of_other_content(*left)),
+        notes=(RAW, *(f"{text}." for text in uneven), *_of_other_content(*left)),
         only_base=tuple(map(_named, left[0])),
         only_new=tuple(map(_named, left[1])),
     )
@@ -175,7 +183,9 @@ def _of_side(runs: Sequence[Results]) -> dict[str, list[Place]]:
     return found
 
 
-def _comparison(base: Sequence[Place], new: Sequence[Place], verdict: Verdict | None) -> Comparison:
+def _comparison(
+    base: Sequence[Place], new: Sequence[Place], verdict: Verdict | None, weakened: str
+) -> Comparison:
     runs = [one.logs for one in base], [one.logs for one in new]
     places = " → ".join(dict.fromkeys((_where(base[0]), _where(new[0]))))
     return Comparison(
@@ -184,7 +194,7 @@ def _comparison(base: Sequence[Place], new: Sequence[Place], verdict: Verdict | 
         _mean(base),
         _mean(new),
         units=units(runs),
-        judged=enough(runs),
+        judged=enough(runs) and not weakened,
     )
 
 

@@ -232,7 +232,7 @@ def fingerprint(root: Path = ROOT, affinity: Iterable[int] | None = None) -> dic
         "cores": told or (None if allowed else _physical_cores()),
         "core_kinds": counted(core_kinds(root, cpus)) or None,
         "threads": len(cpus) or os.cpu_count(),
-        "nodes": len(node_cpus(root)) or 1,
+        "nodes": len(node_cpus(root)) or (1 if not allowed or (root / CPUS).exists() else None),
         "caches": caches(root, first),
         "smt": smt(root),
         "governor": ", ".join(governors(root, budget.cpus)) or None,

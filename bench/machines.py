@@ -11,6 +11,8 @@ from typing import Any
 from bench.store import RunRecord
 
 LABEL = "label"
+ALSO = "also"  # of a machine's facts: those of others that the run was gone on with, a list
+CACHE_KINDS = {"data": "d", "instruction": "i"}
 # What makes two machines two: not the kernel or a limit, which change on one.
 IDENTITY = ("cpu", "cpu_id", "architecture", "cores", "threads")
 
@@ -34,6 +36,18 @@ def gpu_names(machine: Mapping[str, Any]) -> str:
     return ", ".join(
         name if names.count(name) == 1 else f"{names.count(name)} × {name}" for name in dict.fromkeys(names)
     )
+
+
+def machines_of(run: RunRecord) -> tuple[Mapping[str, Any], ...]:
+    """The facts of each machine that a run was measured on: one, unless it was gone on with elsewhere."""
+    first = {key: value for key, value in run.machine.items() if key != ALSO}
+    also = run.machine.get(ALSO)
+    return (first, *(one for one in also if isinstance(one, Mapping))) if isinstance(also, list) else (first,)
+
+
+def cache_name(cache: Mapping[str, Any]) -> str:
+    """`L1d`, `L2`: a cache as `bench.topology.caches` describes it."""
+    return f"L{cache.get('level')}{CACHE_KINDS.get(str(cache.get('type')).lower(), '')}"
 
 
 def identity(machine: Mapping[str, Any]) -> str:

@@ -50,6 +50,29 @@ def match(base: Sequence[Results], new: Sequence[Results]) -> tuple[Match, ...]:
     )
 
 
+def other_threads(matches: Sequence[Match]) -> str:
+    """Which cases have no counterpart for their number of threads alone, in a sentence; '' for none.
+
+    `threads: auto` is the budget's number of cores, so that another budget makes other cases.
+    """
+    sides: list[dict[str, set[int]]] = [{}, {}]
+    for one in matches:
+        if not (one.base and one.new):
+            case = (one.base or one.new)[0].row.case
+            key = _key(replace(case, target=replace(case.target, threads=0)), NOT_MATCHED)
+            sides[not one.base].setdefault(key, set()).add(case.target.threads)
+    both = [key for key in sides[0] if key in sides[1]]
+    if not both:
+        return ""
+    base, new = (sorted(set[int]().union(*(side[key] for key in both))) for side in sides)
+    said = [", ".join(map(str, numbers)) for numbers in (base, new)]
+    what = "1 case is" if len(both) == 1 else f"{len(both)} cases are"
+    return (
+        f"{what} on both sides with other numbers of threads ({said[0]} in BASE, {said[1]} in NEW) and "
+        f"{'is' if len(both) == 1 else 'are'} not compared: bakeoff run --threads {min(*base, *new)} on both"
+    )
+
+
 def _counted(run: Results) -> Counter[str]:
     return Counter(_key(row.case, NOT_MATCHED) for row in run.rows)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.block import Block
 from bench.decide import ALPHA
-from bench.machines import gpu_names
+from bench.differences import INSTRUCTIONS, LABELS, WHOLE
+from bench.machines import ALSO, cache_name, gpu_names
 from bench.numbers import count, duration, interval, percent, significant, span, time_unit
 from bench.profiles import profile_of
 from bench.results import Results, Row
@@ -18,22 +19,7 @@ from reports.verdicts import Found
 
 UNEVEN = 0.1  # generations whose shares of disturbed bursts differ by more are named
 
-_LABELS = {
-    "cpu": "CPU",
-    "cpu_id": "CPU identity",
-    "smt": "SMT",
-    "memory_bytes": "memory",
-    "memory_limit_bytes": "memory limit",
-    "cpu_quota": "CPU quota",
-    "allowed_cpus": "CPUs allowed",
-    "flags": "instruction sets",
-    "nodes": "NUMA nodes",
-    "gpus": "GPUs",
-    "gpu_driver": "GPU driver",
-    "gpu_cuda": "CUDA of the driver",
-    "libc": "C library",
-    "python": "Python",
-}
+_LABELS = {**LABELS, "flags": INSTRUCTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +118,12 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 def machine_table(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Label and value of each fact that is known; names of hosts and users are left out."""
-    shown = [(key, _fact(key, value)) for key, value in machine.items() if key.lower() not in PRIVATE]
-    return [
+    others = machine.get(ALSO)
+    also = [("also measured on", machine_line(one)) for one in others] if isinstance(others, list) else []
+    shown = [
+        (key, _fact(key, value)) for key, value in machine.items() if key.lower() not in (*PRIVATE, ALSO)
+    ]
+    return also + [
         (_LABELS.get(key, key.removesuffix("_bytes").replace("_", " ")), text) for key, text in shown if text
     ]
 
@@ -151,7 +141,8 @@ def _fact(key: str, value: Any) -> str:
         return "; ".join(_gpu(gpu) for gpu in value)
     if isinstance(value, Mapping):
         pairs = [
-            (str(k).replace("_", " ").removesuffix(" bytes"), _fact(str(k), v)) for k, v in value.items()
+            (str(k) if key in WHOLE else str(k).replace("_", " ").removesuffix(" bytes"), _fact(str(k), v))
+            for k, v in value.items()
         ]
         return ", ".join(f"{k} {text}" for k, text in pairs if text)
     if isinstance(value, list | tuple):
@@ -188,8 +179,7 @@ def _ceiling(key: str, rate: float) -> str:
 def _cache(cache: Any) -> str:
     if not isinstance(cache, Mapping) or "level" not in cache:
         return str(cache)
-    kind = {"Data": "d", "Instruction": "i"}.get(str(cache.get("type")), "")
-    return f"L{cache['level']}{kind} {_gigabytes(cache.get('bytes', 0))}"
+    return f"{cache_name(cache)} {_gigabytes(cache.get('bytes', 0))}"
 
 
 def _gigabytes(size: float) -> str:

@@ -32,7 +32,7 @@ def text(results: Results) -> str:
     reasons: dict[str, int] = {}
     named = {"bakeoff", "python", *(row.case.backend for row in results.rows)}
     versions = ", ".join(f"{name} {run.versions[name]}" for name in sorted(named & run.versions.keys()))
-    machine = f"{run.machine.get('cpu', 'unknown CPU')}, {run.machine.get('cores', '?')} cores"
+    machine = f"{run.machine.get('cpu', 'unknown CPU')}, {run.machine.get('cores') or '?'} cores"
     lines = [
         f"# {run.name.translate(SPECIAL)}",
         "",

@@ -9,32 +9,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from backends.base import Actual, Fact, Role, Target
 from backends.precision import runs_as
+from bench import topology
 from bench.block import Block, Burst, Status
 from bench.case import HARNESS, Case
 from bench.compare import results
 from bench.results import Results
 from bench.store import CaseRecord, RunRecord, Store
 
+
+def _caches() -> list[dict[str, Any]]:
+    """As `bench.topology` reads them of a machine with these."""
+    kinds = [("1", "Data", "32K", "0"), ("2", "Unified", "512K", "0"), ("3", "Unified", "32768K", "0-1")]
+    with TemporaryDirectory() as made:
+        for number, facts in enumerate(kinds):
+            folder = Path(made) / f"sys/devices/system/cpu/cpu0/cache/index{number}"
+            folder.mkdir(parents=True)
+            for name, text in zip(("level", "type", "size", "shared_cpu_list"), facts, strict=True):
+                (folder / name).write_text(f"{text}\n")
+        return topology.caches(Path(made))
+
+
 MACHINE: dict[str, Any] = {
     "cpu": "AMD EPYC 7B13",
-    "cpu_id": {"family": 25, "model": 1, "stepping": 1, "microcode": "0x1000065"},
+    "cpu_id": "family 25 model 1 stepping 1",
     "architecture": "x86_64",
     "flags": ["avx2", "f16c", "fma"],
     "packages": 1,
     "cores": 2,
     "threads": 2,
     "nodes": 1,
-    "caches": [
-        {"level": 1, "type": "Data", "bytes": 32768, "shared_by": 1},
-        {"level": 2, "type": "Unified", "bytes": 524288, "shared_by": 1},
-        {"level": 3, "type": "Unified", "bytes": 33554432, "shared_by": 2},
-    ],
+    "caches": _caches(),
     "smt": False,
     "governor": None,
     "turbo": None,

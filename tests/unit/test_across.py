@@ -22,6 +22,7 @@ from tests.unit.fake_runs import write_run
 
 ORT = "onnxruntime"
 RELEVANT = 0.02
+WHY = "the CPUs differ"
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, 3), (3, 7), (12, 4)])
@@ -176,12 +177,14 @@ def test_a_suspicion_tells_its_size_and_what_it_rests_on() -> None:
     for mean, by in ((0.26, "slower by 30 %"), (-0.26, "faster by 23 %")):
         found = judge_runs({"": (tight(0), tight(mean))}, RELEVANT)[""]
         assert found.reason == f"{by} within the runs, but {few}"
-    two = judge_runs({"": (tight(0, 2), tight(0.26))}, RELEVANT, "the CPUs differ")[""]
+    two = judge_runs({"": (tight(0, 2), tight(0.26))}, RELEVANT, {"": WHY})[""]
     assert two.reason.endswith(
         "but 2 runs against 1, and it takes 3 on each side to prove a difference; the CPUs differ"
     )
     alone = judge_runs({"": (tight(0, generations=1), tight(0.26))}, RELEVANT)[""]
     assert alone.reason == f"a run of one generation has no interval; {few}"
+    both = judge_runs({"": (tight(0, generations=1), tight(0.26))}, RELEVANT, {"": WHY})[""]
+    assert both.reason == f"{alone.reason}; {WHY}"
     assert alone.ratio.value == pytest.approx(math.exp(0.26 + 0.002))
     assert (alone.ratio.low, alone.ratio.high) == (None, None)
     like = judge_runs({"": (tight(0), tight(0.01))}, RELEVANT)[""]
@@ -207,7 +210,7 @@ def test_between_sides_of_few_runs_the_error_is_that_of_the_generations(least: i
 def test_what_weakens_leaves_nothing_proven() -> None:
     sides = {"slow": (tight(0, 3), tight(0.3, 3)), "same": (tight(0, 3), tight(0.001, 3))}
     sides["few"] = (tight(0), tight(0.3))
-    found = judge_runs(sides, RELEVANT, "the CPUs differ")
+    found = judge_runs(sides, RELEVANT, dict.fromkeys(sides, WHY))
     assert {key: one.word for key, one in found.items()} == {
         "slow": "suspect",
         "same": "inconclusive",
@@ -220,8 +223,8 @@ def test_what_weakens_leaves_nothing_proven() -> None:
 
 def test_what_weakens_does_not_make_a_suspicion_of_what_is_open() -> None:
     sides = {"": (tight(0, 3), tight(0.019, 3))}
-    plain, weak = judge_runs(sides, RELEVANT)[""], judge_runs(sides, RELEVANT, "the CPUs differ")[""]
-    assert weak == plain
+    plain, weak = judge_runs(sides, RELEVANT)[""], judge_runs(sides, RELEVANT, {"": WHY})[""]
+    assert weak == replace(plain, reason=f"{plain.reason}; {WHY}")
     assert plain.word == "inconclusive"
     assert plain.level == 0.95
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import topology
 from bench.errors import BakeoffError
 from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
@@ -308,6 +309,26 @@ def test_one_slow_row_leaves_the_bars_of_the_others() -> None:
         assert not bar.cut
         assert 15 < bar.value < 35
         assert bar.low + bar.width <= 100
+
+
+def test_caches_are_named_as_the_system_tells_them(tmp_path: Path) -> None:
+    """Both caches of the first level, which a list of `L1`s does not tell apart."""
+    assert dict(method.machine_table(fake.MACHINE))["caches"] == "L1d 32 KiB, L2 512 KiB, L3 32 MiB"
+    for number, kind in enumerate(("Data", "Instruction")):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu0/cache/index{number}"
+        folder.mkdir(parents=True)
+        for name, text in {"level": "1", "type": kind, "size": "32K"}.items():
+            (folder / name).write_text(f"{text}\n")
+    machine = {"caches": topology.caches(tmp_path)}
+    assert dict(method.machine_table(machine))["caches"] == "L1d 32 KiB, L1i 32 KiB"
+
+
+def test_kinds_of_cores_are_described_in_words() -> None:
+    machine = {"core_kinds": {"cpu_core": 6, "cpu_atom": 8}, "budget": {"cpus": [0, 2], "kind": "cpu_core"}}
+    assert dict(method.machine_table(machine)) == {
+        "kinds of cores": "cpu_core 6, cpu_atom 8",
+        "budget": "cpus 0, 2, kind cpu_core",
+    }
 
 
 def test_a_gpu_is_described_in_words() -> None:

@@ -35,7 +35,7 @@ def test_without_sys_the_budget_is_the_affinity(tmp_path: Path) -> None:
     )
     facts = machine.fingerprint(tmp_path, {1, 3})
     assert facts["budget"]["cpus"] == [1, 3]
-    assert (facts["cores"], facts["smt"], facts["allowed_cpus"]) == (None, None, 2)
+    assert (facts["cores"], facts["smt"], facts["nodes"], facts["allowed_cpus"]) == (None, None, None, 2)
     assert facts["pinned"] is True
 
 

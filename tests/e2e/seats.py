@@ -27,7 +27,7 @@ def measured(*seats: Seat, rounds: int = 3, limits: Limits | None = None) -> lis
         generation=0,
         part=0,
         rounds=rounds,
-        limits=limits or Limits(load=20, warmup=20, burst=20),
+        limits=limits or Limits(),
         order=random.Random(0),
         listener=lambda event, facts: None,
     )

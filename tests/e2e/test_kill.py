@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from bench import keeper
+from bench.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
 from bench.store import Store
+from tests.waiting import PATIENCE_S, until
 
 KILLS = 20
-LEFT_AFTER_S = 2.0
 RUN = ("run", "quick", "--workload", "tiny-cnn", "--backend", "onnxruntime", "--threads", "1")
 
 pytestmark = [
@@ -53,7 +54,7 @@ def start(environment: dict[str, str], folder: Path, *, resume: bool) -> subproc
 def finish(environment: dict[str, str], folder: Path) -> None:
     """Resumes until all is measured and holds what the store has against what it should have."""
     done = start(environment, folder, resume=True)
-    assert done.wait(300) == 0, (folder / "log").read_text()[-3000:]
+    assert done.wait(PATIENCE_S) == 0, (folder / "log").read_text()[-3000:]
     with Store.open(folder / "results" / "bakeoff.sqlite") as store:
         run = store.run()
         assert run.state == "finished"
@@ -82,13 +83,10 @@ def test_bakeoff_killed_and_resumed(environment: dict[str, str], tmp_path: Path)
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-            deadline = time.monotonic() + LEFT_AFTER_S
-            while ours(environment) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert ours(environment) == []
+            until(lambda: ours(environment) == [], "the end of what bakeoff started")
         resume = any_run(tmp_path) and process.returncode != 0
     if not resume:
-        start(environment, tmp_path, resume=False).wait(300)
+        start(environment, tmp_path, resume=False).wait(PATIENCE_S)
     finish(environment, tmp_path)
 
 
@@ -99,15 +97,15 @@ def test_children_of_workers_do_not_outlive_bakeoff(environment: dict[str, str],
     with open(tmp_path / "log", "wb") as log:
         command = [sys.executable, "-m", "bench", "run", "forking.yaml"]
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    deadline = time.monotonic() + 120
-    while len(workers(environment)) < 4 and time.monotonic() < deadline:  # itself and its three children
+
+    def born() -> bool:  # itself and its three children
         assert process.poll() is None, (tmp_path / "log").read_text()
-        time.sleep(0.05)
-    assert len(workers(environment)) >= 4
+        return len(workers(environment)) >= 4
+
+    until(born, "the birth of a worker's children")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(LEFT_AFTER_S)
-    assert ours(environment) == []
+    until(lambda: ours(environment) == [], "the end of what bakeoff started")
 
 
 def any_run(folder: Path) -> bool:
@@ -130,10 +128,10 @@ def test_workers_killed_and_resumed(environment: dict[str, str], tmp_path: Path)
             if alive and killed < 4 and kills < KILLS:
                 os.kill(rng.choice(alive), signal.SIGKILL)
                 killed, kills = killed + 1, kills + 1
-        assert process.returncode in (0, 3, 4), (tmp_path / "log").read_text()[-3000:]
+        assert process.returncode in (EXIT_OK, EXIT_FAILED, EXIT_NOTHING), (tmp_path / "log").read_text()[-3000:]
         assert ours(environment) == []
         # A worker that was killed after its last answer has done its work: the run is then whole.
-        resume = process.returncode != 0
+        resume = process.returncode != EXIT_OK
     if not resume:
-        start(environment, tmp_path, resume=False).wait(300)
+        start(environment, tmp_path, resume=False).wait(PATIENCE_S)
     finish(environment, tmp_path)

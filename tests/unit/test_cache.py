@@ -22,7 +22,7 @@ from bench import cache
 draft = cache.Draft("kind", sys.argv[1])
 (draft.folder / "model").write_bytes(b"half")
 print(draft.folder, flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 

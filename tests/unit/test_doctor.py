@@ -14,10 +14,11 @@ from backends.base import Capabilities, Support, as_dict
 from bench import fitness
 from bench.doctor import PACKAGES, Diagnosis, backend_state, diagnose, lines, own_names
 from bench.errors import BackendUnavailable
-from bench.fitness import GIB, Check, Sample
+from bench.fitness import GIB, Check, Look, Sample
 from bench.lock import Holder
 from bench.machine import Budget
 from bench.processes import ROOT
+from tests.waiting import until
 
 BUDGET = Budget((0, 1), "one CPU a core", 8 * GIB)
 UNPINNED = Budget((0, 1), "2 physical cores", 8 * GIB, pinned=False)
@@ -81,25 +82,42 @@ def test_a_busy_neighbour_is_sampled_by_name() -> None:
     try:
         assert neighbour.stdout is not None
         neighbour.stdout.readline()
-        seen = fitness.sample(0.4)
+        before = fitness._process_times()
+        until(lambda: used(neighbour.pid) > before[neighbour.pid][1], "the neighbour's first moment")
+        seen = fitness.sample(0.0)
     finally:
         neighbour.kill()
         neighbour.wait()
         if neighbour.stdout:
             neighbour.stdout.close()
-    assert any("python" in name and share > 0.2 for name, share in seen.processes)
-    assert len(seen.processes) <= 3
-    assert max(seen.busy.values()) > 0.2
+    assert "python" in before[neighbour.pid][0]
+    assert os.getpid() not in before
+    assert seen.busy
+    assert seen.busy.keys() == seen.steal.keys()
     assert all(0 <= share <= 1 for share in seen.busy.values())
 
 
-def test_shares_are_of_the_time_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+def used(pid: int) -> float:
+    """CPU seconds."""
+    return fitness._process_times()[pid][1]
+
+
+def test_shares_are_of_the_time_watched() -> None:
     """A process that worked for long before, and one that has just begun."""
-    times = iter([{1: ("old", 100.0)}, {1: ("old", 100.1), 2: ("new", 5.0)}])
-    monkeypatch.setattr(fitness, "_process_times", lambda: next(times))
-    [(name, share)] = fitness.sample(0.2).processes
-    assert name == "old"
-    assert 0.05 < share <= 0.5
+    before = Look(10.0, None, {1: ("old", 100.0)})
+    after = Look(10.5, None, {1: ("old", 100.1), 2: ("new", 5.0)})
+    assert fitness.changes(before, after) == Sample(None, None, [("old", pytest.approx(0.2))])
+
+
+def test_the_busiest_are_named_and_idle_cpus_are_not_busy() -> None:
+    used = {1: 0.3, 2: 0.6, 3: 0.02, 4: 0.9, 5: 0.5}  # seconds of two
+    before = Look(0.0, [(50.0, 1.0), (70.0, 0.0), (9.0, 9.0)], {pid: (f"p{pid}", 7.0) for pid in used})
+    later = {pid: (f"p{pid}", 7.0 + seconds) for pid, seconds in used.items()}
+    seen = fitness.changes(before, Look(2.0, [(50.5, 1.5), (72.1, 0.0), (9.0, 8.0)], later))
+    assert seen.busy == {0: pytest.approx(0.5), 1: 0.0, 2: 1.0}
+    assert seen.steal == {0: pytest.approx(0.25), 1: 0.0, 2: 0.0}
+    assert [name for name, _ in seen.processes] == ["p4", "p2", "p5"]
+    assert seen.processes[0][1] == pytest.approx(0.45)
 
 
 def test_process_names_are_made_printable() -> None:

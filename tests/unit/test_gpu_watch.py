@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from bench.gpu import watch as watching
 from bench.gpu.link import Watch, free_cpus
 from bench.processes import guard
 from bench.wire import Wire
+from tests import waiting
 from tests.unit.recorded_nvml import Card, NVMLError_GpuIsLost, NVMLError_LibraryNotFound, Recorded
 
 CARD = Card()
@@ -40,7 +40,7 @@ class Served:
 
     def end(self) -> None:
         self.wire.close()
-        self._thread.join(5)
+        self._thread.join(waiting.PATIENCE_S)
         self._theirs.close()
         assert not self._thread.is_alive(), "it ends with its parent"
 
@@ -59,12 +59,12 @@ def served(library: Recorded) -> Iterator[Served]:
 
 def until(served: Served, count: int) -> list[dict[str, Any]]:
     """Readings, once there are so many."""
-    for _ in range(1000):
-        found = served.ask()["readings"].get(CARD.uuid, [])
-        if len(found) >= count:
-            return list(found)
-        time.sleep(0.002)
-    raise AssertionError("the watcher reads nothing")
+    waiting.until(lambda: len(kept(served)) >= count, "the watcher's reading")
+    return kept(served)
+
+
+def kept(served: Served, uuid: str = CARD.uuid) -> list[dict[str, Any]]:
+    return list(served.ask()["readings"].get(uuid, []))
 
 
 def test_it_reads_on_by_itself(served: Served) -> None:
@@ -80,17 +80,20 @@ def test_only_what_lies_between(served: Served) -> None:
     assert served.ask(0)["readings"][CARD.uuid][0]["at_ns"] == times[1], "what is older has been forgotten"
 
 
-def test_a_driver_that_goes_is_told_and_what_was_read_stays(served: Served, library: Recorded) -> None:
-    had = len(until(served, 3))
-    library.gone = NVMLError_GpuIsLost("GPU is lost")
-    time.sleep(0.02)
-    reply = served.ask()
-    assert "answers no more" in reply["lost"][CARD.uuid]
-    assert len(reply["readings"][CARD.uuid]) >= had
-    library.gone = None
-    before = len(served.ask()["readings"][CARD.uuid])
-    time.sleep(0.02)
-    assert len(served.ask()["readings"][CARD.uuid]) == before, "it does not try again"
+def test_a_driver_that_goes_is_told_and_what_was_read_stays() -> None:
+    """Beside a card that stays, whose readings tell that the watcher went on."""
+    card, other = Card(CARD.uuid), Card("GPU-other")
+    served = Served(Recorded(card, other), uuids=[card.uuid, other.uuid])
+    had, answers = len(until(served, 3)), card.answers
+    card.answers = dict.fromkeys(answers, NVMLError_GpuIsLost("GPU is lost"))
+    waiting.until(lambda: served.ask()["lost"], "the loss")
+    assert "answers no more" in served.ask()["lost"][card.uuid]
+    assert len(kept(served)) >= had
+    card.answers = answers
+    before, seen = len(kept(served)), len(kept(served, other.uuid))
+    waiting.until(lambda: len(kept(served, other.uuid)) >= seen + 3, "the other's reading")
+    assert len(kept(served)) == before, "it does not try again"
+    served.end()
 
 
 def test_no_driver_is_told_at_once() -> None:

@@ -19,6 +19,7 @@ from bench.environments import find, interpreter, place, python_in, root, tools
 from bench.errors import BackendUnavailable, UsageError
 from bench.installing import create, python_for, remove, why_not
 from bench.requirements import needs, parse, unmet
+from tests.waiting import PATIENCE_S
 
 QUIET = {"progress": lambda line: None}
 
@@ -224,5 +225,5 @@ def test_a_child_of_another_environment_sees_our_code_and_nothing_else(
     names = ("bench", "backends", "workloads", "oddrt", "reports", "pandas", "yaml", "pytest")
     code = f"import importlib.util as u; print([bool(u.find_spec(name)) for name in {names}])"
     process = Process(["-c", code], interpreter=python_in(made.folder))
-    process.popen.wait(20)
+    process.popen.wait(PATIENCE_S)
     assert process.end().strip() == "[True, True, True, True, False, False, False, False]"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from bench.lock import measurement_lock
 with measurement_lock(wait=False, path=Path(sys.argv[1])):
     {body}
     print(os.getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -42,6 +43,22 @@ def end(process: subprocess.Popen[str]) -> None:
     process.wait()
     if process.stdout:
         process.stdout.close()
+
+
+class Clock:
+    """Time that goes on while one sleeps, and does something then."""
+
+    strftime = staticmethod(time.strftime)
+
+    def __init__(self, then: Callable[[float], object]) -> None:
+        self.now, self.then = 0.0, then
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.then(self.now)
 
 
 @pytest.fixture
@@ -91,12 +108,13 @@ def test_held_by_another_process(path: Path) -> None:
 def test_waits_and_says_for_whom(path: Path) -> None:
     other = hold(path)
     told: list[str] = []
-    killer = threading.Timer(0.5, other.kill)
-    killer.start()
-    start = time.monotonic()
-    with measurement_lock(wait=True, on_wait=told.append, path=path):
-        assert time.monotonic() - start > 0.4
-    killer.join()
+
+    def on_wait(text: str) -> None:
+        told.append(text)
+        other.kill()
+
+    with measurement_lock(wait=True, on_wait=on_wait, path=path):
+        assert other.wait() == -signal.SIGKILL
     end(other)
     assert len(told) == 1
     assert str(other.pid) in told[0]
@@ -112,17 +130,29 @@ def test_kill_9_frees_it_even_if_children_live(path: Path) -> None:
     end(other)
 
 
-def test_looking_does_not_take_it(path: Path) -> None:
+def test_looking_does_not_take_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`holder` takes a shared lock for an instant; a measurement that starts just then gets its turn."""
     with measurement_lock(wait=False, path=path):
         pass
-    import fcntl
-
     fd = os.open(path, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_SH)
-    threading.Timer(lock.GRACE_S / 2, os.close, [fd]).start()
+    clock = Clock(lambda now: fcntl.flock(fd, fcntl.LOCK_UN) if now >= lock.GRACE_S / 2 else None)
+    monkeypatch.setattr(lock, "time", clock)
     with measurement_lock(wait=False, path=path):
-        pass
+        assert lock.GRACE_S / 2 <= clock.now < lock.GRACE_S
+    os.close(fd)
+
+
+def test_a_look_that_lasts_is_a_measurement(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = hold(path)
+    try:
+        clock = Clock(lambda now: None)
+        monkeypatch.setattr(lock, "time", clock)
+        with pytest.raises(BakeoffError, match=f"process {other.pid}"), measurement_lock(False, path=path):
+            pytest.fail("held twice")
+        assert clock.now >= lock.GRACE_S
+    finally:
+        end(other)
 
 
 def test_not_a_lock_file(tmp_path: Path, path: Path) -> None:

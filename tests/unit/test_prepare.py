@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,9 +128,7 @@ def test_cost_follows_batch_and_precision(first: tuple[list[Case], dict[str, Pre
 
 def test_the_second_time_makes_nothing(first: tuple[list[Case], dict[str, Prepared], Events]) -> None:
     cases, prepared, _ = first
-    start = time.perf_counter()
     again, events = recorded(*cases)
-    assert time.perf_counter() - start < 5
     *settled, (last, total) = events
     assert {(kind, facts["state"]) for kind, facts in settled} == {("prepare", "cached")}
     assert [facts["done"] for _, facts in settled] == list(range(1, 11))

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from bench.case import Case
 from bench.converters.launch import Making
 from bench.nodes import content_for
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
+from tests.waiting import PATIENCE_S, until
 from workloads import registry
 
 
@@ -146,16 +146,10 @@ def test_an_interrupt_ends_converters(cache: Path, number: int) -> None:
     assert parent.stdout is not None
     while parent.stdout.readline().strip() != "making":
         assert parent.poll() is None
-    deadline = time.monotonic() + 10
-    while not converting(cache) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert converting(cache)
+    until(lambda: converting(cache), "a converter's start")
     parent.send_signal(number)
-    parent.communicate(timeout=10)
-    deadline = time.monotonic() + 2
-    while converting(cache) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert converting(cache) == []
+    parent.communicate(timeout=PATIENCE_S)
+    until(lambda: converting(cache) == [], "the converters' end")
     if number == signal.SIGINT:
         assert not set(cache.glob("*/.*")) - before
 
@@ -193,7 +187,7 @@ def test_a_killed_prepare_goes_on(cache: Path, tmp_path: Path) -> None:
         states.append(parent.stdout.readline().strip())
         assert parent.poll() is None
     parent.kill()
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=PATIENCE_S)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAKEOFF_CACHE", str(tmp_path))
         whole = {folder.parent.name for folder in tmp_path.glob("*/[0-9a-f]*")}

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.telemetry import JIFFY_NS, Meter, Snapshot, difference, disturbed
+from bench.telemetry import (
+    JIFFY_NS,
+    SLOW_READ_NS,
+    TRIAL_READS,
+    Meter,
+    Snapshot,
+    answers_quickly,
+    difference,
+    disturbed,
+)
+from tests.waiting import until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 MS = 1_000_000
@@ -46,8 +56,20 @@ def rewrite(root: Path, name: str, text: str) -> None:
     (root / name).write_text(text)
 
 
+class Clock:
+    """ns that go on by `step` whenever one looks."""
+
+    def __init__(self, *steps: int) -> None:
+        self.now, self.steps, self.looks = 0, list(steps), 0
+
+    def __call__(self) -> int:
+        self.looks += 1
+        self.now += self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        return self.now
+
+
 def test_every_figure(machine: Path) -> None:
-    meter = Meter((0,), machine)
+    meter = Meter((0,), machine, Clock(1000))
     before = meter.read()
     # 7 busy (user 2, nice 1, system 1, irq 1, softirq 2) and 4 stolen; idle and guest do not count.
     rewrite(machine, "proc/stat", stat("12 2 3 600 11 4 6 9 12 2", "900 0 0 500 0 0 0 950 0 0"))
@@ -70,8 +92,35 @@ def test_every_figure(machine: Path) -> None:
     assert found["quota_ns"] == 60_000
     assert found["frequency_mhz"] == 2500
     assert found["throttled"] == 2
-    assert found["wall_ns"] > 0
+    assert found["wall_ns"] == 1000
     assert found["involuntary_switches"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("times", "quick"),
+    [
+        ([SLOW_READ_NS - 1], True),
+        ([SLOW_READ_NS], False),
+        ([10**9, 20_000_000, 4_000], True),  # held up by others twice
+        ([20_000_000] * TRIAL_READS, False),  # a kernel that sleeps to answer
+        ([], False),
+    ],
+)
+def test_the_quickest_read_tells_whether_a_source_is_slow(times: list[int], quick: bool) -> None:
+    assert answers_quickly(times) is quick
+    left = iter([4_000, *times])
+    assert answers_quickly(left)
+    assert list(left) == times, "no more is read than it takes"
+
+
+@pytest.mark.parametrize("held_up", [0, 1, TRIAL_READS - 1, TRIAL_READS])
+def test_a_clock_that_is_slow_to_read_is_read_no_more(machine: Path, held_up: int) -> None:
+    slow = [1, SLOW_READ_NS]  # before and after a read
+    clock = Clock(*slow * held_up, 1)
+    meter = Meter((0,), machine, clock)
+    assert clock.looks == 2 * min(held_up + 1, TRIAL_READS)
+    assert ("frequency_mhz" in meter.read().gauges) == (held_up < TRIAL_READS)
+    meter.close()
 
 
 def test_missing_files_leave_keys_out(tmp_path: Path) -> None:
@@ -124,7 +173,7 @@ def test_a_neighbour_on_our_cpu_is_seen() -> None:
     cpu = min(os.sched_getaffinity(0))
     program = (
         f"import os, time; os.sched_setaffinity(0, {{{cpu}}}); print(flush=True)\n"
-        "end = time.time() + 20\nwhile time.time() < end: pass"
+        "parent = os.getppid()\nwhile os.getppid() == parent: pass"
     )
     neighbour = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     allowed = os.sched_getaffinity(0)
@@ -153,7 +202,7 @@ def test_threads_that_come_and_go_leave_no_open_file() -> None:
     meter.read()
     stop = threading.Event()
     threads = [threading.Thread(target=stop.wait) for _ in range(8)]
-    before = len(os.listdir("/proc/self/fd"))
+    before, running = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
     for thread in threads:
         thread.start()
     meter.read()
@@ -161,7 +210,7 @@ def test_threads_that_come_and_go_leave_no_open_file() -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    time.sleep(0.05)  # the kernel lists a thread a moment longer
+    until(lambda: len(os.listdir("/proc/self/task")) == running, "the kernel's own forgetting of threads")
     meter.read()
     assert len(os.listdir("/proc/self/fd")) == before
     meter.close()

@@ -50,7 +50,6 @@ def compare_runs(
         made.append(_comparison(one, verdict, sides.get(key), weakened[key]))
     environments = differences(*records)
     times = [_mean([run.anchor for run in side if run.anchor]) for side in (base, new)]
-    most = found.get(True) or found[False]
     return Compared(
         "across",
         tuple(said[0]),
@@ -58,15 +57,7 @@ def compare_runs(
         relevant,
         tuple(made),
         differences=environments + _of_cases(both.values(), environments),
-        notes=tuple(
-            filter(
-                None,
-                (
-                    most and f"Machine or budget differ: {sentence(most)}. {SOFTWARE_ALONE}.",
-                    other_threads(matches),
-                ),
-            )
-        ),
+        notes=tuple(filter(None, (_note(found.get(True) or found[False]), other_threads(matches)))),
         anchor=(times[0], times[1]) if times[0] and times[1] else None,
         only_base=tuple(one.name for one in matches if not one.new),
         only_new=tuple(one.name for one in matches if not one.base),
@@ -74,6 +65,11 @@ def compare_runs(
             one.name for one in matches if not one.new and all(found.row.status == "ok" for found in one.base)
         ),
     )
+
+
+def _note(found: Sequence[Difference]) -> str:
+    """Of what differs, for all comparisons."""
+    return f"Machine or budget differ: {sentence(found)}. {SOFTWARE_ALONE}." if found else ""
 
 
 def _weakened(found: Sequence[Difference]) -> str:

@@ -14,7 +14,7 @@ from bench.topology import ROOT, read_int, read_text
 UNBOUNDED = 1 << 60  # v1 writes "no limit" as a number near 2**63
 # For a /proc that is masked: where the hierarchies usually lie, and groups that are the mounts themselves, as
 # a container sees its own.
-USUAL_MOUNTS = (
+USUAL_MOUNTS: tuple[tuple[str, list[str], str, str], ...] = (
     ("cgroup2", [], "/", "/sys/fs/cgroup"),
     ("cgroup", ["cpu"], "/", "/sys/fs/cgroup/cpu"),
     ("cgroup", ["memory"], "/", "/sys/fs/cgroup/memory"),

@@ -72,8 +72,8 @@ def topology(root: Path = ROOT) -> tuple[Cpu, ...]:
     """
     listed = _listed_cores(root)
     first: dict[str, int] = {}
-    for cpu, core in sorted(listed.items()):
-        first.setdefault(core or f"cpu {cpu}", cpu)
+    for cpu, name in sorted(listed.items()):
+        first.setdefault(name or f"cpu {cpu}", cpu)
     nodes = {cpu: node for node, cpus in node_cpus(root).items() for cpu in cpus}
 
     def core(cpu: int) -> int:

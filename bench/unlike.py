@@ -36,7 +36,8 @@ def unlike(base: Runs, new: Runs, *, on_gpu: bool = False) -> tuple[Difference, 
     caps nothing.
     """
     keys = (*CAPS, *CAPS_ON_GPU) if on_gpu else CAPS
-    return _unlike(*([one for run in runs for one in machines_of(run)] for runs in (base, new)), keys)
+    sides = [[one for run in runs for one in machines_of(run)] for runs in (base, new)]
+    return _unlike(sides[0], sides[1], keys)
 
 
 def _unlike(base: Machines, new: Machines, keys: Sequence[str]) -> tuple[Difference, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from backends.base import Target
 from bench import cpuinfo, fitness, machine
+from bench.case import Case
 from bench.kinds import core_kinds
+from bench.plan import _threads
 from bench.topology import topology
 from tests.unit.made_machines import capacities, fake, frequencies, hybrid, write
 
@@ -26,6 +30,13 @@ def test_intels_fast_and_slow_cores(tmp_path: Path) -> None:
         "one logical CPU per physical core of NUMA node 0, "
         "of the fastest kind alone: 6 cores of cpu_core, without 8 of cpu_atom"
     )
+
+
+def test_threads_for_both_kinds_are_refused_in_a_sentence_that_says_why(tmp_path: Path) -> None:
+    budget = machine.core_budget(hybrid(tmp_path), range(20))
+    case = Case("w", "c", 1, None, "torch", Target(threads=14))
+    assert _threads(case, budget) == f"14 threads asked for, the budget is 6: {budget.why}"
+    assert _threads(replace(case, target=Target(threads=6)), budget) == ""
 
 
 def test_intels_kinds_where_only_the_bus_shows_them(tmp_path: Path) -> None:

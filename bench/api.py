@@ -16,6 +16,7 @@ from backends.base import Capabilities
 from bench import cache, cache_lock, machine
 from bench.block import BROKEN, MEASURED, Block
 from bench.case import HARNESS
+from bench.checkpoints import require_unchanged
 from bench.compare import results
 from bench.course import Course
 from bench.errors import BakeoffError
@@ -25,6 +26,7 @@ from bench.gpu.link import watching
 from bench.heard import Heard
 from bench.lock import measurement_lock
 from bench.machines import others
+from bench.nodes import content_for
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
@@ -89,6 +91,8 @@ def open_run(run_id: str = "latest", store: Path = DEFAULT_PATH) -> Run:
 
 def plan_suite(suite: Suite) -> tuple[Plan, machine.Budget, dict[str, Capabilities | BakeoffError]]:
     """Probes the suite's backends and lays out its cases for this machine."""
+    for entry in suite.workloads:  # a file that is no checkpoint of it, before any worker is started
+        content_for(entry.name, entry.weights)
     budget = machine.core_budget()
     wanted = [probe_name(backend.name) for backend in suite.backends]
     capabilities = probe_all([*wanted, *registry.names("anchor"), *registry.names("overhead")])
@@ -134,6 +138,9 @@ def run(
         record = opened.run(resume) if resume is not None else None
         chosen = Suite.from_dict(record.suite) if record else _suite(suite)
         planned, budget, capabilities = plan_suite(chosen)
+        if record is not None:
+            asked = [*planned.cases, *(case for case, _, _ in planned.refused)]
+            require_unchanged((one.case for one in opened.cases(record.id)), asked, record.id)
         require_measurable(planned, whole)
         if record is None:
             record = _new_record(chosen, command, capabilities)

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench import strict
+from bench import regular, strict
 from bench.errors import PrepareError
 from bench.places import try_folder
 
@@ -234,14 +234,17 @@ def require_writable() -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content; remembered in this process while size and modification time stay."""
-    status = path.stat()
+    """SHA-256 of a file's content; remembered in this process while size and modification time stay.
+
+    Raises OSError where it is no regular file: a pipe or a device might never end.
+    """
+    status = regular.status(path)
     return _hash(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)
 def _hash(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

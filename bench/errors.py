@@ -55,7 +55,12 @@ class SuiteError(UsageError):
 
 
 class ModelFileError(BakeoffError):
-    """A model file or checkpoint that is missing, broken, or of another architecture."""
+    """A model file or checkpoint that is missing, broken, or of another architecture.
+
+    Where nothing was begun yet it ends the command as a wrong argument does; later it is a case's reason.
+    """
+
+    exit_code = EXIT_USAGE
 
 
 class PrepareError(BakeoffError):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.errors import StoreError, UsageError
 from bench.machines import LABEL, described, identity, label
-from bench.store import RunRecord, Store
+from bench.store import RunRecord, Store, require_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ def _opened(path: Path) -> Iterator[Store]:
 def _copied(path: Path, folder: Path) -> Path:
     """A store as it is now, with what lies in its log: opening one may bring it up to date, and this one is
     somebody else's."""
-    if not path.is_file():
-        raise StoreError(f"no store at {path}", hint="bakeoff merge [LABEL=]STORE …")
+    require_store(path)
     copy = folder / "copy.sqlite"
     try:
         source, made = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True), sqlite3.connect(copy)

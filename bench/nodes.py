@@ -8,6 +8,7 @@ origin ─► exported ─► onnx ─► onnx-qdq ─┐                 (a mod
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import Any
 from backends import precision
 from backends.base import IOSpec, Target, TensorSpec, as_dict
 from backends.support import products_saturate
-from bench import cache, cpuinfo
+from bench import cache, checkpoints, cpuinfo
 from bench.case import HARNESS, Case
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
@@ -153,21 +154,27 @@ def closure(nodes: Iterable[Node]) -> Iterator[Node]:
 def content_for(workload: str, weights: str = "") -> str:
     """The content hash of a workload with a checkpoint, or with seeded weights.
 
-    Raises UsageError for an unknown workload, ModelFileError for a file that cannot be read.
+    Raises UsageError for an unknown workload, ModelFileError for a file that is no checkpoint of it.
     """
     from workloads.registry import get
 
+    if weights:
+        checkpoints.check(workload, weights)
     return content_hash(get(workload), weights_sha256(weights) if weights else "")
 
 
 def weights_sha256(path: str | Path) -> str:
-    """SHA-256 of a checkpoint; remembered in this process while size and modification time stay."""
+    """SHA-256 of a checkpoint's file, of a sharded one over its index and every shard; remembered in this
+    process while sizes and modification times stay. Raises ModelFileError."""
+    found = checkpoints.files(Path(path))
     try:
-        return cache.file_sha256(Path(path))
+        if found.index is None:
+            return cache.file_sha256(found.path)
+        shards = {name: cache.file_sha256(one) for name, one in found.index.shards.items()}
     except OSError as error:
-        raise ModelFileError(
-            f"{path}: {error.strerror}", hint="name a safetensors file or a state_dict after --weights"
-        ) from error
+        raise ModelFileError(f"{error.filename or path}: {error.strerror}", hint="bakeoff run") from error
+    canonical = json.dumps({"shards": shards, "weight_map": found.index.keys}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _build(case: Case, model: Node) -> Node:

@@ -20,7 +20,7 @@ import numpy as np
 from backends import precision
 from backends.base import IOSpec, ModelFile
 from backends.support import products_saturate
-from bench import cache, nodes
+from bench import cache, checkpoints, nodes
 from bench.case import Case
 from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
@@ -98,12 +98,23 @@ def prepare(cases: Sequence[Case], listener: Listener, limit_s: float = LIMIT_S)
             needs[case.id] = nodes.needs(case)
         except BakeoffError as error:
             prepared[case.id] = Prepared(None, HARNESS_IO, error=error.reason, status=_kind(error))
+    for text in dict.fromkeys(filter(None, map(_read, cases))):
+        listener("note", {"text": text})
     wanted = {node: None for need in needs.values() for node in closure(need.nodes.values())}
     outcomes = _make(list(wanted), listener, limit_s)
     for case in cases:
         if case.id in needs:
             prepared[case.id] = _prepared(case, needs[case.id], outcomes)
     return prepared
+
+
+def _read(case: Case) -> str:
+    """How a checkpoint is read that is not read as it is; '' for any other."""
+    try:
+        reading = checkpoints.check(case.workload, case.weights) if case.weights else None
+    except BakeoffError:  # what its case is refused with
+        return ""
+    return f"{case.weights} is read {reading.said}" if reading and reading.said else ""
 
 
 def artefact(workload: str, kind: str, **facts: Any) -> cache.Artefact:

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from backends.base import as_dict
-from bench import strict
+from bench import heads, regular, strict
 from bench.block import MEASURED, Block, Burst
 from bench.case import Case
 from bench.errors import StoreError, UsageError, did_you_mean
 
+MAGIC = b"SQLite format 3\x00"
 DEFAULT_PATH = Path("results") / "bakeoff.sqlite"
 
 # Step n takes a store from version n to n + 1. Never edit a step that has shipped: append one.
@@ -119,8 +120,8 @@ class Store:
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Store:
         """Opens a store, migrating an older one. Raises StoreError with the next step."""
-        if not create and not path.exists():
-            raise StoreError(f"no store at {path}", hint="bakeoff run quick   (makes one)")
+        if path.exists() or not create:
+            require_store(path)
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             db = sqlite3.connect(path, timeout=30, isolation_level=None)
@@ -182,7 +183,8 @@ class Store:
         """All runs, oldest first."""
         with _explained(self.path):
             rows = self._db.execute("SELECT * FROM runs ORDER BY started, rowid").fetchall()
-        return [_read_run(row) for row in rows]
+        with _whole(self.path):
+            return [_read_run(row) for row in rows]
 
     def run(self, run_id: str = "latest") -> RunRecord:
         """A run by id, by a beginning that only one has, or the latest."""
@@ -219,7 +221,8 @@ class Store:
         with _explained(self.path):
             sql = "SELECT facts FROM cases WHERE run_id = ? ORDER BY position"
             rows = self._db.execute(sql, (run_id,)).fetchall()
-        return [_read_case(strict.loads(facts)) for (facts,) in rows]
+        with _whole(self.path):
+            return [_read_case(strict.loads(facts)) for (facts,) in rows]
 
     # blocks
 
@@ -257,7 +260,8 @@ class Store:
         sql = f"SELECT {', '.join(_COLUMNS)}, facts FROM blocks WHERE run_id = ? ORDER BY part, rowid"
         with _explained(self.path):
             rows = self._db.execute(sql, (run_id,)).fetchall()
-        return [_read_block(row) for row in rows]
+        with _whole(self.path):
+            return [_read_block(row) for row in rows]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -271,6 +275,25 @@ class Store:
         self._db.execute("COMMIT")
 
 
+def require_store(path: Path) -> None:
+    """Raises StoreError for what is no SQLite file, before SQLite waits for it or says something else."""
+    try:
+        size = regular.status(path).st_size
+        with regular.opened(path) as file:
+            head = file.read(heads.HEAD)
+    except FileNotFoundError as error:
+        what = f": {error.strerror}" if path.is_symlink() else ""
+        raise StoreError(f"no store at {path}{what}", hint="bakeoff run quick   (makes one)") from None
+    except OSError as error:
+        hint = "name another store: --store PATH"
+        raise StoreError(f"store {path}: {error.strerror}", hint=hint) from error
+    if head and not head.startswith(MAGIC):
+        found = heads.kind(head, size)
+        what = "no SQLite file" if found == heads.UNKNOWN else f"{found.name}, not a store"
+        hint = found.instead if found in heads.INSTEAD_OF_TEXT else "name another store: --store PATH"
+        raise StoreError(f"store {path}: {what}", hint=hint)
+
+
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
@@ -280,6 +303,12 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
         )
     if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreError(f"{path} is an SQLite file but not a bakeoff store", hint="--store ANOTHER.sqlite")
+    sql = "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger') LIMIT 1"
+    if strange := db.execute(sql).fetchone():
+        raise StoreError(  # a view may run for ever, a trigger may do anything: no store has either
+            f"{path} holds the {strange[0]} {strange[1]!r:.60}; bakeoff never makes one",
+            hint="name another store: --store PATH",
+        )
     db.execute("PRAGMA foreign_keys = ON")
     if version < SCHEMA_VERSION:
         db.execute("PRAGMA journal_mode = WAL")
@@ -308,6 +337,18 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreError(f"store {path}: {error}", hint=hint) from error
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What lies in a store and no bakeoff wrote, or not this one, as a StoreError."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"store {path} holds what no bakeoff wrote ({type(error).__name__}: {error!s:.100})",
+            hint="it is damaged or made up: name another one: --store PATH",
+        ) from error
+
+
 _RUN_COLUMNS = ("id", "name", "state", "started", "finished")
 
 
@@ -318,7 +359,12 @@ def _run_row(record: RunRecord) -> tuple[Any, ...]:
 
 def _read_run(row: Sequence[Any]) -> RunRecord:
     *columns, facts = row
-    return RunRecord(**dict(zip(_RUN_COLUMNS, columns, strict=True)), **strict.loads(facts))
+    record = RunRecord(**dict(zip(_RUN_COLUMNS, columns, strict=True)), **strict.loads(facts))
+    for name in ("suite", "machine", "versions", "command", "seconds", "notes"):
+        wanted = list if name in ("command", "notes") else dict
+        if not isinstance(value := getattr(record, name), wanted):
+            raise TypeError(f"{name} is {type(value).__name__}, not {wanted.__name__}")
+    return record
 
 
 def _read_case(facts: Mapping[str, Any]) -> CaseRecord:

@@ -22,7 +22,7 @@ from pydantic import (
     field_validator,
 )
 
-from bench import strict
+from bench import heads, regular, strict
 from bench.errors import BakeoffError, SuiteError, UsageError, did_you_mean
 from bench.sides import parse_option
 from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named
@@ -267,13 +267,19 @@ def load_suite(path_or_name: str | Path) -> Suite:
 
 def _text(path: Path, shown: str) -> str:
     try:
-        with path.open("rb") as file:
+        with regular.opened(path) as file:
             data = file.read(MAX_BYTES + 1)
+        found = heads.kind(data[: heads.HEAD], len(data))
+        if found in heads.INSTEAD_OF_TEXT:
+            raise SuiteError(f"{shown} is {found.name}", hint=found.instead)
         return data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise SuiteError(f"{shown}:{line}: not UTF-8 text") from None
-    except FileNotFoundError:
+        what = f"{found.name}, not a suite" if found.instead and found != heads.UNKNOWN else "not UTF-8 text"
+        raise SuiteError(f"{shown}:{line}: {what}") from None
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise SuiteError(f"{shown}: {error.strerror}", hint="bakeoff list suites") from None
         what = f"no suite and no file is named {shown!r}; {did_you_mean(shown, builtin_names())}"
         raise SuiteError(what, hint="bakeoff list suites") from None
     except OSError as error:

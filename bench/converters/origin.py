@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import heads, regular
+from bench.checkpoints import fitting
+from bench.checkpoints.looking import files, joined, look
+from bench.checkpoints.pickles import DEEPEST
+from bench.checkpoints.tree import Other, Tensor
 from bench.converters import Converter, Job
 from bench.errors import ModelFileError
 from workloads.base import Workload
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 SEED = 0
-SHOWN = 3  # mismatching keys in a message
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -24,12 +26,14 @@ def make(job: Job) -> Mapping[str, Any]:
 
     workload = job.definition()
     module = workload.build()
+    lineage = {"weights": "checkpoint" if job.weights else f"seed:{SEED}"}
     if job.weights:
-        load_checkpoint(workload, module, Path(job.weights))
+        reading = load_checkpoint(workload, module, Path(job.weights))
+        lineage |= {"read": reading.said} if reading.said else {}
     else:
         workload.seed_weights(module, SEED)
     save_file({key: tensor.contiguous() for key, tensor in module.state_dict().items()}, job.output)
-    return {"lineage": {"weights": "checkpoint" if job.weights else f"seed:{SEED}"}}
+    return {"lineage": lineage}
 
 
 def restore(job: Job) -> torch.nn.Module:
@@ -41,79 +45,78 @@ def restore(job: Job) -> torch.nn.Module:
     return module.eval()
 
 
-def load_checkpoint(workload: Workload, module: torch.nn.Module, path: Path) -> None:
-    """Fills the module from a safetensors file or a state_dict. Raises ModelFileError naming the file."""
+def load_checkpoint(workload: Workload, module: torch.nn.Module, path: Path) -> fitting.Reading:
+    """Fills the module from a safetensors file, a state_dict, or a sharded one of either, and says how it was
+    read. Raises ModelFileError naming the file.
+
+    The parent judges by the same rules before anything is made, where it has a table of the module's tensors.
+    """
     import torch
 
-    state = {renamed(key, workload): tensor for key, tensor in read_checkpoint(path).items()}
+    tree = read_checkpoint(path)
     expected = module.state_dict()
-
-    def wanted(keys: set[str]) -> list[str]:
-        return sorted(key for key in keys if not any(fnmatch(key, p) for p in workload.ignored_keys))
-
-    lacking = wanted(expected.keys() - state.keys())
-    foreign = wanted(state.keys() - expected.keys())
-    shapes = [
-        f"{key} is {list(state[key].shape)}, not {list(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    if lacking or foreign or shapes:
-        parts = [
-            f"{what} {', '.join(keys[:SHOWN])}{f' and {len(keys) - SHOWN} more' if len(keys) > SHOWN else ''}"
-            for what, keys in (("lacks", lacking), ("has besides", foreign), ("differs:", shapes))
-            if keys
-        ]
-        raise ModelFileError(
-            f"{path} is no checkpoint of {workload.name}: it {'; '.join(parts)}",
-            hint=f"use a checkpoint of this architecture ({workload.summary}), or none: seeded weights",
-        )
-    merged = {key: state.get(key, tensor) for key, tensor in expected.items()}
+    facts = {key: _described(tensor) for key, tensor in expected.items()}
+    reading = fitting.fit({key: _described(one) for key, one in tree.items()}, facts, workload, str(path))
+    state = tree[reading.wrapper] if reading.wrapper else tree
+    held = {name: state[key] for name, key in reading.keys.items()}
+    merged = {key: held.get(key, tensor) for key, tensor in expected.items()}
     with torch.no_grad():
         module.load_state_dict(merged)
     for key, tensor in module.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ModelFileError(f"{path}: {key} holds values that are not finite")
+    return reading
 
 
-def renamed(key: str, workload: Workload) -> str:
-    """A checkpoint's key under the workload's own name for it."""
-    for pattern, replacement in workload.renamed_keys:
-        key = re.sub(pattern, replacement, key)
-    return key
+def _described(value: Any, depth: int = DEEPEST) -> Any:
+    """Facts of what torch read, as `bench.checkpoints.look` finds them without it."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        dtype = str(value.dtype).removeprefix("torch.")
+        return Tensor(dtype if value.layout == torch.strided else "sparse", tuple(value.shape))
+    if isinstance(value, dict) and depth:
+        return {str(key): _described(one, depth - 1) for key, one in value.items()}
+    return Other(type(value).__name__)
 
 
-def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Key → tensor of a safetensors file or a saved state_dict; never runs code from the file."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, its tensors as tensors; never runs code from it.
+
+    Raises ModelFileError, in words of our own: what torch says of a file that it refuses is how to load it
+    all the same.
+    """
+    look(path)
+    found = files(path)
+    if found.index is None:
+        return _read(found.path)
+    return joined(found.index, {name: _read(one) for name, one in found.index.shards.items()})
+
+
+def _read(path: Path) -> dict[str, Any]:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-        if head[8:] == b"{":  # safetensors: eight bytes of length, then JSON
-            return dict(load_file(path))
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}", hint="name a file after --weights") from error
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} is a broken safetensors file: {error}") from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelFileError(
-            f"{path} is neither safetensors nor a state_dict of tensors alone "
-            f"({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}); "
-            "a pickle that may run code is never loaded",
-            hint="save it with safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')",
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelFileError(
-            f"{path} holds {type(state).__name__} with other things than tensors, not a state_dict",
-            hint="save module.state_dict(), not the module",
-        )
+    with regular.opened(path) as file:
+        if heads.kind(file.read(heads.HEAD), path.stat().st_size) == heads.SAFETENSORS:
+            try:
+                return dict(load_file(path))
+            except SafetensorError as error:
+                raise ModelFileError(f"{path} is a broken safetensors file: {error}") from error
+        file.seek(0)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ModelFileError(
+                f"{path} is refused by torch {torch.__version__} as other than tensors alone "
+                f"({type(error).__name__}); a pickle that may run code is never loaded",
+                hint=f"save it with {heads.SAVE}",
+            ) from error
+    if not isinstance(state, dict):
+        raise ModelFileError(f"{path} holds {type(state).__name__}, not a state_dict", hint=fitting.AGAIN)
     return state
 
 

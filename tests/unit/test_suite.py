@@ -194,7 +194,7 @@ def test_aliases_within_reason(tmp_path: Path) -> None:
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="did you mean 'quick'"):
         load_suite("quik")
-    with pytest.raises(SuiteError, match="directory"):
+    with pytest.raises(SuiteError, match="a folder, not a file"):
         load_suite(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"name: x\n\xff\xfe")
     with pytest.raises(SuiteError, match=r"binary.yaml:2: not UTF-8"):

@@ -1,0 +1,66 @@
+"""What each workload's module holds: names, dtypes and shapes of its state. A checkpoint can so be judged where
+there is no PyTorch. `python -m workloads.states` writes the table anew; a test holds it to the modules.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import workloads
+from workloads.base import Workload
+
+TABLE = Path(__file__).with_name("states.json")
+Facts = list[Any]  # dtype, then the shape
+
+
+@functools.cache
+def tables() -> Mapping[str, Mapping[str, Facts]]:
+    """Workload → key → [dtype, *shape]; of workloads that share weights the one whose they are."""
+    found: Mapping[str, Mapping[str, Facts]] = json.loads(TABLE.read_text())
+    return found
+
+
+def of(workload: str) -> Mapping[str, Facts] | None:
+    """The state of a workload; None for one of another distribution."""
+    return tables().get(workload)
+
+
+def names() -> tuple[str, ...]:
+    """The workloads that have a table."""
+    return tuple(tables())
+
+
+def built_in() -> Iterator[Workload]:
+    """The workloads of this package that have weights of their own."""
+    for module in pkgutil.iter_modules(workloads.__path__):
+        for workload in getattr(importlib.import_module(f"workloads.{module.name}"), "WORKLOADS", ()):
+            if workload.weights_of in ("", workload.name):
+                yield workload
+
+
+def described(workload: Workload) -> dict[str, Facts]:
+    """Key → [dtype, *shape] of a workload's module, which takes no memory for it. Needs PyTorch."""
+    import torch
+
+    with torch.device("meta"):
+        state = workload.build().state_dict()
+    return {key: [str(one.dtype).removeprefix("torch."), *one.shape] for key, one in state.items()}
+
+
+def text() -> str:
+    """The table as the file has it: a line for each key. Needs PyTorch."""
+    parts = []
+    for workload in sorted(built_in(), key=lambda one: one.name):
+        lines = (f"  {json.dumps(key)}: {json.dumps(facts)}" for key, facts in described(workload).items())
+        parts.append(f" {json.dumps(workload.name)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(text())

@@ -22,7 +22,8 @@ class Kind:
     instead: str = ""
 
 
-SAFETENSORS, ZIP, PICKLE, JSON = Kind("safetensors"), Kind("zip"), Kind("pickle"), Kind("json")
+SAFETENSORS, ZIP = Kind("a safetensors file"), Kind("a zip archive")
+PICKLE, JSON = Kind("a pickle"), Kind("a JSON file")
 LFS = Kind("a Git LFS pointer, not the file that it stands for", "git lfs pull")
 BY_MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"version https://git-lfs", LFS),
@@ -79,7 +80,7 @@ def _text(head: bytes) -> Kind:
     try:
         letters = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not only a letter that the end of the head cut in two
+        if len(head) < HEAD or error.start < HEAD - 3:  # not only a letter that the end cut in two
             return UNKNOWN
         letters = head[: error.start].decode()
     if start[:1] in (b"{", b"["):

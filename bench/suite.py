@@ -275,7 +275,11 @@ def _text(path: Path, shown: str) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        what = f"{found.name}, not a suite" if found.instead and found != heads.UNKNOWN else "not UTF-8 text"
+        what = (
+            f"{found.name}, not a suite"
+            if found.instead and found not in (heads.UNKNOWN, heads.TEXT)
+            else "not UTF-8 text"
+        )
         raise SuiteError(f"{shown}:{line}: {what}") from None
     except FileNotFoundError as error:
         if path.is_symlink():

@@ -1,5 +1,5 @@
-"""What each workload's module holds: names, dtypes and shapes of its state. A checkpoint can so be judged where
-there is no PyTorch. `python -m workloads.states` writes the table anew; a test holds it to the modules.
+"""What each workload's module holds: names, dtypes and shapes of its state. A checkpoint can so be judged
+where there is no PyTorch. `python -m workloads.states` writes the table anew; a test holds it to the modules.
 """
 
 from __future__ import annotations

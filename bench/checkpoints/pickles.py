@@ -211,8 +211,11 @@ class _Machine:
         make = CALLS.get(what.name)
         return make(arguments) if make else Other(what.name)
 
-    def _storage(self, identity: Any) -> _Storage:
-        kind, cls, key, _, count, *_ = identity
+    def _storage(self, identity: Any) -> _Storage | _Name:
+        kind, cls, *rest = identity
+        if kind == "module" and isinstance(cls, _Name):  # of an old file: a class with its source
+            return cls
+        key, _, count, *_ = rest
         if kind != "storage" or not isinstance(cls, _Name) or not isinstance(count, int) or count < 0:
             raise TypeError
         dtype, item = STORAGES[cls.name.rpartition(".")[2]]

@@ -220,11 +220,11 @@ def without(key: str) -> Callable[[dict[str, Any]], Any]:
 
 
 BAD: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
-    (without("fc.weight"), "is no checkpoint of tiny-cnn: it lacks fc.weight"),
+    (without("fc.weight"), "is no checkpoint of tiny-cnn: 55 of the 56 keys fit; it lacks fc.weight"),
     (lambda s: {**s, "layer9.w": s["fc.bias"]}, "has besides layer9.w"),
     (lambda s: {**s, "fc.bias": s["fc.bias"][:5]}, "differs: fc.bias is [5], not [10]"),
     (lambda s: {**s, "fc.bias": s["fc.bias"] * float("nan")}, "fc.bias holds values that are not finite"),
-    (lambda s: {**s, "epoch": 3}, "with other things than tensors"),
+    (lambda s: {**s, "epoch": 3}, "other things than tensors among them: epoch (int)"),
     (lambda s: list(s.values()), "holds list"),
 ]
 
@@ -244,8 +244,8 @@ def test_bad_checkpoints(tmp_path: Path, change: Callable[[dict[str, Any]], Any]
     ("name", "content", "says"),
     [
         ("a.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}", "broken safetensors"),
-        ("b.pt", b"no checkpoint", "neither safetensors nor"),
-        ("c.pt", b"", "neither safetensors nor"),
+        ("b.pt", b"no checkpoint", "a text file"),
+        ("c.pt", b"", "is empty"),
     ],
 )
 def test_files_that_are_no_checkpoint(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -257,15 +257,24 @@ def test_files_that_are_no_checkpoint(tmp_path: Path, name: str, content: bytes,
     assert says in str(caught.value)
 
 
-def test_a_pickle_with_code_is_refused_and_fails_its_case_alone(tmp_path: Path) -> None:
+def test_a_pickle_with_code_is_never_loaded(tmp_path: Path) -> None:
+    from bench.converters.origin import read_checkpoint
+
     trace, path = tmp_path / "it-ran", tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps({"conv1.weight": Evil(trace)}))
-    bad, good = case(weights=str(path)), case()
-    prepared, events = recorded(bad, good)
+    for call in (lambda: case(weights=str(path)), lambda: read_checkpoint(path)):
+        with pytest.raises(ModelFileError, match="never loaded") as caught:
+            call()
+        assert "safetensors" in str(caught.value)
     assert not trace.exists()
+
+
+def test_a_checkpoint_that_only_its_converter_can_judge_fails_its_case_alone(tmp_path: Path) -> None:
+    """tiny-cnn is another distribution's: there is no table of its tensors."""
+    bad, good = case(weights=checkpoint(tmp_path / "bad.pt", without("fc.weight"))), case()
+    prepared, events = recorded(bad, good)
     assert prepared[bad.id].status == "failed"
-    assert "never loaded" in prepared[bad.id].error
-    assert "safetensors" in prepared[bad.id].error
+    assert "it lacks fc.weight" in prepared[bad.id].error
     assert prepared[good.id].error == ""
     failed = [facts["artefact"] for _, facts in events if facts.get("state") == "failed"]
     assert {"tiny-cnn origin", "tiny-cnn exported"} <= set(failed)  # and what descends from it

@@ -1,5 +1,6 @@
 """The store keeps what it is given, in whole parts, and explains what it cannot do."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -10,7 +11,75 @@ from backends.base import Target
 from bench.block import Block, Burst
 from bench.case import Case
 from bench.errors import StoreError, UsageError
+from bench.merge import Source, merge
 from bench.store import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store
+
+
+def stored(path: Path) -> Path:
+    with Store.open(path, create=True) as store:
+        store.create_run(run())
+    return path
+
+
+def test_what_is_no_store_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "dangling").symlink_to("gone.sqlite")
+    forms = {
+        "page.sqlite": (b"<html>Log in", "an HTML page: a log-in .*, not a store"),
+        "pointer.sqlite": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        "runs.zip": (b"PK\x03\x04" + bytes(60), "a zip archive, not a store"),
+        "rows.csv": (b"workload,batch\n", "a text file, not a store"),
+        "noise": (bytes(range(255, 60, -1)), "no SQLite file"),
+    }
+    for name, (content, _) in forms.items():
+        (tmp_path / name).write_bytes(content)
+    wanted = {
+        **{tmp_path / name: what for name, (_, what) in forms.items()},
+        tmp_path / "fifo": r"a named pipe \(FIFO\), not a file",
+        tmp_path / "dangling": "a link to gone.sqlite, which is not there",
+        tmp_path: "a folder, not a file",
+        Path("/dev/zero"): "a character device, not a file",
+    }
+    for path, what in wanted.items():
+        with pytest.raises(StoreError, match=what) as caught:
+            Store.open(path)
+        assert str(path) in caught.value.message
+        with pytest.raises(StoreError, match=what):
+            merge([Source(path)], tmp_path / "into.sqlite")
+
+
+def test_a_view_in_the_place_of_a_table_is_refused(tmp_path: Path) -> None:
+    """It may run for ever."""
+    path = stored(tmp_path / "s.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE runs RENAME TO kept")
+        db.execute(
+            "CREATE VIEW runs AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+            " SELECT i AS id, '' AS name, '' AS state, '' AS started, '' AS finished, '{}' AS facts FROM n"
+        )
+    db.close()
+    with pytest.raises(StoreError, match="holds the view 'runs'"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize("facts", ["[]", "3", "nonsense", '{"machine": []}', '{"odd": 1}', "[" * 100_000])
+def test_facts_that_no_bakeoff_wrote(tmp_path: Path, facts: str) -> None:
+    path = stored(tmp_path / "s.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE runs SET facts = ?", (facts,))
+        db.execute("INSERT INTO cases VALUES ('20260101-000000', 'c', 0, ?)", (facts,))
+        blob = b"1"  # samples are eight bytes each
+        row = ("20260101-000000", "c", 0, 0, "ok", facts, "[]", blob, blob, blob)
+        db.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    db.close()
+    with Store.open(path) as store:
+        for read in (
+            store.runs,
+            lambda: store.cases("20260101-000000"),
+            lambda: store.blocks("20260101-000000"),
+        ):
+            with pytest.raises(StoreError, match="holds what no bakeoff wrote"):
+                read()
 
 
 def case(backend: str = "onnxruntime", **changes: object) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.profiles import PROFILES
 from bench.suite import FOLDER, Suite, builtin_names, json_schema, load_suite, suite_from_flags
 from bench.units import duration, seconds, size
 from bench.yaml_lines import MAX_BYTES
+from tests.unit.strangers import python
 
 GOOD = """
 name: all of it
@@ -199,6 +201,34 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"name: x\n\xff\xfe")
     with pytest.raises(SuiteError, match=r"binary.yaml:2: not UTF-8"):
         load_suite(tmp_path / "binary.yaml")
+
+
+def test_what_is_no_suite_is_named(tmp_path: Path) -> None:
+    """A pipe and a device are refused in a process of its own: what is wrong there hangs."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "linked.yaml").symlink_to("fifo")
+    (tmp_path / "dangling.yaml").symlink_to("gone.yaml")
+    forms = {
+        "page.yaml": (b"<!doctype html><html>Log in", "an HTML page: a log-in"),
+        "pointer.yaml": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        "s.sqlite": (b"SQLite format 3\0\xff" + bytes(90), "an SQLite file, not a suite"),
+        "m.tar.gz": (b"\x1f\x8b\x08\xff" + bytes(90), "a gzip archive, not a suite"),
+    }
+    for name, (content, _) in forms.items():
+        (tmp_path / name).write_bytes(content)
+    names = [*(tmp_path / name for name in ("fifo", "linked.yaml", "dangling.yaml", *forms)), "/dev/zero"]
+    said = python(
+        "import sys\nfrom bench.suite import SuiteError, load_suite\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: load_suite(name)\n"
+        "    except SuiteError as error: print(error.message)\n",
+        *names,
+    ).splitlines()
+    pipe = "a named pipe (FIFO), not a file"
+    wanted = [pipe, pipe, "a link to gone.yaml, which is not there", *(what for _, what in forms.values())]
+    for name, what, line in zip(names, [*wanted, "a character device, not a file"], said, strict=True):
+        assert str(name) in line
+        assert what in line
 
 
 def test_quick_is_what_the_readme_runs() -> None:

@@ -4,6 +4,7 @@ read.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ class Merged:
 def parse_source(text: str) -> Source:
     """`STORE` or `LABEL=STORE`; a path that exists is a path, whatever it holds."""
     name, found, path = text.partition("=")
-    if not found or Path(text).exists():
+    if not found or os.path.exists(text):  # not Path's, which raises for a name that is too long
         return Source(Path(text))
     if not name.strip() or not path.strip():
         raise UsageError(f"{text!r} is no LABEL=STORE", hint="bakeoff merge gpu-box=gpu.sqlite cpu.sqlite")
@@ -51,7 +52,7 @@ def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
         StoreError: a store cannot be read or written, or holds no run; nothing is merged then.
         UsageError: one label for machines that are not the same.
     """
-    if into.exists() and any(one.path.resolve() == into.resolve() for one in sources):
+    if os.path.exists(into) and any(one.path.resolve() == into.resolve() for one in sources):
         raise UsageError(f"{into} is among the stores to read", hint="name another one: --into PATH")
     for source in sources:
         with _opened(source.path) as opened:

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import regular
 from bench.errors import UsageError, did_you_mean
 from bench.sides import Side, parse_side
 from bench.store import RunRecord, Store
@@ -38,7 +39,7 @@ def named(text: str, store: Path) -> Runs | Side:
         StoreError: the store cannot be read.
     """
     path, found, words = text.partition(SEPARATOR)
-    if found or text.endswith(ENDINGS) or Path(text).is_file():
+    if found or text.endswith(ENDINGS) or regular.there(text):
         return _of_store(Path(path), words or "latest")
     first = text.split(",")[0].strip()
     if LATEST.fullmatch(first) or (store.exists() and any(run.id.startswith(first) for run in _runs(store))):

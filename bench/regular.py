@@ -31,6 +31,11 @@ def status(path: Path) -> os.stat_result:
     return found
 
 
+def there(path: str) -> bool:
+    """Whether a name is of a file, or of what is none and no folder either; never raises."""
+    return os.path.exists(path) and not os.path.isdir(path)
+
+
 def opened(path: Path) -> BinaryIO:
     """A regular file, open for reading; nothing is waited for. Raises OSError as `status` does."""
     status(path)  # before it is opened: opening alone does things to some devices

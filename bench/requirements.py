@@ -21,6 +21,7 @@ from bench.units import size
 
 BACKENDS = Path(backends.__path__[0])
 FORMATS = BACKENDS / "formats"
+VERSION = re.compile(r"[\w.+!-]+")
 FACT = re.compile(r"#\s*(python|size|device):\s*(.+)")
 NUMPY = "numpy"  # a worker's own need, in whatever version the runtime allows
 
@@ -58,8 +59,11 @@ def known() -> dict[str, Path]:
 
 
 def needs(spec: str) -> Needs:
-    """What `NAME[==VERSION]` needs. Raises UsageError for a name without such a file."""
-    name, _, version = spec.partition("==")
+    """What `NAME[==VERSION]` needs. Raises UsageError for a name without such a file, and for what is no
+    version: it becomes the name of a folder."""
+    name, pinned, version = spec.partition("==")
+    if pinned and not VERSION.fullmatch(version):
+        raise UsageError(f"{version!r} is no version", hint="write NAME==VERSION, as in numpy==2.4.0")
     path = known().get(name)
     if path is None:
         raise UsageError(

@@ -7,6 +7,7 @@ or none.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,7 +121,7 @@ class Store:
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Store:
         """Opens a store, migrating an older one. Raises StoreError with the next step."""
-        if path.exists() or not create:
+        if not create or os.path.exists(path):  # not Path's, which raises for a name that is too long
             require_store(path)
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)

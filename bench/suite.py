@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,13 @@ def _check(call: Any, *arguments: str) -> Any:
         raise ValueError("; ".join(filter(None, (error.message, error.hint)))) from error
 
 
+def _encodes(path: str) -> bool:
+    try:
+        return bool(os.fsencode(path)) or not path
+    except UnicodeEncodeError:
+        return False
+
+
 def _has(workload: str, axis: str) -> bool:
     """Whether a workload has lengths, and calls them so."""
     from workloads.registry import get
@@ -99,6 +107,13 @@ class WorkloadEntry(Model):
 
         _check(get, name)
         return name
+
+    @field_validator("weights")
+    @classmethod
+    def _is_a_path(cls, weights: str) -> str:
+        if "\0" in weights or not _encodes(weights):
+            raise ValueError(f"{weights!a:.60} can be no path")
+        return weights
 
     @field_validator("sequence", "context")
     @classmethod
@@ -257,7 +272,7 @@ def load_suite(path_or_name: str | Path) -> Suite:
         mistakes = dict.fromkeys(f"{shown}:{line}: {message}" for line, message in found)
         raise SuiteError("\n".join(mistakes), hint=f"then again: bakeoff run {name}") from None
     entries = tuple(
-        entry.model_copy(update={"weights": str((path.parent / entry.weights).resolve())})
+        entry.model_copy(update={"weights": str((path.parent / entry.weights).absolute())})
         if entry.weights
         else entry
         for entry in suite.workloads
@@ -275,11 +290,8 @@ def _text(path: Path, shown: str) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        what = (
-            f"{found.name}, not a suite"
-            if found.instead and found not in (heads.UNKNOWN, heads.TEXT)
-            else "not UTF-8 text"
-        )
+        other = found.instead and found not in (heads.UNKNOWN, heads.TEXT)
+        what = f"{found.name}, not a suite" if other else "not UTF-8 text"
         raise SuiteError(f"{shown}:{line}: {what}") from None
     except FileNotFoundError as error:
         if path.is_symlink():

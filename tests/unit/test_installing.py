@@ -227,3 +227,9 @@ def test_a_child_of_another_environment_sees_our_code_and_nothing_else(
     process = Process(["-c", code], interpreter=python_in(made.folder))
     process.popen.wait(PATIENCE_S)
     assert process.end().strip() == "[True, True, True, True, False, False, False, False]"
+
+
+@pytest.mark.parametrize("spec", ["torch==../../x", "torch==/etc", "torch==", "torch==2 --pre", "torch==2\n"])
+def test_a_version_that_could_be_a_path_or_a_flag_is_none(spec: str) -> None:
+    with pytest.raises(UsageError, match="is no version"):
+        needs(spec)

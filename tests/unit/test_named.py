@@ -1,5 +1,6 @@
 """What BASE and NEW name, and how two configurations of a run are paired."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def test_what_names_nothing_is_a_mistake_with_the_next_step(
 def test_a_store_that_is_not_there_or_has_no_finished_run(store: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store at"):
         named("gone.sqlite", store)
+    os.mkfifo(tmp_path / "fifo")  # neither a run's id nor a configuration
+    with pytest.raises(StoreError, match=r"fifo: a named pipe \(FIFO\), not a file"):
+        named(str(tmp_path / "fifo"), store)
+    with pytest.raises(UsageError, match="is no store file"):
+        named("x" * 300, store)
+    with pytest.raises(StoreError, match="File name too long"):
+        named(f"{'x' * 300}.sqlite", store)
     with pytest.raises(StoreError, match="no store at"):
         named("latest", tmp_path / "none.sqlite")
     with Store.open(tmp_path / "b.sqlite", create=True) as opened:

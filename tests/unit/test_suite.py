@@ -203,6 +203,22 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         load_suite(tmp_path / "binary.yaml")
 
 
+def test_weights_that_can_be_no_path(tmp_path: Path) -> None:
+    for word in (r"a\0b", r"\ud800"):
+        text = f'workloads:\n- {{name: resnet50, weights: "{word}"}}\nbackends: [torch]\n'
+        with pytest.raises(SuiteError, match=r"mine.yaml:2: workloads.weights: .* can be no path"):
+            suite(tmp_path, text)
+
+
+def test_weights_that_are_a_link_stay_a_link(tmp_path: Path) -> None:
+    """Beside it lie the files that it names, and not beside what it links to."""
+    (tmp_path / "blob").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").symlink_to("blob")
+    entry = "{name: resnet50, weights: model.safetensors.index.json}"
+    found = suite(tmp_path, f"workloads: [{entry}]\nbackends: [torch]\n")
+    assert found.workloads[0].weights == str(tmp_path / "model.safetensors.index.json")
+
+
 def test_what_is_no_suite_is_named(tmp_path: Path) -> None:
     """A pipe and a device are refused in a process of its own: what is wrong there hangs."""
     os.mkfifo(tmp_path / "fifo")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import stat
 from errno import EINVAL, EISDIR, ENOENT
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 KINDS = {
     stat.S_IFIFO: "a named pipe (FIFO), not a file",
@@ -36,7 +36,7 @@ def there(path: str) -> bool:
     return os.path.exists(path) and not os.path.isdir(path)
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """A regular file, open for reading; nothing is waited for. Raises OSError as `status` does."""
     status(path)  # before it is opened: opening alone does things to some devices
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

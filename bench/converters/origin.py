@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import heads, regular
 from bench.checkpoints import fitting
+from bench.checkpoints.archives import AGAIN
 from bench.checkpoints.looking import files, joined, look
 from bench.checkpoints.pickles import DEEPEST
 from bench.checkpoints.tree import Other, Tensor
@@ -116,7 +117,7 @@ def _read(path: Path) -> dict[str, Any]:
                 hint=f"save it with {heads.SAVE}",
             ) from error
     if not isinstance(state, dict):
-        raise ModelFileError(f"{path} holds {type(state).__name__}, not a state_dict", hint=fitting.AGAIN)
+        raise ModelFileError(f"{path} holds {type(state).__name__}, not a state_dict", hint=AGAIN)
     return state
 
 

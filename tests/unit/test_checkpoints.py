@@ -469,7 +469,31 @@ def test_nothing_is_started_for_a_file_that_is_none(
         assert "int8, not floating point" in err
 
 
-def test_how_it_was_read_is_noted_and_stands_in_the_lineage(tmp_path: Path) -> None:
+def test_how_it_is_read_is_told_once_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backends.base import Target
+    from bench import prepare as preparing
+    from bench.case import Case
+
+    class Making(Exception):
+        pass
+
+    def make(*_: object) -> None:
+        raise Making
+
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(preparing, "_make", make)
+    path = saved(tmp_path / "w.pt", {"model": named("module.")})
+    content = content_for(WORKLOAD, str(path))
+    cases = [Case(WORKLOAD, content, n, None, "torch", Target(), weights=str(path)) for n in (1, 2)]
+    plain = Case(WORKLOAD, content_for(WORKLOAD), 1, None, "torch", Target())
+    with pytest.raises(Making):
+        preparing.prepare([*cases, plain], lambda event, facts: told.append((event, dict(facts))))
+    assert told == [("note", {"text": f"{path} is read under 'model', without the prefix 'module.'"})]
+
+
+def test_how_it_was_read_stands_in_the_lineage(tmp_path: Path) -> None:
     import torch
 
     from tests.unit.tiny_cases import case, recorded

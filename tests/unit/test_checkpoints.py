@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from argparse import Namespace
@@ -185,6 +186,19 @@ def test_a_known_wrapper_or_prefix_is_taken_and_said(tmp_path: Path, form: str) 
     module = registry.get(WORKLOAD).build()
     assert load_checkpoint(registry.get(WORKLOAD), module, path) == reading
     assert float(module.state_dict()["classifier.1.weight"].abs().sum()) == 0.0
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module._orig_mod.model."])
+def test_a_prefix_that_is_the_workloads_own_stays(prefix: str) -> None:
+    """All names of a Llama begin with `model.`."""
+    from bench.checkpoints.fitting import fit
+    from bench.checkpoints.tree import Tensor
+
+    name = "llama-small:prefill"
+    table = {key: Tensor(dtype, tuple(shape)) for key, (dtype, *shape) in (states.of(name) or {}).items()}
+    assert all(key.startswith("model.") for key in table)
+    tree = {f"{prefix}{key}": one for key, one in table.items()}
+    assert fit(tree, table, registry.get(name), "w.pt").prefix == prefix
 
 
 def quantised() -> dict[str, Any]:
@@ -373,8 +387,23 @@ def test_the_hash_of_a_sharded_one_covers_every_shard_and_the_index(tmp_path: Pa
     assert weights_sha256(folder / INDEX) == before
     other = {**state(), "classifier.1.bias": state()["classifier.1.bias"] + 1}
     assert weights_sha256(sharded(tmp_path / "v", other)) != before
-    moved = sharded(tmp_path / "u", dict(reversed(state().items())))
-    assert weights_sha256(moved) != before
+
+
+def test_the_hash_tells_apart_which_of_two_files_a_key_is_taken_from(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    folder.mkdir()
+    for number in (1, 2):
+        tensors(folder / f"{number}.safetensors", {**state(), BIAS: state()[BIAS] + number})
+    where = dict.fromkeys(state(), "1.safetensors")
+    found = set()
+    for number in (1, 2):
+        text = {
+            "weight_map": {**where, "classifier.1.weight": "2.safetensors", BIAS: f"{number}.safetensors"}
+        }
+        (folder / INDEX).write_text(json.dumps(text))
+        found.add(weights_sha256(folder))
+        assert float(converted(folder)[BIAS][0]) == number
+    assert len(found) == 2
 
 
 def first_at(name: str) -> Callable[[dict[str, str]], dict[str, str]]:

@@ -128,7 +128,9 @@ def test_workers_killed_and_resumed(environment: dict[str, str], tmp_path: Path)
             if alive and killed < 4 and kills < KILLS:
                 os.kill(rng.choice(alive), signal.SIGKILL)
                 killed, kills = killed + 1, kills + 1
-        assert process.returncode in (EXIT_OK, EXIT_FAILED, EXIT_NOTHING), (tmp_path / "log").read_text()[-3000:]
+        assert process.returncode in (EXIT_OK, EXIT_FAILED, EXIT_NOTHING), (tmp_path / "log").read_text()[
+            -3000:
+        ]
         assert ours(environment) == []
         # A worker that was killed after its last answer has done its work: the run is then whole.
         resume = process.returncode != EXIT_OK

@@ -102,7 +102,7 @@ def _require_readable(model: ModelFile, io: IOSpec) -> None:
 def _refused(model: ModelFile, refusals: list[_tensorrt_api.Refusal], log: Any) -> Exception:
     first = refusals[0] if refusals else _tensorrt_api.Refusal("", "", _tensorrt_api.failure(log))
     if first.broken:
-        return support.broken(model, ValueError(first.words))
+        return support.unfit(model, first.words)
     more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
     return UnsupportedCase(
         f"tensorrt, its ONNX parser: {first.words}{more}", hint="leave this backend out for this workload"

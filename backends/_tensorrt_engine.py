@@ -78,9 +78,7 @@ class Engine:
         del self.runtime
 
     def _other(self, name: str, wanted: Iterable[int], found: Iterable[int]) -> ModelFileError:
-        return support.broken(
-            self._model, ValueError(f"{name} is {list(found)} in it, {list(wanted)} in this case")
-        )
+        return support.unfit(self._model, f"{name} is {list(found)} in it, {list(wanted)} in this case")
 
 
 def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
@@ -90,11 +88,9 @@ def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
     try:
         made = Made.beside(model.path)
     except (OSError, ValueError, TypeError) as error:
-        raise support.broken(
-            model, ValueError(f"nothing beside it says what it was built for: {error}")
-        ) from error
+        raise support.unfit(model, f"nothing beside it says what it was built for: {error}") from error
     if why := made.other(tensorrt, gpu):
-        raise support.broken(model, ValueError(why))
+        raise support.unfit(model, why)
     return made
 
 

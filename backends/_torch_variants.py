@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import _torch_graph
+from backends._plain_paths import plain, plain_temporary
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +43,7 @@ def build(variant: str, module: GraphModule, example: Tensors, folder: Path, dev
     import torch
 
     path = folder / FILES[variant]
+    plain_temporary()
     with torch.no_grad():
         if variant in INDUCTOR:
             _torch_graph.write(module, path)
@@ -61,6 +63,7 @@ def load(variant: str, path: Path, example: Tensors, device: str) -> Run:
     """What runs; Inductor's is compiled here, from its cache, for inputs like `example`."""
     import torch
 
+    plain_temporary()
     if variant in INDUCTOR:
         run = _inductor(path, device, graphs=variant == "cudagraphs")
         with torch.no_grad():
@@ -80,7 +83,7 @@ def _inductor(path: Path, device: str, *, graphs: bool) -> Run:
     import torch
     from torch._inductor import config
 
-    os.environ[CACHE_VARIABLE] = str(path.parent / CACHE)
+    os.environ[CACHE_VARIABLE] = str(plain(path.parent / CACHE))
     config.freezing = True
     # What mode="reduce-overhead" sets; the mode itself would undo the setting above.
     config.triton.cudagraphs = graphs

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from backends import _tvm_cuda, _tvm_onnx, _tvm_schedule, _tvm_tuned, support
 from backends.base import IOSpec, ModelFile, Target
-from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import tvm
@@ -57,15 +56,9 @@ def compiled(
 def _refusals(whose: str) -> Iterator[None]:
     """What TVM itself refuses, in its words. Its exceptions are of many kinds, Python's own among them; what
     our passes raise is an error of ours, and stays one."""
-    try:
+    what = f"tvm cannot compile this model, says {whose}"
+    with support.refusals(what, "leave this backend out for this workload"):
         yield
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise UnsupportedCase(
-            f"tvm cannot compile this model, says {whose}: {support.first_line(error)}",
-            hint="leave this backend out for this workload",
-        ) from error
 
 
 def machine(target: Target) -> tvm.target.Target:

@@ -31,7 +31,7 @@ from backends.base import (
     Target,
     TensorSpec,
 )
-from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase
+from bench.errors import BackendUnavailable, ModelFileError
 
 BINDINGS = "executorch.extension.pybindings._C"
 DELEGATE = "XnnpackBackend"
@@ -173,10 +173,8 @@ def _open(model: ModelFile) -> tuple[Any, Any]:
         program = _bindings()._load_program(str(model.path))
     except RuntimeError as error:
         raise support.broken(model, error) from error
-    try:
+    with support.refusals("executorch", "bakeoff doctor", RuntimeError):
         return program, program.load_method(METHOD)
-    except RuntimeError as error:
-        raise UnsupportedCase(f"executorch: {support.first_line(error)}", hint="bakeoff doctor") from error
 
 
 def _require_shapes(model: ModelFile, meta: Any, io: IOSpec) -> None:

@@ -12,7 +12,8 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,6 @@ from backends.base import (
     Target,
 )
 from backends.support import PRECISIONS, Operation
-from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import iree.runtime as rt
@@ -74,11 +74,12 @@ class IreeSession(BaseSession):
         self._runtime = rt
         # Read when a device is made, which is at each load.
         rt.flags.parse_flags(f"--task_topology_group_count={target.threads}")
+        # What fails here is the device's, the driver's or the system's: the file has not been looked at.
+        self._device = rt.get_device(DEVICE, cache=False)
+        config = rt.Config(device=self._device)
+        self._context = rt.SystemContext(config=config)
         try:
-            self._device = rt.get_device(DEVICE, cache=False)
-            config = rt.Config(device=self._device)
             module = rt.VmModule.mmap(config.vm_instance, str(model.path))
-            self._context = rt.SystemContext(config=config)
             self._context.add_vm_module(module)
             self._function = module.lookup_function("main")
             self._order: list[int] = json.loads((model.path.parent / ARGUMENTS).read_text())
@@ -181,9 +182,9 @@ class IreeBackend(BaseBackend):
         except OSError as error:
             raise support.broken(model, error) from error
         if not readable:
-            raise support.broken(model, ValueError("it is no MLIR bytecode"))
+            raise support.unfit(model, "it is no MLIR bytecode")
         path = folder / MODULE
-        try:
+        with _refusals(tools.CompilerToolError):
             tools.compile_file(
                 str(model.path),
                 output_file=str(path),
@@ -191,12 +192,6 @@ class IreeBackend(BaseBackend):
                 target_backends=["llvm-cpu"],
                 extra_args=[*STATIC, *(f"--{name}={value}" for name, value in settings.items())],
             )
-        except tools.CompilerToolError as error:
-            said = [line for line in str(error).splitlines() if "error:" in line] or [str(error)]
-            raise UnsupportedCase(
-                f"iree cannot compile this program: {said[0].partition('error:')[2].strip() or said[0]}",
-                hint="leave this backend out for this workload",
-            ) from error
         support.place(model.path.parent / ARGUMENTS, folder / ARGUMENTS)
         return ModelFile("iree-module", path, model.sha256)
 
@@ -209,6 +204,20 @@ class IreeBackend(BaseBackend):
         support.import_runtime(self)
         support.require(self, target, {"cpu": TABLE})
         return support.settings(self, target, ("iree-opt-level", "iree-llvmcpu-enable-ukernels"))
+
+
+@contextmanager
+def _refusals(tool_error: type[Exception]) -> Iterator[None]:
+    """What the compiler says of the program is a refusal; a compiler that crashed or was not started, and
+    says nothing of it, is a failure."""
+    try:
+        yield
+    except tool_error as error:
+        said = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
+        if not said:
+            raise
+        with support.refusals("iree cannot compile this program", "leave this backend out for this workload"):
+            raise RuntimeError(said[0] or str(error)) from error
 
 
 TABLE = {

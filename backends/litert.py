@@ -28,7 +28,7 @@ from backends.base import (
     Target,
     TensorSpec,
 )
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import ModelFileError
 
 NO_KERNELS = "its kernels compute files with such weights in fp32"
 DEVICES = {
@@ -154,10 +154,8 @@ def _open(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> Any:
         opened = interpreter(str(model.path), num_threads=target.threads, **settings)
     except (OSError, ValueError) as error:
         raise support.broken(model, error) from error
-    try:
+    with support.refusals("litert", "bakeoff doctor", RuntimeError):
         opened.allocate_tensors()
-    except RuntimeError as error:
-        raise UnsupportedCase(f"litert: {support.first_line(error)}", hint="bakeoff doctor") from error
     return opened
 
 

@@ -158,7 +158,7 @@ def _open(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> ncnn
     for name, value in chosen.items():
         setattr(net.opt, name, value)
     if not model.path.is_file() or not model.path.read_bytes().startswith(MAGIC):
-        raise support.broken(model, ValueError("it does not begin as ncnn's files do"))
+        raise support.unfit(model, "it does not begin as ncnn's files do")
     if code := net.load_param(str(model.path)):
         raise UnsupportedCase(f"ncnn's load_param answers {code}", hint="leave this workload out")
     if code := net.load_model(str(model.path.with_suffix(".bin"))):

@@ -18,6 +18,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from backends._faults import broken as broken
+from backends._faults import first_line as first_line
+from backends._faults import refusals as refusals
+from backends._faults import unfit as unfit
 from backends.base import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
 from backends.precision import word
 from bench.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
@@ -56,22 +60,6 @@ def given(backend: Backend, model: ModelFile | None) -> ModelFile:
         wanted = " or ".join(backend.formats)
         raise ModelFileError(f"{backend.name}: no model file was given", hint=f"prepare one of {wanted}")
     return model
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an exception's message that says something."""
-    lines = (line.strip() for line in str(error).splitlines())
-    said = [line for line in lines if line and not line.startswith("Exception from ")]
-    return said[0] if said else type(error).__name__
-
-
-def broken(model: ModelFile, error: BaseException) -> ModelFileError:
-    """The error for a model file that its runtime cannot read."""
-    why = "it is not there" if not model.path.is_file() else first_line(error)
-    return ModelFileError(
-        f"{model.path}: cannot be loaded as {model.format} ({why})",
-        hint="delete it and run again: model files are made anew",
-    )
 
 
 @functools.cache

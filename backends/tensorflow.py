@@ -58,13 +58,10 @@ class TensorFlowSession(BaseSession):
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name]) for t in io.fetched)
         if self._compiled:  # when it is first called, as a torch.compile is
-            try:
+            with support.refusals(
+                "XLA cannot compile this function", "--backend tensorflow", tf.errors.OpError
+            ):
                 self._run(*self.stage(support.untimed_inputs(io)))
-            except tf.errors.OpError as error:
-                raise UnsupportedCase(
-                    f"XLA cannot compile this function: {support.first_line(error)}",
-                    hint="--backend tensorflow",
-                ) from error
 
     def _function(self) -> Any:
         import tensorflow as tf

@@ -22,7 +22,7 @@ from backends import (
 from backends._torch_cuda import CudaCompiledSession, CudaSession
 from backends._torch_session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
 from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.errors import ModelFileError
 
 if TYPE_CHECKING:
     import torch
@@ -90,18 +90,15 @@ class TorchBackend(BaseBackend):
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         if not target.variant:
             return model
+        import torch
+
         settings, _ = self._settle(target)
         module = _module(model, target, io, settings)
-        try:
-            example = _example(target, io, settings)
+        example = _example(target, io, settings)
+        what = f"torch:{target.variant} cannot compile this model"
+        kinds = (RuntimeError, torch.jit.frontend.FrontendError)  # Dynamo's and Inductor's are of the first
+        with support.refusals(what, "leave this variant out for this workload", kinds):
             path = _torch_variants.build(target.variant, module, example, folder, target.device)
-        except UnsupportedCase:
-            raise
-        except Exception as error:
-            raise UnsupportedCase(
-                f"torch:{target.variant} cannot compile this model: {support.first_line(error)}",
-                hint="leave this variant out for this workload",
-            ) from error
         return ModelFile(f"torch-{target.variant}", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TorchSession:

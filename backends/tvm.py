@@ -59,14 +59,12 @@ class TvmSession(BaseSession):
 
     provider = Fact("llvm", "reported", "the library's target")
 
-    def __init__(self, path: Path, device: str, io: IOSpec, settings: Mapping[str, Any]) -> None:
+    def __init__(self, library: Any, device: str, io: IOSpec, settings: Mapping[str, Any]) -> None:
         import tvm
-        import tvm_ffi
         from tvm.runtime.vm import VirtualMachine
 
         self._io, self._settings = io, settings
-        # tvm's own way to load it never lets go of the weights in it.
-        self._library = tvm_ffi.load_module(path, keep_module_alive=False)
+        self._library = library
         self._device = tvm.cpu() if device == "cpu" else tvm.cuda(int(device.partition(":")[2]))
         self._machine = VirtualMachine(self._library, self._device)
         self._main = self._machine["main"]
@@ -203,12 +201,16 @@ class TvmBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TvmSession:
         settings = self._settle(target)
         model = support.given(self, model)
+        import tvm_ffi
+
+        session = CudaSession if target.device_kind == "cuda" else TvmSession
         try:
-            session = CudaSession if target.device_kind == "cuda" else TvmSession
             settings |= _tvm_tuned.told(model.path.parent)
-            return session(model.path, target.device, io, settings)
+            # tvm's own way to load it never lets go of the weights in it.
+            library = tvm_ffi.load_module(model.path, keep_module_alive=False)
         except (OSError, RuntimeError) as error:
             raise support.broken(model, error) from error
+        return session(library, target.device, io, settings)
 
     def _settle(self, target: Target) -> dict[str, Any]:
         support.import_runtime(self)

@@ -17,7 +17,6 @@ from backends._stablehlo import WEIGHTS
 from backends._xla_program import Program
 from backends._xla_session import POOL_SIZE, CudaSession, XlaSession
 from backends.base import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Support, Target
-from bench.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import jax
@@ -71,16 +70,14 @@ class XlaBackend(BaseBackend):
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         """The executable, with the program and the weights beside it, which it is called with."""
         settings, _, device = self._settle(target)
+        import jax
         from jax.experimental import serialize_executable
 
         program = _program(model, target, io, device)
-        try:
+        what = "xla cannot compile this program"
+        kinds = (jax.errors.JaxRuntimeError, NotImplementedError)
+        with support.refusals(what, "leave this backend out for this workload", kinds):
             compiled = program.compile(settings)
-        except Exception as error:
-            raise UnsupportedCase(
-                f"xla cannot compile this program: {support.first_line(error)}",
-                hint="leave this backend out for this workload",
-            ) from error
         path = folder / EXECUTABLE
         path.write_bytes(serialize_executable.serialize(compiled)[0])
         for source, name in ((model.path, PROGRAM), (model.path.parent / WEIGHTS, WEIGHTS)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import resource
 import signal
 import sys
@@ -11,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_UNMAPPED = re.compile(r"(/[^\n:]*): failed to map segment from shared object")
 # mallopt's parameters, and the most that glibc lets them grow to by itself (mallopt(3)).
 _M_TRIM_THRESHOLD, _MOST_TRIM = -1, 64 << 20
 _M_MMAP_THRESHOLD, _MOST_MMAP = -3, 32 << 20
@@ -32,8 +34,16 @@ OUT_OF_MEMORY_SIGNS = (
 
 def speaks_of_memory(text: str) -> bool:
     """Whether an error's text is what runtimes print when memory runs out."""
-    lowered = text.lower()
+    lowered = _UNMAPPED.sub(_without_noexec, text).lower()
     return any(sign in lowered for sign in OUT_OF_MEMORY_SIGNS)
+
+
+def _without_noexec(found: re.Match[str]) -> str:
+    """What the loader says of a library; '' where nothing may be executed from where it lies."""
+    folder = Path(found[1]).parent
+    while not folder.exists():  # a temporary one, gone since
+        folder = folder.parent
+    return "" if os.statvfs(folder).f_flag & os.ST_NOEXEC else found[0]
 
 
 def die_with_parent(parent: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from backends.support import refusals
 from bench.converters import Converter, Job
 from bench.converters.origin import restore
 from bench.errors import UnsupportedCase
@@ -40,10 +41,9 @@ def make(job: Job) -> Mapping[str, Any]:
         path.unlink()
     if done.returncode or not job.output.is_file():
         last = said[-1] if said else "no word"
-        raise UnsupportedCase(
-            f"pnnx cannot convert {workload.name} (exit {done.returncode}): {last}",
-            hint="leave this backend out for this workload",
-        )
+        print(done.stdout, done.stderr, flush=True)  # for the log
+        with refusals(f"pnnx cannot convert {workload.name}", "leave this backend out for this workload"):
+            raise RuntimeError(f"{last} (exit {done.returncode})")
     # What pnnx has no layer of ncnn's for keeps PyTorch's name (`torch.unbind`), and is no model to load.
     kinds = (line.split()[0] for line in job.output.read_text().splitlines()[HEAD:])
     if foreign := list(dict.fromkeys(kind for kind in kinds if "." in kind)):

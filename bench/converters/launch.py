@@ -18,7 +18,8 @@ from bench.processes import Process
 from bench.units import size_text
 
 JOB = "job.json"
-LOG_LINES = 5
+LOG_LINES = 12
+LINE = 400  # characters of each
 FREE_MEMORY = "free memory (end other programs, raise the container's limit), or take a smaller batch"
 # Idle threads of one converter must not spin on the cores of the other.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -104,7 +105,7 @@ class Making:
 
     def _answer(self, overdue: bool, log: str) -> dict[str, Any]:
         lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES:]
-        end = "".join(f"\n    {line}" for line in lines)
+        end = "".join(f"\n    {line[:LINE]}" for line in lines)
         if overdue:
             raise PrepareError(
                 f"took over {self._limit_s:g} s and was ended{end}",

@@ -10,7 +10,6 @@ process and nothing else.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import re
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.support import PROFILED
+from bench.marked import heard, say
 
 LIMIT_S = 240.0
 CPU = 1  # kLiteRtHwAcceleratorCpu
@@ -39,7 +39,7 @@ def runs(model: Path, threads: int) -> list[list[Line]]:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=LIMIT_S, check=True, env=environment
         )
-        return [[(*line,) for line in run] for run in json.loads(done.stdout.splitlines()[-1])]
+        return [[(*line,) for line in run] for run in heard(done.stdout) or ()]
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return []
 
@@ -118,5 +118,5 @@ def lines(text: str) -> list[Line]:
 
 
 if __name__ == "__main__":
-    print(json.dumps([lines(text) for text in summaries(Path(sys.argv[1]), int(sys.argv[2]))]), flush=True)
+    say([lines(text) for text in summaries(Path(sys.argv[1]), int(sys.argv[2]))])
     os._exit(0)  # nothing is taken down: a foreign library's ends are not this process's matter

@@ -25,6 +25,7 @@ from backends._faults import unfit as unfit
 from backends.base import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
 from backends.precision import word
 from bench.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
+from bench.shadows import shadow
 
 # How runtimes spell their element types → the precision of the arithmetic.
 PRECISIONS = {
@@ -43,10 +44,18 @@ CPU_FLAGS = {
 
 
 def import_runtime(backend: Backend) -> None:
-    """Imports the runtime's modules. Raises BackendUnavailable with the command that mends it."""
+    """Imports the runtime's modules. Raises BackendUnavailable with the command that mends it, also where a
+    file that is none of the runtime's goes by its name."""
     for module in backend.runtime:
+        if hidden := shadow(module):
+            raise BackendUnavailable(
+                f"{backend.name}: {hidden[0]} would be imported as {module}, and hides {hidden[1]}",
+                hint=f"rename {hidden[0]}, or take its folder off Python's path (PYTHONPATH, *.pth)",
+            )
         try:
-            importlib.import_module(module)
+            found = importlib.import_module(module)
+            if getattr(found, "__path__", None) is not None and found.__file__ is None:
+                raise ImportError(f"{', '.join(found.__path__)} is a folder without a package")
         except (ImportError, OSError) as error:
             raise BackendUnavailable(
                 f"{backend.name}: {module} cannot be imported ({first_line(error)})",

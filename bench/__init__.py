@@ -5,6 +5,8 @@ Importing this package imports nothing heavy: workers and `bakeoff --help` impor
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ _HOMES = {
     "load_suite": "bench.suite",
 }
 __all__ = ["Run", "Suite", "load_suite", "open_run", "run"]
+
+
+# In a child process: what was on the parent's $PYTHONPATH comes last, so that it brings plug-ins and hides
+# nothing that is installed (`bench.child_variables`).
+sys.path += [
+    entry
+    for entry in os.environ.get("BAKEOFF_LAST_PATH", "").split(os.pathsep)
+    if entry and entry not in sys.path
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -75,12 +75,25 @@ class Artefact:
 
 
 def cache_root() -> Path:
-    """$BAKEOFF_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("BAKEOFF_CACHE"):
-        return Path(chosen).expanduser().absolute()
-    import platformdirs
+    """$BAKEOFF_CACHE, or the user's cache folder. Raises PrepareError where neither says a place."""
+    chosen = os.environ.get("BAKEOFF_CACHE")
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("bakeoff"))
+        return Path(platformdirs.user_cache_dir("bakeoff"))
+    except (RuntimeError, KeyError) as error:  # of a user without a home
+        whose = f"BAKEOFF_CACHE={chosen}" if chosen else f"HOME is not set and user {os.getuid()} has none"
+        raise PrepareError(
+            f"no folder for the cache: {whose} ({error})",
+            hint="export BAKEOFF_CACHE=FOLDER, or export HOME=FOLDER",
+        ) from error
+    except FileNotFoundError as error:
+        raise PrepareError(
+            f"the current folder is gone, and BAKEOFF_CACHE={chosen} starts from it",
+            hint="cd to another folder, or export BAKEOFF_CACHE=/FOLDER",
+        ) from error
 
 
 def key_of(facts: Mapping[str, Any]) -> str:

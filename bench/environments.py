@@ -24,7 +24,9 @@ from typing import Any
 
 from bench import cpuinfo, strict
 from bench.cache import cache_root
+from bench.child_variables import child_variables
 from bench.errors import BackendUnavailable
+from bench.marked import ask
 from bench.requirements import Needs, distribution, known, needs, unmet
 from bench.topology import read_text
 
@@ -40,8 +42,7 @@ DEVICE_VARIABLES = (
     "LD_LIBRARY_PATH",
 )
 LIST_DISTRIBUTIONS = (
-    "import json, importlib.metadata as m; "
-    "print(json.dumps(sorted({f'{d.name}=={d.version}' for d in m.distributions()})))"
+    "import importlib.metadata as m; answer = sorted({f'{d.name}=={d.version}' for d in m.distributions()})"
 )
 
 
@@ -224,15 +225,9 @@ def forget() -> None:
 
 @functools.cache
 def _distributions(interpreter: str) -> tuple[str, ...]:
-    command = [interpreter, "-P", "-c", LIST_DISTRIBUTIONS]
-    variables = dict(os.environ)
-    if interpreter != str(home()):
-        variables.pop("PYTHONPATH", None)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LIST_S, check=True, env=variables
-        )
-        return tuple(json.loads(done.stdout))
+        variables = child_variables(Path(interpreter), "")
+        return tuple(ask(Path(interpreter), LIST_DISTRIBUTIONS, LIST_S, variables))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise BackendUnavailable(
             f"{interpreter} does not list what it has installed: {error}",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench import strict
 from bench.cache import writing
+from bench.child_variables import HOMES, MEDDLING, child_variables
 from bench.environments import (
     MARKER,
     Environment,
@@ -30,16 +31,18 @@ from bench.environments import (
 )
 from bench.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.holdings import folder_bytes
+from bench.marked import ask
 from bench.requirements import NUMPY, Needs, distribution, needs
 from bench.units import size_text
 
 Progress = Callable[[str], None]
 LEAST_PYTHON = ">=3.11"
 PYTHONS = tuple(f"python3.{minor}" for minor in range(11, 20))
+VERSION_S = 20.0
 LOG = "install.log"
 LOG_LINES = 12
 ROOM = 1.3  # of its size: what is unpacked lies beside what was downloaded
-OURS = ("PYTHONPATH", "VIRTUAL_ENV")
+OURS = ("PYTHONPATH", "VIRTUAL_ENV", *HOMES, *MEDDLING)
 UV_KNOWS = {f"UV_{name}" for name in ("DEFAULT_INDEX", "FIND_LINKS", "INDEX", "INDEX_URL", "NO_INDEX")}
 # What pip's configuration says of where packages come from → how uv is told.
 TOLD_UV = {
@@ -132,16 +135,14 @@ def _pythons() -> Iterator[Path]:
     """bakeoff's own, those on $PATH, and pyenv's."""
     yield Path(getattr(sys, "_base_executable", "") or sys.executable)
     yield from (Path(path) for name in PYTHONS if (path := shutil.which(name)))
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     yield from sorted(pyenv.glob("versions/3.*/bin/python3"))
 
 
 def _version(python: Path) -> str:
-    code = "import platform; print(platform.python_version())"
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = [str(python), "-I", "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-        return done.stdout.strip()
+    code = "import platform; answer = platform.python_version()"
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        return str(ask(python, code, VERSION_S, child_variables(python, ""), ("-I",)))
     return ""
 
 

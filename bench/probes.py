@@ -7,10 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from backends.base import Capabilities, Target
 from bench import strict
@@ -18,6 +17,7 @@ from bench.cache import cache_root
 from bench.environments import environment_fingerprint, interpreter, mend
 from bench.errors import BackendUnavailable
 from bench.gpu.devices import BY_BUS
+from bench.marked import heard
 from bench.processes import Process
 
 PROBE_S = 90.0
@@ -67,8 +67,8 @@ def _ask(backend: str, python: Path) -> Capabilities:
         pass
     finally:
         log = process.end()
-    answer = _last_answer(log) if code is not None else None
-    if answer is None:
+    answer = heard(log) if code is not None else None
+    if not isinstance(answer, dict):
         raise BackendUnavailable(_with_log(f"{backend}: its probe {_how_it_ended(code)}", log), hint=again)
     if not answer["ok"]:
         message, hint = str(answer.get("message", "")), str(answer.get("hint", ""))
@@ -82,18 +82,6 @@ def _how_it_ended(code: int | None) -> str:
     if code is None:
         return f"did not answer in {PROBE_S:g} s"
     return f"died of signal {-code}" if code < 0 else f"ended with exit code {code} and no answer"
-
-
-def _last_answer(log: str) -> Mapping[str, Any] | None:
-    """The probe's JSON, from a log that a runtime may have printed into before and after."""
-    start = log.rfind('{"ok":')
-    if start < 0:
-        return None
-    try:
-        answer, _ = json.JSONDecoder().raw_decode(log, start)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
 
 
 def _with_log(message: str, log: str, lines: int = 8) -> str:

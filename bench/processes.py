@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import keeper
 from bench.cache import cache_root
+from bench.child_variables import child_variables, is_own
 from bench.environments import mend
 from bench.errors import MEND
 from bench.keeper import RUN_MARK, WORKER_MARK, kill_marked
@@ -28,9 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent  # where the four packages lie
 def python_path(interpreter: Path | None) -> str:
     """$PYTHONPATH of a child: bakeoff's code; of another environment's interpreter that and nothing else of
     the parent's, so that no package of ours stands in for one of theirs."""
-    if interpreter is None or interpreter == Path(sys.executable):
-        return os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
-    return str(code_folder())
+    return str(ROOT if is_own(interpreter) else code_folder())
 
 
 def code_folder() -> Path:
@@ -117,8 +116,8 @@ class Process:
     ) -> None:
         Process._count += 1
         self._mark = f"{os.getpid()}.{Process._count}.{secrets.token_hex(4)}"
-        path = python_path(interpreter)
-        variables = {**os.environ, "PYTHONPATH": path, **(environment or {}), WORKER_MARK: self._mark}
+        inherited = child_variables(interpreter, python_path(interpreter))
+        variables = {**inherited, **(environment or {}), WORKER_MARK: self._mark}
         variables[MEND] = mend(interpreter) if interpreter else ""
         reader, writer = os.pipe()
         try:

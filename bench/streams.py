@@ -94,7 +94,19 @@ class Sink(io.FileIO):
 def settle() -> None:
     """Makes the process's own two streams so; those that somebody put in their place learn near signs."""
     codecs.register_error(LENIENT, near)
+    _open_closed()
     sys.stdout, sys.stderr = _settled(sys.stdout), _settled(sys.stderr)
+
+
+def _open_closed() -> None:
+    """Streams that the caller closed (`>&-`) lead nowhere, and no file that is opened gets their numbers."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _settled(stream: TextIO) -> TextIO:

@@ -10,7 +10,6 @@ memory and start-up are the runtime's own.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -25,9 +24,11 @@ from backends.base import Array, Backend, Measuring, Session, Timing, as_dict
 from backends.support import import_runtime
 from bench import residence
 from bench.case import Case
+from bench.child_variables import LAST_PATH
 from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.job import Job
 from bench.kept import Kept
+from bench.marked import say
 from bench.measure import (
     LEAST,
     SLOW_NS,
@@ -270,7 +271,16 @@ def probe(name: str) -> dict[str, Any]:
     except BackendUnavailable as error:
         return {"ok": False, "kind": "missing", "message": error.message, "hint": error.hint}
     except Exception as error:
-        return {"ok": False, "kind": "failed", "message": f"{type(error).__name__}: {error}", "hint": ""}
+        message = f"{type(error).__name__}: {error}{_foreign(get(name))}"
+        return {"ok": False, "kind": "failed", "message": message, "hint": ""}
+
+
+def _foreign(backend: Backend) -> str:
+    """Where the runtime's modules come from, of those that the user's $PYTHONPATH brings."""
+    last = tuple(filter(None, os.environ.get(LAST_PATH, "").split(os.pathsep)))
+    files = [getattr(sys.modules.get(name), "__file__", None) or "" for name in backend.runtime]
+    found = [file for file in files if file.startswith(last)] if last else []
+    return f" (PYTHONPATH brings {', '.join(found)})" if found else ""
 
 
 def ceilings(name: str, device: str) -> dict[str, Any]:
@@ -283,10 +293,10 @@ def ceilings(name: str, device: str) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     if arguments[0] == "--ceilings":
-        print(json.dumps(ceilings(*arguments[1:])), flush=True)
+        say(ceilings(*arguments[1:]))
         return
     if arguments[0] == "--probe":
-        print(json.dumps(probe(arguments[1])), flush=True)
+        say(probe(arguments[1]))
         return
     _, descriptor, parent = arguments
     residence.die_with_parent(int(parent))

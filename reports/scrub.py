@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
@@ -25,10 +26,15 @@ _NOBODY = frozenset({"root", "user", "nobody", "admin", "localhost", "runner", "
 def _own_names() -> tuple[str, ...]:
     """This machine's user and host names. Names that say nothing, or are parts of words, are left alone."""
     host = socket.gethostname()
-    found = {host, host.split(".", 1)[0], Path.home().name}
+    found = {host, host.split(".", 1)[0], Path(_home()).name}
     with contextlib.suppress(KeyError, OSError):  # a container's user without an entry
         found.add(getpass.getuser())
     return tuple(sorted(name for name in found if len(name) >= 3 and name.lower() not in _NOBODY))
+
+
+def _home() -> str:
+    """The user's home folder; `~` for a user who has none, as in a container."""
+    return os.path.expanduser("~")
 
 
 def scrub(text: str, names: Iterable[str] = ()) -> str:
@@ -38,8 +44,8 @@ def scrub(text: str, names: Iterable[str] = ()) -> str:
         text: a reason, the end of a log, a command.
         names: further names to take out, such as the host that a stored run was measured on.
     """
-    home = str(Path.home())
-    if home not in ("/", ""):
+    home = _home()
+    if home.startswith("/") and home != "/":
         text = re.sub(re.escape(home) + r"(?=/|\b|$)", "~", text)
     text = _HOME.sub("~", text)
     text = _QUOTED.sub(r"\1\2\1", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -12,11 +11,9 @@ from bench.errors import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED, EXIT_NOTHING,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses and runs; returns the exit code. No traceback is shown unless `--debug` asks for it."""
     from bench import streams
-    from bench.cli.parser import parse
 
     streams.settle()
-    options = parse(list(sys.argv[1:] if arguments is None else arguments))
-    code = _call(options)
+    code = _call(list(sys.argv[1:] if arguments is None else arguments))
     lost = streams.why_lost(sys.stdout)
     if not lost:
         return code
@@ -25,25 +22,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_NOTHING if code in (EXIT_OK, EXIT_GATE, EXIT_FAILED) else code
 
 
-def _call(options: argparse.Namespace) -> int:
+def _call(typed: list[str]) -> int:
+    debug, options = "--debug" in typed, None
     try:
+        from bench.cli.parser import parse
+
+        options = parse(typed)
         code: int = options.command(options)
         return code
     except BakeoffError as error:
-        if options.debug:
+        if debug:
             raise
         from bench.cli.hints import as_typed
 
         print(f"bakeoff: {as_typed(str(error), options)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        if options.debug:
+        if debug:
             raise
         print("\nbakeoff: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
-        if options.debug:
+        if debug:
             raise
-        print(f"bakeoff: {type(error).__name__}: {error}", file=sys.stderr)
-        print("  a defect of bakeoff's: `--debug` shows where; please report it", file=sys.stderr)
+        print(_end(error), file=sys.stderr)
         return EXIT_NOTHING
+
+
+def _end(error: Exception) -> str:
+    """What is said of an error that nobody expected: the surroundings' fault, or a defect."""
+    from bench.cli.surroundings import explained
+
+    if (surroundings := explained(error)) is not None:
+        return f"bakeoff: {surroundings}"
+    own = "  a defect of bakeoff's: `--debug` shows where; please report it"
+    return f"bakeoff: {type(error).__name__}: {error}\n{own}"

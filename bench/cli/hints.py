@@ -11,7 +11,7 @@ from bench.cli.parser import STORE, STORED
 _COMMAND = re.compile(rf"\bbakeoff ({'|'.join(STORED)})\b(?![^\n]*--store)")
 
 
-def as_typed(text: str, options: argparse.Namespace) -> str:
+def as_typed(text: str, options: argparse.Namespace | None) -> str:
     """The text, each command in it that reads a store with `--store` as it was typed."""
     store = getattr(options, "store", STORE)
     if store == STORE:

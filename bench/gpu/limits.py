@@ -19,6 +19,7 @@ from bench.environments import installed_versions, interpreter
 from bench.errors import BackendUnavailable
 from bench.gpu import devices
 from bench.gpu.ceilings import positive
+from bench.marked import heard
 from bench.nodes import processor
 from bench.processes import Process
 
@@ -80,12 +81,9 @@ def _measured(backend: str, device: str, python: Path) -> dict[str, float]:
         pass
     finally:
         log = process.end()
-    start = log.rfind('{"ceilings":')
-    try:
-        found, _ = json.JSONDecoder().raw_decode(log, start) if start >= 0 else ({}, 0)
-    except ValueError:
-        return {}
-    return {name: float(value) for name, value in found.get("ceilings", {}).items() if positive(value)}
+    found = heard(log)
+    ceilings = found.get("ceilings", {}) if isinstance(found, dict) else {}
+    return {name: float(value) for name, value in ceilings.items() if positive(value)}
 
 
 def _keep(path: Path, found: Mapping[str, float]) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 GROUP = "bakeoff.backends"
 # And what begins with an underscore.
 NOT_BACKENDS = {"bare", "base", "contract", "formats", "precision", "registry", "support"}
+DISTRIBUTION = re.compile(r"[\w.-]+")
 SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w.+!-]+))?")
 
 
@@ -90,13 +91,16 @@ def get(name: str) -> Backend:
 
 
 @functools.cache
-def no_telemetry() -> dict[str, str]:
-    """Variables that keep every runtime of this package from reporting its use: a tool that writes model
-    files may import any of them."""
-    found = [get(name) for name in sorted(_modules())]
-    return {
-        key: value for one in found if isinstance(one, BaseBackend) for key, value in one.no_telemetry.items()
-    }
+def no_telemetry(distributions: tuple[str, ...]) -> dict[str, str]:
+    """Variables that keep the runtimes among these distributions from reporting their use. Others do without
+    them: `CI` is read by many tools, and OpenVINO's alone means its telemetry by it."""
+    found: dict[str, str] = {}
+    for name in sorted(_modules()):
+        backend = get(name)
+        brings = {match[0] for line in requirements(name) if (match := DISTRIBUTION.match(line))}
+        if isinstance(backend, BaseBackend) and not brings.isdisjoint(distributions):
+            found |= backend.no_telemetry
+    return found
 
 
 def parse(spec: str) -> tuple[str, str, str | None]:

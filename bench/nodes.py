@@ -84,7 +84,7 @@ class Node:
         from backends import registry
 
         if self.case is None:
-            return registry.no_telemetry()
+            return registry.no_telemetry(self.converter.distributions)
         target = _inside(self.case.target)
         seen = devices.alone(self.case.target.device, devices.gpus())
         return {**registry.get(self.case.backend).environment(target), **seen}

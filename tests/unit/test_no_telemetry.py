@@ -1,0 +1,35 @@
+"""Switches that keep a runtime from reporting its use are set for that runtime's processes alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backends import registry
+from backends.base import Target
+from bench.converters import converters
+from bench.nodes import Node
+
+OPENVINOS = {"openvino-int8", "openvino-weight"}
+ONNX_RUNTIMES = {"onnx-dynamic", "onnx-qdq", "onnx-qdq-symmetric", "onnx-weight", "onnx-fp8"}
+
+
+def variables(kind: str) -> dict[str, Any]:
+    return dict(Node(kind, "resnet50", "", "", ()).variables)
+
+
+@pytest.mark.parametrize("kind", sorted(converters()))
+def test_a_converter_has_those_of_the_runtimes_that_it_imports(kind: str) -> None:
+    if converters()[kind].open:
+        return  # its process has its backend's variables
+    assert (variables(kind).get("CI") == "true") == (kind in OPENVINOS)
+    assert (variables(kind).get("ORT_DISABLE_TELEMETRY") == "1") == (kind in ONNX_RUNTIMES)
+
+
+@pytest.mark.parametrize("name", registry.names("runtime"))
+def test_a_backend_has_its_own(name: str) -> None:
+    backend = registry.get(name)
+    found = backend.environment(Target(preset="stock"))
+    assert ("CI" in found) == (name == "openvino")
+    assert ("ORT_DISABLE_TELEMETRY" in found) == name.startswith("onnxruntime")

@@ -11,7 +11,8 @@ from bench.residence import speaks_of_memory
 from bench.shadows import blamed
 
 MEMORY = "end other programs, or raise the bound on memory (ulimit -v, the container's)"
-THREADS = "raise the bound on processes (ulimit -u), or set fewer threads: export OPENBLAS_NUM_THREADS=1"
+THREADS = "raise the bounds on processes and memory (ulimit -u, ulimit -v, the container's)"
+SYSTEM = ("/proc", "/sys")
 HINTS = {
     errno.EACCES: "make it readable and writable for this user, or name another place",
     errno.EPERM: "make it readable and writable for this user, or name another place",
@@ -49,13 +50,19 @@ def explained(error: Exception) -> BakeoffError | None:
     if isinstance(error, OSError) and error.errno in HINTS:
         where = "standard output, or a file" if error.filename is None else os.fsdecode(error.filename)
         return BakeoffError(f"{where}: {error.strerror or error}", hint=HINTS[error.errno])
-    if isinstance(error, FileNotFoundError) and error.filename is None:
-        return _no_folder(error)
+    if isinstance(error, FileNotFoundError):
+        return _not_there(error)
     return None
 
 
-def _no_folder(error: FileNotFoundError) -> BakeoffError:
-    """Of what Python looks for by itself: the current folder, and one for temporary files."""
+def _not_there(error: FileNotFoundError) -> BakeoffError | None:
+    """Of what the system has, or Python looks for by itself: the current folder, one for temporary files."""
+    if error.filename is not None:
+        file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        system = next((folder for folder in SYSTEM if file.startswith(f"{folder}/")), "")
+        if not system:
+            return None
+        return BakeoffError(f"{file} is not there", hint=f"mount {system}, or run where it is mounted")
     try:
         os.getcwd()
     except FileNotFoundError:

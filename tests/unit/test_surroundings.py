@@ -124,6 +124,7 @@ def test_a_file_that_hides_what_bakeoff_needs(name: str, text: str, tmp_path: Pa
         (OSError(30, "Read-only file system", b"/ro/x"), "/ro/x: Read-only file system", "another place"),
         (BlockingIOError(11, "Resource temporarily unavailable"), "unavailable", "ulimit -u"),
         (RuntimeError("can't start new thread"), "no further thread", "ulimit -u"),
+        (FileNotFoundError(2, "No such file", "/proc/meminfo"), "/proc/meminfo is not there", "mount /proc"),
         (MemoryError(), "memory ran out", "ulimit -v"),
         (SystemError("error return without exception set"), "memory ran out", "ulimit -v"),
         (

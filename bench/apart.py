@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from backends.base import Target, as_dict
+from bench import strict
 from bench.case import Case
 
 AXES: tuple[str, ...] = (
@@ -27,7 +27,7 @@ def axes(case: Case) -> dict[str, Any]:
     facts = as_dict(case)
     facts |= facts.pop("target")
     options = facts["options"]
-    facts["options"] = json.dumps(options, sort_keys=True, ensure_ascii=False) if options else ""
+    facts["options"] = strict.dumps(dict(sorted(options.items()))) if options else ""
     facts["weights"] = case.weights_name
     facts["version"] = case.version or ""
     return {name: facts[name] for name in AXES}

@@ -336,3 +336,10 @@ def test_an_option_that_cannot_be_read_is_a_usage_error(text: str) -> None:
 
     with pytest.raises(UsageError, match="NAME=VALUE"):
         suite_from(parse(["run", "--option", text]))
+
+
+def test_an_option_that_json_has_not_is_strict_and_told_apart() -> None:
+    values = (float("inf"), None, "inf")
+    cases = [replace(BASE, target=Target(options={"a": value})) for value in values]
+    texts = [apart.axes(case)["options"] for case in cases]
+    assert texts == ['{"a": null, "not_finite": {"/a": "inf"}}', '{"a": null}', '{"a": "inf"}']

@@ -219,7 +219,7 @@ def test_an_option_that_is_not_finite_is_typed_as_yaml_has_it() -> None:
 
 ALLOWED = {
     # keys, which nobody reads
-    "bench/case.py": "the id's canonical facts",
+    "bench/case.py": "the id's canonical facts, and options in a label",
     "bench/cache.py": "an artefact's key",
     "bench/environments.py": "a fingerprint, and what another interpreter prints for it",
     "bench/hardware.py": "a key",

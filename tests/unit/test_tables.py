@@ -27,6 +27,7 @@ def test_every_figure_of_a_row_reaches_the_frame() -> None:
     shown = {
         "record",
         "log",
+        "called",
         "runtime_import",
         "runtime_version",
         "quantiles",

@@ -228,7 +228,7 @@ def fingerprint(root: Path = ROOT, affinity: Iterable[int] | None = None) -> dic
         "cpu_id": cpuinfo.identity(root, first) or None,
         "architecture": platform.machine(),
         "flags": list(cpuinfo.flags(root, first)) if cpuinfo.all_flags(root, first) or not allowed else None,
-        "packages": len({cpu.package for cpu in cpus}) or None,
+        "packages": len({cpu.package for cpu in cpus}) if told else None,
         "cores": told or (None if allowed else _physical_cores()),
         "core_kinds": counted(core_kinds(root, cpus)) or None,
         "threads": len(cpus) or os.cpu_count(),

@@ -80,8 +80,13 @@ def topology(root: Path = ROOT) -> tuple[Cpu, ...]:
         told = _sibling_list(root, cpu)
         return told[0] if told else first.get(listed.get(cpu, ""), cpu)
 
+    def package(cpu: int) -> int:
+        told = read_int(root / CPUS / f"cpu{cpu}" / "topology" / "physical_package_id")
+        word = listed.get(cpu, "").partition(" ")[0]
+        return told if told is not None and told >= 0 else int(word) if word.isdigit() else 0
+
     online = _online(root) or tuple(sorted(listed))
-    return tuple(Cpu(cpu, core(cpu), package_of(root, cpu), nodes.get(cpu, 0)) for cpu in online)
+    return tuple(Cpu(cpu, core(cpu), package(cpu), nodes.get(cpu, 0)) for cpu in online)
 
 
 def tells_cores(root: Path = ROOT) -> bool:
@@ -137,11 +142,6 @@ def _sibling_list(root: Path, cpu: int) -> tuple[int, ...]:
     folder = root / CPUS / f"cpu{cpu}" / "topology"
     lists = (cpu_list(read_text(folder / name)) for name in ("core_cpus_list", "thread_siblings_list"))
     return next(filter(None, lists), ())  # the second until Linux 5.3
-
-
-def package_of(root: Path, cpu: int) -> int:
-    number = read_int(root / CPUS / f"cpu{cpu}" / "topology" / "physical_package_id")
-    return number if number is not None and number >= 0 else 0
 
 
 def allowed_cpus() -> tuple[int, ...]:

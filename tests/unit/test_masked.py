@@ -35,6 +35,7 @@ def test_without_sys_the_budget_is_the_affinity(tmp_path: Path) -> None:
     )
     facts = machine.fingerprint(tmp_path, {1, 3})
     assert facts["budget"]["cpus"] == [1, 3]
+    assert facts["packages"] is None
     assert (facts["cores"], facts["smt"], facts["nodes"], facts["allowed_cpus"]) == (None, None, None, 2)
     assert facts["pinned"] is True
 
@@ -77,7 +78,7 @@ def test_without_sys_proc_tells_who_shares_a_core(tmp_path: Path) -> None:
     assert budget.why == "one logical CPU per physical core"
     assert topology.siblings(tmp_path, 4) == (1, 4)
     facts = machine.fingerprint(tmp_path, {1, 4, 5})
-    assert (facts["cores"], facts["threads"], facts["smt"]) == (3, 6, True)
+    assert (facts["packages"], facts["cores"], facts["threads"], facts["smt"]) == (2, 3, 6, True)
     assert facts["budget"]["cpus"] == [1, 5]
 
 

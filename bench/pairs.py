@@ -22,7 +22,10 @@ def measured(blocks: Iterable[Block]) -> list[Block]:
 
 
 def steady(block: Block, without: Collection[Round] = ()) -> NDArray[np.int64]:
-    """The host samples of a block without the cold first of each burst, and without some rounds."""
+    """The host samples of a block without the cold first of each burst, and without some rounds.
+
+    A sample of 0 ns or less is none: no clock gave it, and the linter tells of it (`sample-not-positive`).
+    """
     short = _short(block)
     kept = [burst for burst in block.bursts if (block.part, burst.round) not in without]
     parts = [_steady_burst(block, burst, short) for burst in kept]
@@ -37,10 +40,16 @@ def steady_burst(block: Block, burst: Burst) -> NDArray[np.int64]:
     return _steady_burst(block, burst, _short(block))
 
 
+def cold_samples(block: Block, burst: Burst) -> int:
+    """How many host samples at the beginning of a burst are left out of the steady ones: 1 or 0."""
+    return int(_short(block) and burst.count > 1)
+
+
 def burst_medians(block: Block) -> dict[int, float]:
-    """Round → median of the steady host samples, ns."""
+    """Round → median of the steady host samples, ns; a burst without any is left out."""
     short = _short(block)
-    return {b.round: float(np.median(_steady_burst(block, b, short))) for b in block.bursts}
+    found = ((burst.round, _steady_burst(block, burst, short)) for burst in block.bursts)
+    return {number: float(np.median(samples)) for number, samples in found if samples.size}
 
 
 def _short(block: Block) -> bool:
@@ -49,7 +58,8 @@ def _short(block: Block) -> bool:
 
 def _steady_burst(block: Block, burst: Burst, short: bool) -> NDArray[np.int64]:
     own = block.host_ns[burst.start : burst.start + burst.count]
-    return own[1:] if short and own.size > 1 else own
+    warm = own[1:] if short and own.size > 1 else own
+    return warm[warm > 0]
 
 
 def marked_rounds(blocks: Iterable[Block]) -> set[Round]:

@@ -53,8 +53,12 @@ def latencies(blocks: Sequence[Block]) -> list[float]:
 
 
 def _medians(blocks: Sequence[Block], samples: Choose) -> list[float]:
-    some = [block for block in blocks if len(samples(block))]
-    return _per_generation(some, lambda b: np.median(samples(b)) * 1e-9)
+    def positive(block: Block) -> Any:  # what is not is no time, and the linter tells of it
+        found = samples(block)
+        return found[found > 0]
+
+    some = [block for block in blocks if len(positive(block))]
+    return _per_generation(some, lambda b: np.median(positive(b)) * 1e-9)
 
 
 def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
@@ -89,6 +93,8 @@ def row(
     differs = mismatch(record.case, proofs) if done else ""
     emulated = bool(proof and proof["emulated"])
     because = unranked_because(record.case, status, differs, emulated)
+    if not because and blocks and latency.value is None:
+        because = "no figures: none of its samples is a time"
     bursts = list(chain.from_iterable(block.bursts for block in done))
     hit = {(block.part, b.round) for block in done for b in block.bursts} & set(marked)
     errors = [block.verification[when]["error"] for block in blocks for when in _checks(block)]

@@ -58,7 +58,7 @@ def relative_levels(medians: Sequence[Mapping[int, float]]) -> list[Floats]:
             so that the fast and the slow count alike.
     """
     logs = [{r: math.log(value) for r, value in one.items()} for one in medians]
-    levels = [float(np.median(list(one.values()))) for one in logs]
+    levels = [float(np.median(list(one.values()))) if one else 0.0 for one in logs]
     seen: dict[int, list[float]] = defaultdict(list)
     for one, level in zip(logs, levels, strict=True):
         for r, value in one.items():

@@ -24,7 +24,7 @@ SAMPLE_COLUMNS: Mapping[str, str] = {
     "boundary": "host: host arrays in to host arrays out; device: staged inputs to complete outputs",
     "sample": "number of the sample within the block and boundary",
     "ns": "one inference, in ns",
-    "steady": "whether the steady figures hold it: not the cold first sample of a burst",
+    "steady": "whether the steady figures hold it: not the cold first sample of a burst, nor 0 ns or less",
     "disturbed": "whether its burst was marked as disturbed",
 }
 
@@ -48,7 +48,7 @@ def steady_seconds(blocks: Iterable[Block]) -> NDArray[np.float64]:
 def _parts(block: Block) -> Iterator[dict[str, NDArray[Any]]]:
     """The samples of each burst, first at the host boundary, then at the device's."""
     for burst in block.bursts:
-        cold = burst.count - pairs.steady_burst(block, burst).size
+        cold = pairs.cold_samples(block, burst)
         yield _part(block, burst, "host", block.host_ns, burst.start, burst.count, cold)
         yield _part(block, burst, "device", block.device_ns, burst.device_start, burst.device_count, 0)
 
@@ -69,7 +69,8 @@ def _part(
     columns: dict[str, NDArray[Any]] = {
         name: np.full(count, value, dtype=_dtype(value)) for name, value in alike.items()
     }
-    return {**columns, "sample": numbers, "ns": ns[start : start + count], "steady": numbers >= start + cold}
+    own = ns[start : start + count]
+    return {**columns, "sample": numbers, "ns": own, "steady": (numbers >= start + cold) & (own > 0)}
 
 
 def _dtype(value: object) -> type:

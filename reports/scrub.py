@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.printable import printable
+
 _HOME = re.compile(r"(?<![\w./~-])/(?:(?:home|Users)/[^/\s'\"<>|:;,)\]}]+|root)(?=[/\s'\"<>|:;,)\]}]|$)")
 _QUOTED = re.compile(r"""(['"`])(?:file://)?(?:~|/)[^'"`\n]*/([^'"`/\n]+)/?\1""")
 _TILDE = re.compile(r"~[\w.-]*/(?:[^/\s'\"<>|:;,)\]}]+/)*[^/\s'\"<>|:;,)\]}]*")
@@ -38,13 +40,13 @@ def _home() -> str:
 
 
 def scrub(text: str, names: Iterable[str] = ()) -> str:
-    """Paths become their last part, home folders `~`, user and host names `…`.
+    """Paths become their last part, home folders `~`, user and host names `…`; control characters go.
 
     Args:
         text: a reason, the end of a log, a command.
         names: further names to take out, such as the host that a stored run was measured on.
     """
-    home = _home()
+    text, home = printable(text), _home()
     if home.startswith("/") and home != "/":
         text = re.sub(re.escape(home) + r"(?=/|\b|$)", "~", text)
     text = _HOME.sub("~", text)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from bench.errors import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK, BakeoffError
+from bench.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def _call(typed: list[str]) -> int:
             raise
         from bench.cli.hints import as_typed
 
-        print(f"bakeoff: {as_typed(str(error), options)}", file=sys.stderr)
+        print(f"bakeoff: {printable(as_typed(str(error), options))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if debug:

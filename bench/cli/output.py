@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from bench.errors import BakeoffError, UsageError
 from bench.places import STDOUT, require_place
+from bench.printable import printable
 from bench.results import Results
 
 PIPE_WIDTH = 100  # rich takes 80 where there is no terminal, which costs columns
 
 
+class _Clean(Console):
+    """A console on which no text acts: a store is a stranger's, and its names may hold anything."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
 def console() -> Console:
-    """As wide as the terminal; in a pipe or a file, $COLUMNS or 100."""
-    found = Console(highlight=False)
+    """As wide as the terminal; in a pipe or a file, $COLUMNS or 100. Control characters are left out."""
+    found = _Clean(highlight=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = PIPE_WIDTH
     return found

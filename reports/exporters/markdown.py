@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.case import settings
 from bench.errors import UsageError
 from bench.numbers import SHARP, UNTOLD, difference, percent, quantity, ratio, significant, time_unit, told
+from bench.printable import printable
 from bench.results import Group, Results, Row
 from reports.files import write_whole
 from reports.scrub import names_in, scrub
@@ -53,7 +54,7 @@ def text(results: Results) -> str:
         lines += ["", f"**{group.title.translate(SPECIAL)}**", "", *_table(group, reasons, _error, band=True)]
     lines += ["", "Reasons", ""]
     lines += [f"{n}. {scrub(reason, private).translate(SPECIAL)}" for reason, n in reasons.items()]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n")
 
 
 def _table(

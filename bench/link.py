@@ -107,7 +107,7 @@ class Link:
         if descriptor is not None:
             watched.register(descriptor, select.POLLIN)
         try:
-            ready = watched.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            ready = _ready(watched, deadline)
         finally:
             if descriptor is not None:
                 os.close(descriptor)
@@ -150,6 +150,13 @@ class Link:
             self._wire.close()
             self._log = self.process.end()
         return self._log
+
+
+def _ready(watched: select.poll, deadline: float) -> list[tuple[int, int]]:
+    """What is ready by the deadline, or once it has passed: who was stopped meanwhile (Ctrl-Z) finds the time
+    gone and the answer there.
+    """
+    return watched.poll(max(0.0, deadline - time.monotonic()) * 1000) or watched.poll(0)
 
 
 def _pidfd(pid: int) -> int | None:

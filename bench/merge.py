@@ -12,9 +12,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.block import Block
 from bench.errors import StoreError, UsageError
 from bench.machines import LABEL, described, identity, label
 from bench.store import RunRecord, Store, require_store
+
+WHOLE = "see whether it is a store that came whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +66,28 @@ def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
         machines = {label(run): identity(run.machine) for run in target.runs()}
         for source in sources:
             with _opened(source.path) as opened:
-                done += [_adopt(run, source, opened, target, machines) for run in opened.runs()]
+                runs = opened.runs()
+                if not runs:
+                    raise StoreError(
+                        f"{source.path} holds no run",
+                        hint="leave it out; copied while bakeoff wrote to it, it lacks its -wal file",
+                    )
+                done += [_adopt(run, source, opened, target, machines) for run in runs]
     return done
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Store]:
-    """A copy of a store, for as long as it is read."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bakeoff-merge-") as folder,
-        Store.open(_copied(path, Path(folder))) as opened,
-    ):
-        yield opened
+    """A copy of a store, for as long as it is read; an error of the copy is told of the store."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-merge-") as folder:
+        copy = _copied(path, Path(folder))
+        try:
+            with Store.open(copy) as opened:
+                yield opened
+        except StoreError as error:
+            if str(copy) not in error.message:
+                raise
+            raise StoreError(error.message.replace(str(copy), str(path)), hint=WHOLE) from error
 
 
 def _copied(path: Path, folder: Path) -> Path:
@@ -87,9 +100,7 @@ def _copied(path: Path, folder: Path) -> Path:
         with closing(source), closing(made):
             source.backup(made)
     except sqlite3.Error as error:
-        raise StoreError(
-            f"store {path}: {error}", hint="see whether it is a store that came whole"
-        ) from error
+        raise StoreError(f"store {path}: {error}", hint=WHOLE) from error
     return copy
 
 
@@ -100,11 +111,12 @@ def _adopt(run: RunRecord, source: Source, opened: Store, target: Store, machine
             f"{source.path}: run {run.id} was measured on another machine than the one called {named!r}",
             hint=f"give it a label of its own: bakeoff merge OTHER={source.path}",
         )
-    there = [one for one in target.runs() if _same(one, run, named)]
-    if there:
-        return Merged(source.path, there[0].id, named, known=True)
+    blocks = opened.blocks(run.id)
+    for one in target.runs():
+        if _same(one, run, named) and _measured_alike(target.blocks(one.id), blocks):
+            return Merged(source.path, one.id, named, known=True)
     made = replace(run, machine={**run.machine, LABEL: named})
-    target.adopt_run(made, opened.cases(run.id), opened.blocks(run.id))
+    target.adopt_run(made, opened.cases(run.id), blocks)
     return Merged(source.path, made.id, named, known=False)
 
 
@@ -116,8 +128,20 @@ def _free(name: str, run: RunRecord, machines: dict[str, str]) -> str:
     return tried
 
 
+def _measured_alike(there: Sequence[Block], here: Sequence[Block]) -> bool:
+    """Whether one side has measured all that the other has, to the nanosecond.
+
+    Two runs of one command may start in one second, and a run may have gone on since it was copied.
+    """
+    held, own = (
+        {(block.case_id, block.part, block.host_ns.tobytes()) for block in blocks if block.host_ns.size}
+        for blocks in (there, here)
+    )
+    return held <= own or own <= held
+
+
 def _same(one: RunRecord, other: RunRecord, named: str) -> bool:
-    """Whether it is the same run, which may have got another id when it was copied."""
+    """Whether it may be the same run, which may have got another id when it was copied."""
     return (one.started, one.name, one.command, label(one)) == (
         other.started,
         other.name,

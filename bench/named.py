@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -39,15 +40,17 @@ def named(text: str, store: Path) -> Runs | Side:
         StoreError: the store cannot be read.
     """
     path, found, words = text.partition(SEPARATOR)
+    if found and not words.strip():
+        raise UsageError(f"{text!r} names no run after {SEPARATOR}", hint=f"bakeoff list runs --store {path}")
     if found or text.endswith(ENDINGS) or regular.there(text):
         return _of_store(Path(path), words or "latest")
     first = text.split(",")[0].strip()
-    if LATEST.fullmatch(first) or (store.exists() and any(run.id.startswith(first) for run in _runs(store))):
+    known = [run.id for run in _runs(store)] if os.path.exists(store) else []
+    if LATEST.fullmatch(first) or any(run.startswith(first) for run in known):
         return _of_store(store, text)
     try:
         return parse_side(text)
     except UsageError as error:
-        known = [run.id for run in _runs(store)] if store.exists() else []
         hint = did_you_mean(text, known) if known else error.hint
         raise UsageError(
             f"{text!r} is no store file, no run of {store} and no configuration ({error.message})",

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import as_dict
+from backends.base import Target, as_dict
 from bench import heads, regular, strict
 from bench.block import MEASURED, Block, Burst
 from bench.case import Case
 from bench.errors import StoreError, UsageError, did_you_mean
+from bench.legible import known, legible
 
 MAGIC = b"SQLite format 3\x00"
 DEFAULT_PATH = Path("results") / "bakeoff.sqlite"
@@ -184,7 +185,7 @@ class Store:
         """All runs, oldest first."""
         with _explained(self.path):
             rows = self._db.execute("SELECT * FROM runs ORDER BY started, rowid").fetchall()
-        with _whole(self.path):
+        with legible(self.path):
             return [_read_run(row) for row in rows]
 
     def run(self, run_id: str = "latest") -> RunRecord:
@@ -222,7 +223,7 @@ class Store:
         with _explained(self.path):
             sql = "SELECT facts FROM cases WHERE run_id = ? ORDER BY position"
             rows = self._db.execute(sql, (run_id,)).fetchall()
-        with _whole(self.path):
+        with legible(self.path, run_id):
             return [_read_case(strict.loads(facts)) for (facts,) in rows]
 
     # blocks
@@ -261,7 +262,7 @@ class Store:
         sql = f"SELECT {', '.join(_COLUMNS)}, facts FROM blocks WHERE run_id = ? ORDER BY part, rowid"
         with _explained(self.path):
             rows = self._db.execute(sql, (run_id,)).fetchall()
-        with _whole(self.path):
+        with legible(self.path, run_id):
             return [_read_block(row) for row in rows]
 
     @contextmanager
@@ -286,7 +287,8 @@ def require_store(path: Path) -> None:
         what = f": {error.strerror}" if path.is_symlink() else ""
         raise StoreError(f"no store at {path}{what}", hint="bakeoff run quick   (makes one)") from None
     except OSError as error:
-        hint = "name another store: --store PATH"
+        folder = isinstance(error, IsADirectoryError)
+        hint = f"--store {path / DEFAULT_PATH.name}" if folder else "name another store: --store PATH"
         raise StoreError(f"store {path}: {error.strerror}", hint=hint) from error
     if head and not head.startswith(MAGIC):
         found = heads.kind(head, size)
@@ -338,18 +340,6 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreError(f"store {path}: {error}", hint=hint) from error
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """What lies in a store and no bakeoff wrote, or not this one, as a StoreError."""
-    try:
-        yield
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise StoreError(
-            f"store {path} holds what no bakeoff wrote ({type(error).__name__}: {error!s:.100})",
-            hint="it is damaged or made up: name another one: --store PATH",
-        ) from error
-
-
 _RUN_COLUMNS = ("id", "name", "state", "started", "finished")
 
 
@@ -360,7 +350,8 @@ def _run_row(record: RunRecord) -> tuple[Any, ...]:
 
 def _read_run(row: Sequence[Any]) -> RunRecord:
     *columns, facts = row
-    record = RunRecord(**dict(zip(_RUN_COLUMNS, columns, strict=True)), **strict.loads(facts))
+    told = known(RunRecord, strict.loads(facts))
+    record = RunRecord(**{**told, **dict(zip(_RUN_COLUMNS, columns, strict=True))})
     for name in ("suite", "machine", "versions", "command", "seconds", "notes"):
         wanted = list if name in ("command", "notes") else dict
         if not isinstance(value := getattr(record, name), wanted):
@@ -369,7 +360,9 @@ def _read_run(row: Sequence[Any]) -> RunRecord:
 
 
 def _read_case(facts: Mapping[str, Any]) -> CaseRecord:
-    return CaseRecord(**{**facts, "case": Case.from_dict(facts["case"])})
+    case = known(Case, facts["case"])
+    known(Target, case["target"])
+    return CaseRecord(**{**known(CaseRecord, facts), "case": Case.from_dict(case)})
 
 
 def _block_row(run_id: str, block: Block) -> tuple[Any, ...]:
@@ -386,4 +379,4 @@ def _read_block(row: Sequence[Any]) -> Block:
     values["bursts"] = [Burst(**burst) for burst in strict.loads(values["bursts"])]
     for name in _SAMPLED:
         values[name] = np.frombuffer(values[name], dtype=_SAMPLES).astype(np.int64)
-    return Block(**values, **strict.loads(facts))
+    return Block(**{**known(Block, strict.loads(facts)), **values})

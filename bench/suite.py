@@ -26,7 +26,7 @@ from pydantic import (
 from bench import heads, regular, strict
 from bench.errors import BakeoffError, SuiteError, UsageError, did_you_mean
 from bench.sides import parse_option
-from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named
+from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
 from bench.yaml_lines import MAX_BYTES, line_of, load
 
 FOLDER = Path(__file__).parent / "suites"
@@ -54,6 +54,7 @@ FLAGS = {
 WORDS = {"missing": "is missing", "too_short": "is empty", "bool_parsing": "must be true or false"}
 LISTS = ("precisions", "devices", "batches", "threads")
 NUMBERS = ("batches", "sequences", "contexts", "threads")
+SINGLES = ("baseline", "profile", "budget", "rotate")
 
 
 def _check(call: Any, *arguments: str) -> Any:
@@ -201,7 +202,7 @@ class Suite(Model):
     budget: Duration | None = Field(
         default=None, description="time for measuring: 10m, 90s, 1h30m or seconds"
     )
-    rotate: int = Field(
+    rotate: Annotated[int, BeforeValidator(no_truth)] = Field(
         default=0,
         ge=0,
         le=1024,
@@ -212,7 +213,7 @@ class Suite(Model):
     )
     null: bool = Field(default=True, description="measure the null backend, the harness's own overhead")
     limits: Limits = Limits()
-    relevant: float = Field(
+    relevant: Annotated[float, BeforeValidator(no_truth)] = Field(
         default=2.0, gt=0, le=100, description="the least difference that matters, in percent"
     )
 
@@ -340,7 +341,7 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
         workloads = [{**workloads[0], "weights": str(Path(str(given["weights"][0])).absolute())}]
     data |= {"workloads": workloads, "backends": backends}
     data |= {key: given[key] for key in LISTS if key in given}
-    data |= {key: given[key][0] for key in ("baseline", "profile", "budget", "rotate") if key in given}
+    data |= {key: given[key][0] for key in SINGLES if key in given}
     if "baseline" not in given and data.get("baseline") not in [entry["name"] for entry in backends]:
         data.pop("baseline", None)
     try:
@@ -375,7 +376,9 @@ def _words(key: str, value: Sequence[str] | str) -> list[str | int]:
     texts = [value] if isinstance(value, str) else value
     if key == "options":  # whose values may hold commas
         return list(texts)
-    words = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
+    if key not in (*SINGLES, "weights"):  # there `1,5m` is a mistake, and not its first half
+        texts = [part for text in texts for part in str(text).split(",")]
+    words = [word.strip() for word in texts if word.strip()]
     return [int(word) if key in NUMBERS and re.fullmatch(r"-?[0-9]+", word) else word for word in words]
 
 

@@ -74,10 +74,15 @@ def _cases(options: argparse.Namespace) -> Rows:
 
 
 def _runs(options: argparse.Namespace) -> Rows:
+    from bench.machines import LABEL
     from bench.store import Store
 
     with Store.open(options.store) as store:
-        return [{"run": r.id, "suite": r.name, "state": r.state, "started": r.started} for r in store.runs()]
+        runs = store.runs()
+    rows = [{"run": r.id, "suite": r.name, "state": r.state, "started": r.started} for r in runs]
+    if any(run.machine.get(LABEL) for run in runs):  # of `bakeoff merge`
+        rows = [{**row, "machine": run.machine.get(LABEL, "")} for row, run in zip(rows, runs, strict=True)]
+    return rows
 
 
 _LISTS: dict[str, Callable[[argparse.Namespace], Rows]] = {
@@ -101,7 +106,7 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in rows[0]:
-        table.add_column(column, no_wrap=column != "what" and column != "devices")
+        table.add_column(column, no_wrap=column not in ("what", "devices", "machine"))
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     console().print(table)

@@ -7,8 +7,9 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench.errors import EXIT_USAGE
 
@@ -43,6 +44,16 @@ AXES = {
 
 class Parser(argparse.ArgumentParser):
     """Adds 'did you mean' to argparse's errors, and keeps them to two lines."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; an empty word is a mistake: an unset variable in a script must not mean 'all'."""
+        if not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
+            for before, word in pairwise(["", *(args or ())]):
+                flag = word.removesuffix("=") if word.startswith("--") and word.endswith("=") else before
+                if not word.strip() or flag != before:
+                    named = f"argument {flag}: a value is missing"
+                    self.error(named if flag.startswith("-") else "an argument is empty")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice:" in message or "unrecognized arguments:" in message:

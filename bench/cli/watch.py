@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.api import Run, run
 from bench.errors import EXIT_INTERRUPTED, BakeoffError
 from bench.runner import Rerun
 from bench.shares import parse_share
 from bench.suite import Suite
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Interrupted(BakeoffError):
@@ -92,7 +96,7 @@ def _progress(options: argparse.Namespace) -> Iterator[Any]:
     elif screen.is_terminal and not screen.is_dumb_terminal and not options.json:
         from bench.progress.live import LiveProgress
 
-        with LiveProgress(screen) as live:
+        with LiveProgress(screen) as live, shown_while_stopped(screen):
             yield live
     else:
         from bench.progress.plain import PlainProgress
@@ -103,13 +107,14 @@ def _progress(options: argparse.Namespace) -> Iterator[Any]:
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP keep what is measured, as Ctrl-C does."""
+    """SIGTERM and SIGHUP keep what is measured, as Ctrl-C does; under `nohup` SIGHUP stays ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
     try:
-        before = {n: signal.signal(n, interrupt) for n in (signal.SIGTERM, signal.SIGHUP)}
+        before = {n: signal.signal(n, interrupt) for n in heard}
     except ValueError as error:  # not the main thread: somebody calls main() from a program of theirs
         raise BakeoffError("the command line runs in the main thread", hint="call bench.run()") from error
     try:
@@ -117,3 +122,24 @@ def _terminated_like_interrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def shown_while_stopped(screen: Console) -> Iterator[None]:
+    """Ctrl-Z gives the terminal its cursor back, `fg` takes it again. Idle workers are stopped anyway."""
+    if signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN:  # a shell without job control
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        screen.show_cursor(True)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)  # comes back when somebody continues us
+        signal.signal(signal.SIGTSTP, stop)
+        screen.show_cursor(False)
+
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)

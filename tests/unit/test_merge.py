@@ -159,3 +159,69 @@ def test_the_command(both: tuple[Path, Path], tmp_path: Path, capsys: pytest.Cap
     assert "cpu → cuda:0" in said
     assert "suspect" in said
     assert main(["compare", "--machines", "--gate", "5%", str(both[0]), str(both[1])]) == 2
+
+
+def test_runs_that_started_in_one_second_are_two(tmp_path: Path) -> None:
+    path = store(tmp_path / "twins.sqlite", fake.MACHINE, CPU)
+    with Store.open(path) as opened:
+        (run,) = opened.runs()
+        cases = opened.cases(run.id)
+        other = fake.make("resnet50", CPU, seed=9)
+        twin = opened.adopt_run(run, cases, [block for one in other for block in one.blocks])
+    assert twin == "20261122-111903-2"
+    into = tmp_path / "all.sqlite"
+    for known in (False, True):
+        done = merge([Source(path, "box")], into)
+        assert [(one.id, one.known) for one in done] == [("20261122-111903", known), (twin, known)]
+
+
+def test_a_run_that_went_on_since_is_the_same(both: tuple[Path, Path], tmp_path: Path) -> None:
+    into = tmp_path / "all.sqlite"
+    merge([Source(both[0])], into)
+    with Store.open(both[0]) as opened:
+        (run,) = opened.runs()
+        more = fake.make("resnet50", CPU, seed=9, generations=4)[0].blocks[3]
+        opened.add_blocks(run.id, [more])
+    (done,) = merge([Source(both[0])], into)
+    assert done.known
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["no run", "empty file"])
+def test_a_store_without_a_run_is_not_passed_over(
+    content: bytes | None, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "copied.sqlite"
+    if content is None:
+        Store.open(path, create=True).close()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"copied\.sqlite holds no run") as caught:
+        merge([Source(both[0]), Source(path)], tmp_path / "all.sqlite")
+    assert "-wal" in caught.value.hint
+
+
+def test_an_error_names_the_store_and_not_its_copy(both: tuple[Path, Path], tmp_path: Path) -> None:
+    path = tmp_path / "cut.sqlite"
+    path.write_bytes(both[0].read_bytes()[:50])
+    with pytest.raises(StoreError) as caught:
+        merge([Source(path)], tmp_path / "all.sqlite")
+    assert str(path) in str(caught.value)
+    assert "copy.sqlite" not in str(caught.value)
+    assert "--store" not in caught.value.hint, "merge has no such flag"
+
+
+def test_labels_longer_than_a_file_name(
+    both: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They differ in the last letter alone."""
+    names, into = ["x" * 299 + end for end in "ab"], tmp_path / "all.sqlite"
+    sources = [f"{name}={path}" for name, path in zip(names, both, strict=True)]
+    assert main(["merge", *sources, "--into", str(into)]) == 0
+    assert set(runs(into)) == set(names)
+    capsys.readouterr()
+    assert main(["list", "runs", "--json", "--store", str(into)]) == 0
+    assert [one["machine"] for one in json.loads(capsys.readouterr().out)] == names
+    assert main(["list", "runs", "--store", str(into)]) == 0
+    assert "20261122-111903-2" in capsys.readouterr().out, "a long label leaves the ids readable"
+    assert main(["list", "runs", "--json", "--store", str(both[0])]) == 0
+    assert "machine" not in json.loads(capsys.readouterr().out)[0], "nobody labelled it"

@@ -298,13 +298,15 @@ def require_store(path: Path) -> None:
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    # Tables before version: another process may make them between the two looks.
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    version = _version(db)
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{path} was written by a newer bakeoff (store version {version}, this one: {SCHEMA_VERSION})",
             hint="upgrade bakeoff, or keep a store of its own: --store results/other.sqlite",
         )
-    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version == 0 and tables:
         raise StoreError(f"{path} is an SQLite file but not a bakeoff store", hint="--store ANOTHER.sqlite")
     sql = "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger') LIMIT 1"
     if strange := db.execute(sql).fetchone():
@@ -316,8 +318,26 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     if version < SCHEMA_VERSION:
         db.execute("PRAGMA journal_mode = WAL")
         for step in range(version, SCHEMA_VERSION):
-            # executescript commits what is open first, so the script opens its own transaction.
-            db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
+            _take_step(db, step)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _take_step(db: sqlite3.Connection, step: int) -> None:
+    """In one transaction, and not again where another process has taken it meanwhile."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if _version(db) == step:
+            for statement in filter(str.strip, MIGRATIONS[step].split(";")):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {step + 1}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
 
 
 @contextmanager

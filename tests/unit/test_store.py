@@ -12,7 +12,7 @@ from bench.block import Block, Burst
 from bench.case import Case
 from bench.errors import StoreError, UsageError
 from bench.merge import Source, merge
-from bench.store import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store
+from bench.store import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store, _migrate
 
 
 def stored(path: Path) -> Path:
@@ -229,3 +229,25 @@ def test_every_migration_runs_from_an_empty_file(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("look", ["PRAGMA user_version", "SELECT count(*) FROM sqlite_master"])
+def test_two_processes_make_a_store_at_once(look: str, tmp_path: Path) -> None:
+    """The other comes between the first look and what is done about it."""
+    path = tmp_path / "new.sqlite"
+
+    class Raced(sqlite3.Connection):
+        raced = False
+
+        def execute(self, sql: str, *rest: object) -> sqlite3.Cursor:  # type: ignore[override]
+            if sql == look and not self.raced:
+                self.raced = True
+                found = super().execute(sql).fetchall()
+                Store.open(path, create=True).close()
+                return super().execute("SELECT ?", found[0])
+            return super().execute(sql, *rest)  # type: ignore[arg-type]
+
+    db = sqlite3.connect(path, isolation_level=None, factory=Raced)
+    _migrate(db, path)
+    assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    db.close()

@@ -7,6 +7,7 @@ import sys
 
 from bench import strict
 from bench.errors import EXIT_OK
+from bench.printable import printable
 
 
 def command(options: argparse.Namespace) -> int:
@@ -16,5 +17,5 @@ def command(options: argparse.Namespace) -> int:
     if options.json:
         strict.say(diagnosis, sys.stdout, indent=2)
     else:
-        print("\n".join(lines(diagnosis)))
+        print(printable("\n".join(lines(diagnosis))))
     return EXIT_OK

@@ -85,3 +85,15 @@ def test_what_stays() -> None:
     text = "resnet50 b1 · torch\tfp32\n12.3 µs ±4 % — 模型 \N{ZERO WIDTH JOINER}"
     assert printable(text) == text
     assert printable("\x1b[1;31mred\x1b[0m and \x1b]0;title\x07") == "red and ]0;title"
+
+
+def test_nothing_of_the_machine_acts_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doctor shows what /proc, drivers and runtimes say of themselves."""
+    monkeypatch.setattr("bench.doctor.diagnose", lambda: None)
+    monkeypatch.setattr("bench.doctor.lines", lambda found: [f"CPU  {EVIL}", "memory  2 GB"])
+    main(["doctor"])
+    said = capsys.readouterr().out
+    assert not ACTS.findall(said)
+    assert said.endswith("\nmemory  2 GB\n")

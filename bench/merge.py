@@ -60,19 +60,16 @@ def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
     for source in sources:
         with _opened(source.path) as opened:
             if not opened.runs():
-                raise StoreError(f"{source.path} holds no run", hint="leave it out; nothing was merged")
+                raise StoreError(
+                    f"{source.path} holds no run; nothing was merged",
+                    hint="leave it out; copied while bakeoff wrote to it, it lacks its -wal file",
+                )
     done: list[Merged] = []
     with Store.open(into, create=True) as target:
         machines = {label(run): identity(run.machine) for run in target.runs()}
         for source in sources:
             with _opened(source.path) as opened:
-                runs = opened.runs()
-                if not runs:
-                    raise StoreError(
-                        f"{source.path} holds no run",
-                        hint="leave it out; copied while bakeoff wrote to it, it lacks its -wal file",
-                    )
-                done += [_adopt(run, source, opened, target, machines) for run in runs]
+                done += [_adopt(run, source, opened, target, machines) for run in opened.runs()]
     return done
 
 

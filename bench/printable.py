@@ -6,7 +6,7 @@ import re
 
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # a colour, a move of the cursor
 # C0 but for tab and line feed, DEL, C1, and what turns the order of letters round.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
@@ -15,4 +15,4 @@ def printable(text: str) -> str:
     A NUL ends a line for many programs, ESC moves the cursor and sets colours, U+202E shows letters from the
     back. None of them takes room on a screen, so columns stay where they are.
     """
-    return _CONTROL.sub("", _SEQUENCE.sub("", text))
+    return CONTROL.sub("", _SEQUENCE.sub("", text))

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
 from backends.base import as_dict
+from bench.printable import CONTROL
 
 NOTE = "not_finite"
 
@@ -28,7 +30,7 @@ def dumps(
         value: plain data, dataclasses, paths and NumPy's scalars.
         indent: blanks a level; all on one line without, and with no blanks at all where `compact`.
         encoding: of the stream or file that it goes to. What that cannot hold is escaped, so that any
-            encoding takes the text, and the document says the same.
+            encoding takes the text, and the document says the same. What acts on a terminal always is.
 
     Raises:
         TypeError: for what is no data.
@@ -36,12 +38,17 @@ def dumps(
     separators = (",", ":") if compact else None
     options: dict[str, Any] = {"indent": indent, "separators": separators, "allow_nan": False}
     plain = finite(value)
-    text = json.dumps(plain, ensure_ascii=False, **options)
+    text = CONTROL.sub(_escape, json.dumps(plain, ensure_ascii=False, **options))
     try:
         text.encode(encoding or "utf-8")
     except UnicodeEncodeError:  # another alphabet, or the rest of a file name that is no text at all
         return json.dumps(plain, ensure_ascii=True, **options)
     return text
+
+
+def _escape(control: re.Match[str]) -> str:
+    """JSON itself asks for escapes under U+0020 alone."""
+    return f"\\u{ord(control[0]):04x}"
 
 
 def say(value: Any, out: TextIO | None, *, indent: int | None = None) -> None:

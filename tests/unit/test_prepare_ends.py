@@ -15,9 +15,11 @@ import pytest
 import bench
 from backends.base import Target
 from bench import prepare as preparing
+from bench.api import open_run
 from bench.case import Case
 from bench.converters.launch import Making
 from bench.nodes import content_for
+from bench.refusals import NothingMeasurable
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
 from tests.waiting import PATIENCE_S, until
 from workloads import registry
@@ -222,6 +224,9 @@ def test_a_suites_limit_reaches_what_prepares(tmp_path: Path, cache: Path) -> No
         "name: short\nworkloads: [tiny-cnn]\nbackends: [torch]\nbatches: [13]\nlimits: {prepare: 0.2}\n"
         'anchor: false\n"null": false\n'
     )
-    table = bench.run(suite, store=tmp_path / "short.sqlite").table()
+    store = tmp_path / "short.sqlite"
+    with pytest.raises(NothingMeasurable, match=r"took over 0\.2 s"):
+        bench.run(suite, store=store)
+    table = open_run(store=store).table()
     assert list(table["status"]) == ["failed"]
     assert "took over 0.2 s" in table["reason"][0]

@@ -84,7 +84,7 @@ def test_streams_that_are_closed(command: str, tmp_path: Path) -> None:
 def test_an_output_that_is_full(tmp_path: Path) -> None:
     done = bakeoff("list suites", tmp_path, after=">/dev/full")
     assert done.returncode == EXIT_NOTHING
-    assert "standard output, or a file: No space left on device" in done.stderr
+    assert "standard output could not be written whole: No space left on device" in done.stderr
     assert "defect" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert bakeoff("show --store none", tmp_path, after="2>/dev/full").returncode == EXIT_NOTHING

@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from bench.errors import EXIT_USAGE, ModelFileError
+from bench.nodes import content_for
 from workloads import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 HANGS_S = 120  # far beyond what any of it takes; only what hangs gets there
 State = dict[str, Any]
+WORKLOAD, BIAS = "mobilenet-v2", "classifier.1.bias"
 
 
 def state(workload: str = "mobilenet-v2") -> State:
@@ -186,3 +190,36 @@ NOT_CHECKPOINTS: dict[str, tuple[Callable[[Path], bytes], str, str]] = {
         "again",
     ),
 }
+
+
+def refused(path: Path | str) -> str:
+    """What the parent says of a checkpoint, as the command line ends with it."""
+    with pytest.raises(ModelFileError) as caught:
+        content_for(WORKLOAD, str(path))
+    assert caught.value.exit_code == EXIT_USAGE
+    assert str(path) in caught.value.message or str(Path(path).parent) in caught.value.message
+    return str(caught.value)
+
+
+def converted(path: Path | str) -> dict[str, Any]:
+    """The module's state with the weights that its converter takes from a checkpoint."""
+    from bench.converters.origin import load_checkpoint
+
+    workload = registry.get(WORKLOAD)
+    module = workload.build()
+    load_checkpoint(workload, module, Path(path))
+    return dict(module.state_dict())
+
+
+def named(prefix: str) -> dict[str, Any]:
+    return {f"{prefix}{key}": one for key, one in state().items()}
+
+
+def to(name: str) -> Callable[[], dict[str, Any]]:
+    import torch
+
+    return lambda: floats(lambda one: one.to(getattr(torch, name)))
+
+
+def swapped(key: str, change: Callable[[Any], Any]) -> Callable[[], dict[str, Any]]:
+    return lambda: {**state(), key: change(state()[key])}

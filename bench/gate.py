@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.decide import ALPHA, detectable, holm, p_value
-from bench.numbers import difference, percent, signed
+from bench.numbers import count, difference, percent, signed
 from bench.stats import UNKNOWN, Estimate, ratio_estimate
 from bench.welch import cautious
 
@@ -97,7 +97,7 @@ def gate_runs(
     tests = {key: cautious(new, base) for key, (base, new) in units.items()}
     adjusted = holm([test.p for test in tests.values()])
     return {
-        key: _judge(test.ratio(), p, test.detectable(alone), threshold, ALPHA)
+        key: _judge(test.ratio(), p, test.detectable(alone), threshold, ALPHA, among=len(tests))
         for (key, test), p in zip(tests.items(), adjusted, strict=True)
     }
 
@@ -121,7 +121,13 @@ def _look(
     alone = alpha / max(1, len(seen))  # Holm's first step: under it whatever the others do
     return {
         key: _judge(
-            ratio_estimate(found, 1 - alpha), p, detectable(found, alone), threshold, alpha, generations
+            ratio_estimate(found, 1 - alpha),
+            p,
+            detectable(found, alone),
+            threshold,
+            alpha,
+            among=len(seen),
+            look=generations,
         )
         for (key, found), p in zip(seen.items(), adjusted, strict=True)
     }
@@ -133,8 +139,11 @@ def _judge(
     least: float | None,
     threshold: float,
     alpha: float,
+    *,
+    among: int,
     look: int | None = None,
 ) -> GateResult:
+    """The word on one comparison of `among`; `p` is adjusted for all of them, the interval is its own."""
     if ratio.value is None or ratio.low is None or ratio.high is None:
         return GateResult("cannot tell", ratio, p, least, "too little was measured for an interval", look)
     size = difference(threshold)
@@ -147,6 +156,12 @@ def _judge(
     if least is not None and least <= threshold:
         why = f"no slow-down of {size} is proven, and {percent(least)} would have been found"
         return GateResult("pass", ratio, p, least, why, look)
+    if ratio.low > 1 and p >= alpha:  # the interval leaves 1 out, and so many comparisons ask for more
+        why = (
+            f"slower by itself, from {signed(ratio.low - 1)} to {signed(ratio.high - 1)}, not among"
+            f" {count(among, 'comparison')} (p {p:.2g} adjusted, and it takes under {alpha:.2g})"
+        )
+        return GateResult("cannot tell", ratio, p, least, why, look)
     why = (
         f"from {signed(ratio.low - 1)} to {signed(ratio.high - 1)} is possible;"
         f" this much data finds {percent(least)} and more, the gate is at {size}"

@@ -52,18 +52,14 @@ def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
     """Copies every run of the sources that `into` does not hold yet; each goes in whole or not at all.
 
     Raises:
-        StoreError: a store cannot be read or written, or holds no run; nothing is merged then.
+        StoreError: a store cannot be read whole, or holds no run (nothing is merged then); or `into` cannot
+            be written.
         UsageError: one label for machines that are not the same.
     """
     if os.path.exists(into) and any(one.path.resolve() == into.resolve() for one in sources):
         raise UsageError(f"{into} is among the stores to read", hint="name another one: --into PATH")
     for source in sources:
-        with _opened(source.path) as opened:
-            if not opened.runs():
-                raise StoreError(
-                    f"{source.path} holds no run; nothing was merged",
-                    hint="leave it out; copied while bakeoff wrote to it, it lacks its -wal file",
-                )
+        _require_whole(source.path)
     done: list[Merged] = []
     with Store.open(into, create=True) as target:
         machines = {label(run): identity(run.machine) for run in target.runs()}
@@ -71,6 +67,20 @@ def merge(sources: Sequence[Source], into: Path) -> list[Merged]:
             with _opened(source.path) as opened:
                 done += [_adopt(run, source, opened, target, machines) for run in opened.runs()]
     return done
+
+
+def _require_whole(path: Path) -> None:
+    """Reads all of a store. Raises StoreError before anything of the others is merged."""
+    with _opened(path) as opened:
+        runs = opened.runs()
+        for run in runs:
+            opened.cases(run.id)
+            opened.blocks(run.id)
+    if not runs:
+        raise StoreError(
+            f"{path} holds no run; nothing was merged",
+            hint="leave it out; copied while bakeoff wrote to it, it lacks its -wal file",
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 from bench import strict
 from bench.errors import EXIT_OK
 from bench.merge import Merged, merge, parse_source
+from bench.printable import printable
 
 
 def command(options: argparse.Namespace) -> int:
@@ -21,8 +22,8 @@ def command(options: argparse.Namespace) -> int:
         strict.say({"store": str(options.into), "runs": runs}, sys.stdout, indent=2)
         return EXIT_OK
     for one in done:
-        print(f"{one.source}: run {one.id} of {one.label}{' (was there)' if one.known else ''}")
-    print(_next(done, shlex.quote(str(options.into))))
+        print(printable(f"{one.source}: run {one.id} of {one.label}{' (was there)' if one.known else ''}"))
+    print(printable(_next(done, shlex.quote(str(options.into)))))
     return EXIT_OK
 
 

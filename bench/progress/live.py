@@ -12,9 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.case import HARNESS
+from bench.case import HARNESS, Case, settings
 from bench.numbers import duration as time_text
 from bench.numbers import factor
+from bench.printable import printable
 from bench.progress.state import CaseState, State, prepared_text
 from bench.units import duration
 
@@ -93,7 +94,7 @@ class LiveProgress:
         waits = found.status in BUSY and not now
         style = STYLES.get(found.status, "cyan" if found.status in BUSY else "red")
         return (
-            Text(f"{case.workload} {case.shape} · {case.backend_spec}", style="bold" if now else ""),
+            Text(printable(_name(case)), style="bold" if now else ""),
             case.target.precision,
             str(case.target.threads),
             time_text(found.latency) if found.latency else "–",
@@ -101,3 +102,11 @@ class LiveProgress:
             f"{len(found.medians)} of {self._state.generations}",
             Text("stopped", style="dim") if waits else Text(found.status, style=style),
         )
+
+
+def _name(case: Case) -> str:
+    """What tells a case from the others besides the columns of the table, and what is not the usual."""
+    target = case.target
+    parts = [case.title, case.backend_spec, target.device if target.device != "cpu" else ""]
+    parts += [target.preset if target.preset != "stock" else "", *settings(target.options)]
+    return " · ".join(filter(None, [*parts, f"twin {case.twin}" if case.twin else ""]))

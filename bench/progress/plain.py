@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from bench.numbers import duration as time_text
+from bench.printable import printable
 from bench.progress.state import State, artefact_text, prepared_text
 
 
@@ -53,7 +54,7 @@ class PlainProgress:
         self._say(f"  {state.status:12s} {state.case.label}{latency}{reason}")
 
     def _say(self, text: str) -> None:
-        print(f"[{time.monotonic() - self._start:6.1f} s] {text}", file=self._out, flush=True)
+        print(f"[{time.monotonic() - self._start:6.1f} s] {printable(text)}", file=self._out, flush=True)
 
     def __enter__(self) -> PlainProgress:
         return self

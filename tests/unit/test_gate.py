@@ -66,6 +66,20 @@ def test_the_reason_gives_the_numbers(slower: float, scatter: float, reason: str
     assert one(logs(slower, scatter)).reason == reason
 
 
+def test_what_many_comparisons_keep_from_being_said_is_named_by_its_numbers() -> None:
+    """Not 'from +1 % to +24 % is possible', which the interval does not say."""
+    apart = logs(0.12, 0.07)
+    assert one(apart).word == "regression"
+    like = {f"like {i}": logs(0.0, 0.3) for i in range(9)}
+    found = gate({"x": apart, **like}, FIVE, (6,))["x"]
+    assert found.word == "cannot tell"
+    assert found.ratio.low is not None
+    assert found.ratio.low > 1
+    assert found.reason.startswith("slower by itself, from +4")
+    assert "not among 10 comparisons (p 0.11 adjusted, and it takes under 0.05)" in found.reason
+    assert "is possible" in gate({"x": apart, **like}, FIVE, (6,))["like 0"].reason
+
+
 @pytest.mark.parametrize("looks", [(6,), (6, 12), LOOKS])
 def test_the_interval_is_that_of_the_look(looks: Sequence[int]) -> None:
     values = logs(0.03, 0.03)

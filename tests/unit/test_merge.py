@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,12 @@ def test_labels_longer_than_a_file_name(
     assert "20261122-111903-2" in capsys.readouterr().out, "a long label leaves the ids readable"
     assert main(["list", "runs", "--json", "--store", str(both[0])]) == 0
     assert "machine" not in json.loads(capsys.readouterr().out)[0], "nobody labelled it"
+
+
+def test_a_damaged_store_is_named_before_any_is_merged(both: tuple[Path, Path], tmp_path: Path) -> None:
+    with sqlite3.connect(both[1]) as db:
+        db.execute("UPDATE blocks SET facts = 'cut off'")
+    db.close()
+    with pytest.raises(StoreError, match="is damaged"):
+        merge([Source(path) for path in both], tmp_path / "all.sqlite")
+    assert not (tmp_path / "all.sqlite").exists()

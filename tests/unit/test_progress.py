@@ -17,7 +17,7 @@ from bench.case import Case
 from bench.course import Step
 from bench.profiles import PROFILES
 from bench.progress.jsonl import JsonProgress
-from bench.progress.live import LiveProgress
+from bench.progress.live import LiveProgress, _name
 from bench.progress.plain import PlainProgress
 from bench.progress.state import State
 from bench.store import RunRecord
@@ -224,3 +224,29 @@ def test_the_live_display_shows_what_is_made_and_keeps_the_sum() -> None:
     left = re.split(r"\x1b\[2?K", out.getvalue())
     (line,) = {one.strip() for part in left for one in part.splitlines() if one.startswith("prepared in")}
     assert line == "prepared in 61 s: 1 made, 1 cached, 1 failed; the cache holds 1.09 GB"
+
+
+def test_the_live_rows_of_one_backend_are_told_apart() -> None:
+    """By preset, options, device and twin, which have no column."""
+    targets = [
+        Target(),
+        Target(preset="expert"),
+        Target(options={"mode": "fast"}),
+        Target("cuda:0"),
+    ]
+    cases = [Case("resnet50", "c", 1, None, "torch", target) for target in targets]
+    cases.append(Case("resnet50", "c", 1, None, "torch", Target(), twin="2"))
+    assert [_name(case) for case in cases] == [
+        "resnet50 b1 · torch",
+        "resnet50 b1 · torch · expert",
+        "resnet50 b1 · torch · mode=fast",
+        "resnet50 b1 · torch · cuda:0",
+        "resnet50 b1 · torch · twin 2",
+    ]
+
+
+def test_a_name_cannot_steer_the_terminal_that_follows_a_run() -> None:
+    out = io.StringIO()
+    with PlainProgress(out) as show:
+        show("note", {"text": "evil\x1b[2J\u202ename"})
+    assert out.getvalue().endswith("evilname\n")

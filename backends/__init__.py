@@ -1,1 +1,1 @@
-"""Inference runtimes, one file each, behind the interface in `backends.base`."""
+"""Inference runtimes, one file each, behind the interface in `bench.interfaces.backend`."""

@@ -6,7 +6,7 @@ import time
 from statistics import median
 from typing import Any
 
-from backends.base import Session
+from bench.interfaces.backend import Session
 
 HIDDEN_SHARE = 0.3  # of run and fetch that may be left to fetch by a run that came back early
 HIDDEN_LEAST_NS = 500_000  # less is noise

@@ -17,8 +17,8 @@ from typing import Any
 
 from backends import _xnnpack, support
 from backends._xnnpack import Found
-from backends.base import Fact
 from backends.support import PRECISIONS, PROFILED, Operation
+from bench.interfaces.backend import Fact
 
 PROGRAM = "schema/program.fbs"
 DUMP = "devtools/etdump/etdump_schema_flatcc.fbs"

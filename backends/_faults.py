@@ -15,8 +15,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backends.base import ModelFile
-from bench.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.interfaces.backend import ModelFile
+from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
 from bench.residence import speaks_of_memory
 
 # Exceptions that no runtime raises about a model; by name where importing the runtime would be needed.

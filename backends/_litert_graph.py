@@ -11,8 +11,8 @@ import numpy as np
 
 from backends import _litert_profile, _xnnpack, support
 from backends._xnnpack import Found
-from backends.base import Fact
 from backends.support import Operation
+from bench.interfaces.backend import Fact
 
 DELEGATE = "DELEGATE"
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")

@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.base import IOSpec
+from bench.interfaces.backend import IOSpec
 
 Span = tuple[int, int]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends import support
-from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target
 from backends.support import PRECISIONS, Operation
+from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, Target
 
 if TYPE_CHECKING:
     import openvino as ov

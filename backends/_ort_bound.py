@@ -19,9 +19,9 @@ import numpy as np
 from backends import _ort_session, support
 from backends._cuda_driver import Clock
 from backends._ort_session import CPU, OnnxRuntimeSession
-from backends.base import Actual, Array, Fact, IOSpec, ModelFile, Target
-from backends.precision import runs_as
 from backends.support import Operation
+from bench.interfaces.backend import Actual, Array, Fact, IOSpec, ModelFile, Target
+from bench.interfaces.precision import runs_as
 
 if TYPE_CHECKING:
     import onnxruntime as ort

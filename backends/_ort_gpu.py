@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from backends import _elf, support
 from backends._cuda_driver import LIBRARY, NoDriver, capabilities
-from backends.base import Backend, Devices, Support
-from bench.errors import BackendUnavailable
+from bench.interfaces.backend import Backend, Devices, Support
+from bench.interfaces.errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import _onnx_file, support
-from backends.base import Actual, Array, BaseSession, Fact, IOSpec, ModelFile, Target
 from backends.support import PRECISIONS, Operation
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, ModelFile, Target
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -13,7 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from bench.errors import PrepareError
+from bench.interfaces.errors import PrepareError
 
 PLAIN = re.compile(r"[A-Za-z0-9_./+@,=-]+")
 FALLBACKS = ("XDG_RUNTIME_DIR", "/tmp", "/var/tmp", "/dev/shm")

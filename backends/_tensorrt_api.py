@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from backends import support
-from backends.base import Array
-from bench.errors import BackendUnavailable
+from bench.interfaces.backend import Array
+from bench.interfaces.errors import BackendUnavailable
 
 MAJORS = (10, 11)
 # How DataType names what a tensor holds → NumPy's name; bfloat16 has none there, and travels as uint16.

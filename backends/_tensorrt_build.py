@@ -15,8 +15,8 @@ from typing import Any
 
 from backends import _onnx_file, _tensorrt_api, support
 from backends._tensorrt_cuda import Gpu
-from backends.base import IOSpec, ModelFile, Target
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.backend import IOSpec, ModelFile, Target
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
 FORMAT = "tensorrt-engine"
 ENGINE, MADE, TIMINGS = "model.engine", "engine.json", "timing.cache"

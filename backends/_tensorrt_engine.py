@@ -8,8 +8,8 @@ from typing import Any
 from backends import _tensorrt_api, support
 from backends._tensorrt_build import Made
 from backends._tensorrt_cuda import CudaError, Gpu
-from backends.base import IOSpec, ModelFile
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.backend import IOSpec, ModelFile
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
 
 class Engine:

@@ -28,8 +28,8 @@ from backends._tensorrt_cuda import (
 )
 from backends._tensorrt_engine import Engine
 from backends._tensorrt_layers import UNTOLD
-from backends.base import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target, TensorSpec
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target, TensorSpec
+from bench.interfaces.errors import UnsupportedCase
 
 Blocks = Mapping[str, Block]  # name in the file → device memory
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.base import Array, IOSpec, ModelFile
 from bench.converters import converters
-from bench.errors import BakeoffError, UnsupportedCase
+from bench.interfaces.backend import Array, IOSpec, ModelFile
+from bench.interfaces.errors import BakeoffError, UnsupportedCase
+from bench.interfaces.workload import Band
 from bench.verify import Reference, compare, load_reference
 from workloads import registry
 from workloads._contract import SAMPLES
-from workloads.base import Band
 
 if TYPE_CHECKING:
     from bench.cache import Artefact

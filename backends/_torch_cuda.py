@@ -24,8 +24,8 @@ from backends._torch_session import (
     Tensors,
     TorchSession,
 )
-from backends.base import Fact, IOSpec, Target
 from backends.support import PRECISIONS, Operation
+from bench.interfaces.backend import Fact, IOSpec, Target
 
 ON_CUDA = (
     *("cudnn_convolution", "baddbmm", "_efficient_attention_forward", "_flash_attention_forward"),

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from backends._torch_graph import constant
-from backends.precision import ENOUGH, FP8_MOST
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.precision import ENOUGH, FP8_MOST
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ModelFileError
+from bench.interfaces.errors import ModelFileError
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from backends._torch_graph import constant
-from backends.precision import ENOUGH
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.precision import ENOUGH
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import _onednn, support
-from backends.base import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target
 from backends.support import PRECISIONS, Operation
+from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import _tvm_cuda, _tvm_onnx, _tvm_schedule, _tvm_tuned, support
-from backends.base import IOSpec, ModelFile, Target
+from bench.interfaces.backend import IOSpec, ModelFile, Target
 
 if TYPE_CHECKING:
     import tvm

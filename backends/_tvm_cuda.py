@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import support
-from backends.base import Support
+from bench.interfaces.backend import Support
 
 if TYPE_CHECKING:
     import tvm

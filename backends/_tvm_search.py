@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import _tvm_space
-from backends.base import Array
+from bench.interfaces.backend import Array
 
 if TYPE_CHECKING:
     import tvm

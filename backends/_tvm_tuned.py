@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from backends import _tvm_search, support
 from backends._tvm_search import alone, compiled, tensors, values
-from backends.base import IOSpec
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import IOSpec
+from bench.interfaces.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import tvm

@@ -20,8 +20,8 @@ from backends._cuda_kernels import multiplies, named, short
 from backends._hlo import HIGHEST, Instruction, instructions
 from backends._xla_profile import Kernel
 from backends._xla_program import CHANNELS_FIRST, CHANNELS_LAST, Order
-from backends.base import Support
 from backends.support import Operation
+from bench.interfaces.backend import Support
 
 if TYPE_CHECKING:
     import jax

@@ -11,8 +11,8 @@ import numpy as np
 
 from backends import support
 from backends._stablehlo import read_weights
-from backends.base import IOSpec, ModelFile
-from bench.errors import ModelFileError
+from bench.interfaces.backend import IOSpec, ModelFile
+from bench.interfaces.errors import ModelFileError
 
 if TYPE_CHECKING:
     import jax

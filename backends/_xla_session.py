@@ -13,8 +13,8 @@ import numpy as np
 from backends import _hlo, _xla_cuda, _xla_profile, support
 from backends._cuda_kernels import UNNAMED, fullness
 from backends._xla_program import Program
-from backends.base import Actual, Array, BaseSession, Fact, IOSpec, Target
 from backends.support import Operation
+from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, Target
 
 if TYPE_CHECKING:
     import jax

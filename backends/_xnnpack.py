@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.base import Fact
 from backends.support import Operation
+from bench.interfaces.backend import Fact
 
 # How those begin that multiply matrices.
 PRODUCTS = ("Convolution", "Deconvolution", "Fully Connected", "Dynamic Fully", "Batch Matrix Multiply")

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from backends import support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -28,7 +28,7 @@ from backends.base import (
     Support,
     Target,
 )
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
 
 SIDE = 384
 COPIED_BYTES = 4 * 2**20

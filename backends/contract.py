@@ -37,7 +37,7 @@ import pytest
 from backends import registry
 from backends._blocking import comes_back_early
 from backends._tiny import Tiny, tiny_model
-from backends.base import (
+from bench.interfaces.backend import (
     EMULATED,
     Array,
     Backend,
@@ -49,7 +49,7 @@ from backends.base import (
     Target,
     as_dict,
 )
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from workloads._contract import SAMPLES
 
 Failures = Mapping[str, tuple[str, type[BaseException]]]
@@ -61,8 +61,8 @@ GROWTH_LIMIT = 6 * 2**20  # bytes over `loads` loads of a model with 1 MiB of we
 
 MISSING = """
 import importlib, json, sys
-from backends.base import IOSpec, Target
-from bench.errors import BackendUnavailable
+from bench.interfaces.backend import IOSpec, Target
+from bench.interfaces.errors import BackendUnavailable
 module, blocked = sys.argv[1], set(sys.argv[2:])
 class Blocker:
     def find_spec(self, name, path=None, target=None):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from backends import _ctranslate2_model, _ctranslate2_profile, support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -30,8 +30,8 @@ from backends.base import (
     Support,
     Target,
 )
-from backends.precision import runs_as
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.precision import runs_as
 
 MKL = "use_mkl"
 VARIABLE = "CT2_USE_MKL"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from backends import _executorch_profile, support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -31,7 +31,7 @@ from backends.base import (
     Target,
     TensorSpec,
 )
-from bench.errors import BackendUnavailable, ModelFileError
+from bench.interfaces.errors import BackendUnavailable, ModelFileError
 
 BINDINGS = "executorch.extension.pybindings._C"
 DELEGATE = "XnnpackBackend"

@@ -23,7 +23,8 @@ import numpy as np
 
 from backends import support
 from backends._stablehlo import ARGUMENTS
-from backends.base import (
+from backends.support import PRECISIONS, Operation
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -36,7 +37,6 @@ from backends.base import (
     Support,
     Target,
 )
-from backends.support import PRECISIONS, Operation
 
 if TYPE_CHECKING:
     import iree.runtime as rt

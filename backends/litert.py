@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from backends import _litert_graph, support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -28,7 +28,7 @@ from backends.base import (
     Target,
     TensorSpec,
 )
-from bench.errors import ModelFileError
+from bench.interfaces.errors import ModelFileError
 
 NO_KERNELS = "its kernels compute files with such weights in fp32"
 DEVICES = {

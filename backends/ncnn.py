@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -26,7 +26,7 @@ from backends.base import (
     Support,
     Target,
 )
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import ncnn

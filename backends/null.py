@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backends import support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,

@@ -7,8 +7,17 @@ from pathlib import Path
 
 from backends import _ort_gpu, _ort_session, support
 from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
-from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import (
+    BaseBackend,
+    Capabilities,
+    Devices,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from bench.interfaces.errors import UnsupportedCase
 
 NO_KERNELS = "its CPU provider has no kernels of that type and casts to fp32"
 DEVICES = {

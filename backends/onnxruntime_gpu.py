@@ -15,8 +15,8 @@ from backends._cuda_driver import Clock, NoDriver
 from backends._ort_bound import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
 from backends._ort_gpu import CUDA, TENSORRT
 from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
-from backends.base import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Target
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Target
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
 if TYPE_CHECKING:
     import onnxruntime as ort

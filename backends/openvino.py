@@ -13,7 +13,8 @@ import numpy as np
 
 from backends import support
 from backends._openvino_session import OpenVinoSession
-from backends.base import (
+from backends.support import PRECISIONS
+from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
     IOSpec,
@@ -23,9 +24,8 @@ from backends.base import (
     Target,
     TensorSpec,
 )
-from backends.precision import scheme, word
-from backends.support import PRECISIONS
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.precision import scheme, word
 
 if TYPE_CHECKING:
     import openvino as ov

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from backends import support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -38,7 +38,7 @@ from backends.base import (
     Support,
     Target,
 )
-from bench.errors import UnsupportedCase, did_you_mean
+from bench.interfaces.errors import UnsupportedCase, did_you_mean
 
 DEVICES = {"cpu": {"fp32": Support("native", "it plays back")}}
 OPTIONS = ("reference", "delay_us", "own_share", "fault", "when", "after")

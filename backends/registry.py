@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import backends
-from backends.base import Backend, BaseBackend, Role
-from bench.errors import BackendUnavailable, UsageError, did_you_mean
+from bench.interfaces.backend import Backend, BaseBackend, Role
+from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -22,9 +22,9 @@ from backends._faults import broken as broken
 from backends._faults import first_line as first_line
 from backends._faults import refusals as refusals
 from backends._faults import unfit as unfit
-from backends.base import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
-from backends.precision import word
-from bench.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
+from bench.interfaces.backend import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
+from bench.interfaces.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
+from bench.interfaces.precision import word
 from bench.shadows import shadow
 
 # How runtimes spell their element types → the precision of the arithmetic.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backends import _tensorflow_profile, support
-from backends.base import (
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -22,7 +22,7 @@ from backends.base import (
     Support,
     Target,
 )
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
 XLA = "xla"
 SIGNATURE = "serving_default"

@@ -15,8 +15,17 @@ from backends import _tensorrt_api, _tensorrt_build, _tensorrt_cuda, support
 from backends._tensorrt_cuda import Cuda, CudaError, Gpu
 from backends._tensorrt_engine import Engine
 from backends._tensorrt_session import GraphSession, TensorRtSession
-from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
-from bench.errors import BackendUnavailable
+from bench.interfaces.backend import (
+    BaseBackend,
+    Capabilities,
+    Devices,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from bench.interfaces.errors import BackendUnavailable
 
 OPTIONS = ("builder_optimization_level", "cuda_graph", "workspace_mib")
 ASYMMETRIC = "TensorRT takes symmetric int8 alone: int8:native is its file"

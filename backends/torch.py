@@ -21,8 +21,17 @@ from backends import (
 )
 from backends._torch_cuda import CudaCompiledSession, CudaSession
 from backends._torch_session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
-from backends.base import BaseBackend, Capabilities, Devices, IOSpec, ModelFile, Preset, Support, Target
-from bench.errors import ModelFileError
+from bench.interfaces.backend import (
+    BaseBackend,
+    Capabilities,
+    Devices,
+    IOSpec,
+    ModelFile,
+    Preset,
+    Support,
+    Target,
+)
+from bench.interfaces.errors import ModelFileError
 
 if TYPE_CHECKING:
     import torch

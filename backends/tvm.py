@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from backends import _tvm_build, _tvm_cuda, _tvm_tuned, support
-from backends.base import (
+from backends.support import PRECISIONS, Operation
+from bench.interfaces.backend import (
     Actual,
     Array,
     BaseBackend,
@@ -29,7 +30,6 @@ from backends.base import (
     Support,
     Target,
 )
-from backends.support import PRECISIONS, Operation
 
 LIBRARY = "model.so"
 PLAIN = ""

@@ -16,7 +16,7 @@ from backends import _hlo, _xla_cuda, support
 from backends._stablehlo import WEIGHTS
 from backends._xla_program import Program
 from backends._xla_session import POOL_SIZE, CudaSession, XlaSession
-from backends.base import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Support, Target
+from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Support, Target
 
 if TYPE_CHECKING:
     import jax

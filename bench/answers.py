@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from bench.case import settings
+from bench.interfaces.case import settings
 from bench.numbers import interval, significant, time_unit
 from bench.results import Row
 

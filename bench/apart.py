@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from backends.base import Target, as_dict
 from bench import strict
-from bench.case import Case
+from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.case import Case
 
 AXES: tuple[str, ...] = (
     *(field.name for field in fields(Case) if field.name != "target"),

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import registry
-from backends.base import Capabilities
 from bench import cache, cache_lock, machine
-from bench.block import BROKEN, MEASURED, Block
-from bench.case import HARNESS
 from bench.checkpoints import require_unchanged
 from bench.compare import results
 from bench.course import Course
-from bench.errors import BakeoffError
 from bench.gpu import devices
 from bench.gpu.limits import with_ceilings
 from bench.gpu.link import watching
 from bench.heard import Heard
+from bench.interfaces.backend import Capabilities
+from bench.interfaces.block import BROKEN, MEASURED, Block
+from bench.interfaces.case import HARNESS
+from bench.interfaces.errors import BakeoffError
 from bench.lock import measurement_lock
 from bench.machines import others
 from bench.nodes import content_for

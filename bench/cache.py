@@ -30,7 +30,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench import regular, strict
-from bench.errors import PrepareError
+from bench.interfaces.errors import PrepareError
 from bench.places import try_folder
 
 MANIFEST = "manifest.json"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from bench.cache import cache_root, writing
-from bench.errors import BakeoffError, UsageError
+from bench.interfaces.errors import BakeoffError, UsageError
 from bench.lock import measurement_lock
 
 NAME = ".in-use"

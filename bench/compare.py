@@ -13,10 +13,10 @@ import numpy as np
 
 from bench.answers import answer
 from bench.apart import labels, titles
-from bench.block import Block
-from bench.case import HARNESS
 from bench.course import why_ended
 from bench.decide import Verdict, judge_together
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS
 from bench.pairing import Pairing
 from bench.pairs import log_ratios, marked_rounds
 from bench.profiles import Profile, profile_of

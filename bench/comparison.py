@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.block import BROKEN
 from bench.decide import Verdict
 from bench.differences import Difference
-from bench.errors import EXIT_GATE, EXIT_NOTHING, EXIT_OK
 from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
+from bench.interfaces.block import BROKEN
+from bench.interfaces.errors import EXIT_GATE, EXIT_NOTHING, EXIT_OK
 from bench.proof import ASKED
 from bench.results import Row
 

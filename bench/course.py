@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench import noise
-from bench.block import MEASURED, Block
-from bench.case import HARNESS, Case
 from bench.decide import judge_together
+from bench.interfaces.block import MEASURED, Block
+from bench.interfaces.case import HARNESS, Case
 from bench.noise import Costs, Noise
 from bench.numbers import count, percent
 from bench.pairs import generation_logs, measured, paired_rounds

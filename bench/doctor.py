@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from backends.base import Capabilities, Role, Support
 from bench import fitness, machine, storage
 from bench.environments import find
-from bench.errors import BackendUnavailable
 from bench.fitness import Check
 from bench.gpu import devices
 from bench.gpu import fitness as gpu_fitness
+from bench.interfaces.backend import Capabilities, Role, Support
+from bench.interfaces.errors import BackendUnavailable
 from bench.probes import probe_all
 from bench.processes import ROOT
 from bench.store import DEFAULT_PATH

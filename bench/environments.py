@@ -25,7 +25,7 @@ from typing import Any
 from bench import cpuinfo, strict
 from bench.cache import cache_root
 from bench.child_variables import child_variables
-from bench.errors import BackendUnavailable
+from bench.interfaces.errors import BackendUnavailable
 from bench.marked import ask
 from bench.requirements import Needs, distribution, known, needs, unmet
 from bench.topology import read_text

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backends.base import as_dict
 from bench.across import Run, enough, judge_runs, units
-from bench.case import Case, settings
 from bench.comparison import Compared, Comparison
 from bench.decide import Verdict
+from bench.interfaces.backend import as_dict
+from bench.interfaces.case import Case, settings
 from bench.machines import label
 from bench.results import Results, Row
 from bench.rows import latencies

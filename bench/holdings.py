@@ -16,9 +16,9 @@ from typing import Any, Literal
 from bench import cache, strict
 from bench.converters import Converter, converters
 from bench.environments import interpreter, tools, versions_of
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
+from bench.interfaces.workload import content_hash
 from workloads import registry
-from workloads.base import content_hash
 
 State = Literal["current", "stale", "unknown"]
 Verdict = tuple[State, str]

@@ -15,11 +15,12 @@ from typing import Any
 from unittest.mock import patch
 
 from backends import registry
-from backends.base import Array, as_dict
 from bench import cache_lock
 from bench.apart import axes
-from bench.case import Case
-from bench.errors import PrepareError, UnsupportedCase
+from bench.interfaces.backend import Array, as_dict
+from bench.interfaces.case import Case
+from bench.interfaces.errors import PrepareError, UnsupportedCase
+from bench.interfaces.workload import Band
 from bench.lock import measurement_lock
 from bench.prepare import Prepared, prepare
 from bench.processes import guard
@@ -28,7 +29,6 @@ from bench.runner import Setting, seat
 from bench.turns import Listener, Seat
 from bench.verify import Verification, judge
 from bench.worker import Worker
-from workloads.base import Band
 
 
 class ReadyCase:

@@ -29,8 +29,8 @@ from bench.environments import (
     python_in,
     root,
 )
-from bench.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.holdings import folder_bytes
+from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.marked import ask
 from bench.requirements import NUMPY, Needs, distribution, needs
 from bench.units import size_text

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from backends.base import Array, IOSpec, Session
+from bench.interfaces.backend import Array, IOSpec, Session
 
 
 class Kept:

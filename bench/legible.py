@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bench.errors import StoreError
+from bench.interfaces.errors import StoreError
 
 
 class _Unknown(Exception):

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.block import Status
 from bench.environments import mend
-from bench.job import Job
+from bench.interfaces.block import Status
+from bench.interfaces.job import Job
 from bench.processes import Process
 from bench.residence import speaks_of_memory
 from bench.wire import Wire

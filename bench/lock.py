@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 
 NAME = "bakeoff-measure.lock"
 COMMON = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # folders that all users share

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 
 from bench import cpuinfo
-from bench.errors import BakeoffError
 from bench.gpu import devices
 from bench.gpu.nvml import NoGpu
+from bench.interfaces.errors import BakeoffError
 from bench.kinds import Kind, core_kinds, counted
 from bench.limits import cpu_quota, memory_limit
 from bench.numbers import count

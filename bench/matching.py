@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from backends.base import as_dict
-from bench.block import Block
-from bench.case import Case
+from bench.interfaces.backend import as_dict
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case
 from bench.results import Results, Row
 
 NOT_MATCHED = ("version", "weights", "role", "content")  # another content is matched, and then refused

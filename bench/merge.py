@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.block import Block
-from bench.errors import StoreError, UsageError
+from bench.interfaces.block import Block
+from bench.interfaces.errors import StoreError, UsageError
 from bench.machines import LABEL, described, identity, label
 from bench.store import RunRecord, Store, require_store
 

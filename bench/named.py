@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import regular
-from bench.errors import UsageError, did_you_mean
+from bench.interfaces.errors import UsageError, did_you_mean
 from bench.sides import Side, parse_side
 from bench.store import RunRecord, Store
 

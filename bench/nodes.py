@@ -15,19 +15,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backends import precision
-from backends.base import IOSpec, Target, TensorSpec, as_dict
 from backends.support import products_saturate
 from bench import cache, checkpoints, cpuinfo
-from bench.case import HARNESS, Case
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
 from bench.environments import interpreter, tools
-from bench.errors import ModelFileError, UnsupportedCase
 from bench.gpu import devices
 from bench.gpu.nvml import Driver
+from bench.interfaces import precision
+from bench.interfaces.backend import IOSpec, Target, TensorSpec, as_dict
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.workload import content_hash
 from bench.verify import LEAST_SAMPLES
-from workloads.base import content_hash
 
 HARNESS_IO = IOSpec(
     inputs=(TensorSpec("x", "float32", (16,)),),

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from bench import noise
-from bench.block import Block
-from bench.case import HARNESS, Case
 from bench.course import REPEATS_MOST, Course, comparisons, noisiest
 from bench.decide import ALPHA
 from bench.gpu.part import SUSTAIN_S
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
 from bench.measure import LEAST, SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
 from bench.numbers import count, percent

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from backends import registry
-from backends.base import Backend
+from bench.interfaces.backend import Backend
 from bench.requirements import Needs
 from bench.setups import needed
 from bench.units import size_text

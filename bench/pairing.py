@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.pairs import burst_medians, generation_logs, measured, paired_rounds
 
 

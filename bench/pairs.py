@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stats
-from bench.block import MEASURED, Block, Burst
+from bench.interfaces.block import MEASURED, Block, Burst
 from bench.stats import Floats
 
 FIRST_IS_COLD_NS = 50_000_000  # below this the first sample of a burst is left out: caches are cold

@@ -10,7 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from bench.errors import BakeoffError, UsageError
+from bench.interfaces.errors import BakeoffError, UsageError
 
 STDOUT = "-"  # as a path: standard output
 PROBE = b"\0" * 4096  # a full disk takes an empty file

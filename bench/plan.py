@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from backends.base import EMULATED, Capabilities, Devices, Support, Target
-from backends.precision import word
-from bench.case import HARNESS, Case
-from bench.errors import BackendUnavailable, UsageError
 from bench.gpu import devices
 from bench.gpu.nvml import Gpu
+from bench.interfaces.backend import EMULATED, Capabilities, Devices, Support, Target
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.errors import BackendUnavailable, UsageError
+from bench.interfaces.precision import word
+from bench.interfaces.workload import Workload
 from bench.machine import Budget
 from bench.profiles import PROFILES, Profile
 from bench.suite import BackendEntry, Suite, WorkloadEntry
-from workloads.base import Workload
 
 Refusal = tuple[Case, Literal["unsupported", "missing"], str]
 NONE: Mapping[str, Gpu] = MappingProxyType({})

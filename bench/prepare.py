@@ -17,20 +17,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from backends import precision
-from backends.base import IOSpec, ModelFile
 from backends.support import products_saturate
 from bench import cache, checkpoints, nodes
-from bench.case import Case
 from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
 from bench.environments import installed_versions, versions_of
-from bench.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.interfaces import precision
+from bench.interfaces.backend import IOSpec, ModelFile
+from bench.interfaces.case import Case
+from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.interfaces.workload import Band, Cost
 from bench.interrupts import held
 from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
 from bench.telling import Listener, Telling
 from bench.topology import usable_cpus
-from workloads.base import Band, Cost
 
 LIMIT_S = 1800.0
 POLL_S = 0.02

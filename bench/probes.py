@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from backends.base import Capabilities, Target
-from bench import strict
+from bench import interfaces, strict
 from bench.cache import cache_root
 from bench.environments import environment_fingerprint, interpreter, mend
-from bench.errors import BackendUnavailable
 from bench.gpu.devices import BY_BUS
+from bench.interfaces.backend import Capabilities, Target
+from bench.interfaces.errors import BackendUnavailable
 from bench.marked import heard
 from bench.processes import Process
 
@@ -93,10 +93,10 @@ def _cache_path(backend: str, python: Path) -> Path:
     import backends
     from backends.registry import get
 
-    shared = Path(backends.__path__[0])
+    shared = [*sorted(Path(interfaces.__path__[0]).glob("*.py")), Path(backends.__path__[0]) / "support.py"]
     own = getattr(sys.modules.get(type(get(backend)).__module__), "__file__", None)
     code = hashlib.sha256()
-    for file in (shared / "base.py", shared / "support.py", *([Path(own)] if own else [])):
+    for file in (*shared, *([Path(own)] if own else [])):
         code.update(file.read_bytes())
     name = f"{backend}-{environment_fingerprint(python)}-{code.hexdigest()[:8]}.json"
     return cache_root() / "probes" / name

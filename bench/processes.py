@@ -18,7 +18,7 @@ from bench import keeper
 from bench.cache import cache_root
 from bench.child_variables import child_variables, is_own
 from bench.environments import mend
-from bench.errors import MEND
+from bench.interfaces.errors import MEND
 from bench.keeper import RUN_MARK, WORKER_MARK, kill_marked
 
 LOG_BYTES = 64 * 1024

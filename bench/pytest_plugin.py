@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from bench.case import Case
     from bench.inprocess import ReadyCase
+    from bench.interfaces.case import Case
     from bench.runner import Setting
     from bench.suite import Suite
 
@@ -79,8 +79,8 @@ def bakeoff_case(request: pytest.FixtureRequest) -> Iterator[ReadyCase]:
     another device than was asked for.
     """
     from bench import strict
-    from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
     from bench.inprocess import ready
+    from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 
     asked = _asked(request.config)[request.param]
     if asked.refusal:
@@ -141,7 +141,7 @@ def _tell(event: str, facts: Mapping[str, Any]) -> None:
 
 def _suite(config: pytest.Config) -> Suite:
     """What the options ask for. Raises pytest.UsageError."""
-    from bench.errors import UsageError
+    from bench.interfaces.errors import UsageError
     from bench.suite import Suite, suite_from_flags
 
     if SUITE not in config.stash:
@@ -167,7 +167,7 @@ def _installed() -> list[str]:
 def _asked(config: pytest.Config) -> dict[str, Asked]:
     """Test id → case. Backends are probed once a session, each in a process of its own."""
     from bench import machine
-    from bench.errors import BakeoffError
+    from bench.interfaces.errors import BakeoffError
     from bench.plan import plan, probe_name
     from bench.probes import probe_all
     from bench.runner import Setting

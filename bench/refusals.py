@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.block import Block
-from bench.case import HARNESS, Case
-from bench.errors import BakeoffError
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.errors import BakeoffError
 from bench.plan import Plan, Refusal
 from bench.prepare import Prepared
 from bench.store import Store, now

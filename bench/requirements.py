@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import backends
-from bench.errors import UsageError, did_you_mean
+from bench.interfaces.errors import UsageError, did_you_mean
 from bench.units import size
 
 BACKENDS = Path(backends.__path__[0])

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.block import Block, Status
-from bench.case import Case
 from bench.decide import Verdict
+from bench.interfaces.block import Block, Status
+from bench.interfaces.case import Case
 from bench.stats import Estimate
 from bench.store import CaseRecord, RunRecord
 

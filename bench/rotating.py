@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
-from backends.base import Array, Session
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Array, Session
+from bench.interfaces.errors import UnsupportedCase
 from bench.kept import Kept
 
 

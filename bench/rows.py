@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench import stats
-from bench.block import Block, Status
+from bench.interfaces.block import Block, Status
 from bench.pairs import Round, log_ratios, measured, steady
 from bench.proof import mismatch, unranked_because
 from bench.results import OnGpu, Row, RowStatus

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends import registry
-from bench.block import FAILURES, MEASURED
-from bench.case import Case
 from bench.course import Course, Step, next_step
 from bench.environments import interpreter
 from bench.gpu import devices
 from bench.gpu.part import Watching
-from bench.job import Job
+from bench.interfaces.block import FAILURES, MEASURED
+from bench.interfaces.case import Case
+from bench.interfaces.job import Job
 from bench.machine import Budget
 from bench.prepare import Prepared
 from bench.profiles import Profile

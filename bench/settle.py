@@ -9,7 +9,7 @@ from collections.abc import Collection
 import yaml
 
 from bench import strict
-from bench.case import Case
+from bench.interfaces.case import Case
 from bench.sides import FACTS, TWIN
 from bench.store import RunRecord
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.environments import place
-from bench.errors import UsageError
+from bench.interfaces.errors import UsageError
 from bench.requirements import Needs, known, needs
 
 

@@ -14,8 +14,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from bench.case import HARNESS
-from bench.errors import UsageError
+from bench.interfaces.case import HARNESS
+from bench.interfaces.errors import UsageError
 from bench.plan import Plan
 
 WRITTEN = re.compile(r"(\d+)/(\d+)", re.ASCII)

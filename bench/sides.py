@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from bench.case import Case
-from bench.errors import UsageError
+from bench.interfaces.case import Case
+from bench.interfaces.errors import UsageError
 
 WRITTEN = "NAME[:VARIANT][==VERSION][@KEY=VALUE,…]"
 _OPENS = "=[{,: "  # what a quote stands behind that begins a text

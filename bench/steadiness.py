@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.pairs import burst_medians, measured
 from bench.stats import Floats
 

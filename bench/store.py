@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import Target, as_dict
 from bench import heads, regular, strict
-from bench.block import MEASURED, Block, Burst
-from bench.case import Case
-from bench.errors import StoreError, UsageError, did_you_mean
+from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.block import MEASURED, Block, Burst
+from bench.interfaces.case import Case
+from bench.interfaces.errors import StoreError, UsageError, did_you_mean
 from bench.legible import known, legible
 
 MAGIC = b"SQLite format 3\x00"

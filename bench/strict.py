@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from backends.base import as_dict
+from bench.interfaces.backend import as_dict
 from bench.printable import CONTROL
 
 NOTE = "not_finite"

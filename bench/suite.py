@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from bench import heads, regular, strict
-from bench.errors import BakeoffError, SuiteError, UsageError, did_you_mean
+from bench.interfaces.errors import BakeoffError, SuiteError, UsageError, did_you_mean
 from bench.sides import parse_option
 from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
 from bench.yaml_lines import MAX_BYTES, line_of, load

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat
 
-from backends.base import EMULATED
-from backends.precision import EIGHT_BITS, scheme
-from bench.errors import did_you_mean
+from bench.interfaces.backend import EMULATED
+from bench.interfaces.errors import did_you_mean
+from bench.interfaces.precision import EIGHT_BITS, scheme
 from bench.units import seconds, size
 
 FLOATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp4", "mxfp8", "mxfp4", "nvfp4")

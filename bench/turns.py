@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.block import Block, Burst, Samples, Status
-from bench.case import Case
 from bench.gpu.part import SUSTAIN_S, Track, Watching, settle
-from bench.job import Job
+from bench.interfaces.block import Block, Burst, Samples, Status
+from bench.interfaces.case import Case
+from bench.interfaces.job import Job
+from bench.interfaces.workload import Band
 from bench.link import Failure, Link
 from bench.store import now
 from bench.verify import Verification, judge
-from workloads.base import Band
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 LOG_KEPT = 4000

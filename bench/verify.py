@@ -31,9 +31,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.base import Array
-from bench.errors import ModelFileError
-from workloads.base import Band
+from bench.interfaces.backend import Array
+from bench.interfaces.errors import ModelFileError
+from bench.interfaces.workload import Band
 
 FP32_FACTOR = 16.0
 REDUCED_FACTOR = 3.0

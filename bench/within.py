@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.block import Block
-from bench.case import Case, settings
 from bench.compare import incomparable
 from bench.comparison import Compared, Comparison, loss
 from bench.decide import Verdict, judge_together
 from bench.differences import Difference
-from bench.errors import UsageError
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case, settings
+from bench.interfaces.errors import UsageError
 from bench.pairs import log_ratios
 from bench.profiles import profile_of
 from bench.results import Group, Results, Row

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import Array, Backend, Measuring, Session, Timing, as_dict
 from backends.support import import_runtime
 from bench import residence
-from bench.case import Case
 from bench.child_variables import LAST_PATH
-from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
-from bench.job import Job
+from bench.interfaces.backend import Array, Backend, Measuring, Session, Timing, as_dict
+from bench.interfaces.case import Case
+from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
+from bench.interfaces.job import Job
 from bench.kept import Kept
 from bench.marked import say
 from bench.measure import (

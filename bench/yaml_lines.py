@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from bench.errors import SuiteError
+from bench.interfaces.errors import SuiteError
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000  # aliases counted as often as they are used

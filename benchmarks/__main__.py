@@ -11,7 +11,7 @@ from importlib import import_module
 
 from bench import machine, streams
 from bench.api import own_version
-from bench.errors import did_you_mean
+from bench.interfaces.errors import did_you_mean
 from bench.processes import guard
 
 NAMES = ("overhead", "help", "startup", "turn")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.api import plan_suite, silent
-from bench.block import Block
-from bench.case import Case
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case
 from bench.prepare import prepare
 from bench.runner import Setting, seat
 from bench.suite import load_suite, suite_from_flags

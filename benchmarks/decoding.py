@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends import registry
-from backends.base import Array, Session, Stepping, Target
-from bench.case import Case
+from bench.interfaces.backend import Array, Session, Stepping, Target
+from bench.interfaces.case import Case
 from bench.nodes import content_for
 from bench.prepare import prepare
 from workloads.registry import get

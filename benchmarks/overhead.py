@@ -10,7 +10,7 @@ from statistics import median
 from time import perf_counter_ns
 
 from backends import registry
-from backends.base import Target
+from bench.interfaces.backend import Target
 from bench.measure import buffer, device_loop, host_loop, no_gc
 from bench.nodes import HARNESS_IO
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench import strict
 from bench.api import silent
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.lock import measurement_lock
 from bench.numbers import duration
 from bench.runner import parts

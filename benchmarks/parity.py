@@ -19,7 +19,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from backends import registry
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.pairs import burst_medians
 from bench.rows import ratio
 from bench.turns import Seat

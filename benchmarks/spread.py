@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.pairs import log_ratios, steady
 from bench.stats import Estimate, Floats
 

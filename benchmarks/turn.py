@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 from statistics import median
 
-from backends.base import Target
-from bench.case import HARNESS, Case
-from bench.job import Job
+from bench.interfaces.backend import Target
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.job import Job
 from bench.link import Link
 from bench.machine import core_budget
 from bench.nodes import HARNESS_IO

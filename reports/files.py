@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 from bench.places import require_file
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.block import Block
 from bench.decide import ALPHA
 from bench.differences import INSTRUCTIONS, LABELS, WHOLE
+from bench.interfaces.block import Block
 from bench.machines import ALSO, cache_name, gpu_names
 from bench.numbers import count, duration, interval, percent, significant, span, time_unit
 from bench.profiles import profile_of

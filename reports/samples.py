@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import pairs
-from bench.block import Block, Burst
+from bench.interfaces.block import Block, Burst
 from bench.results import Results
 
 if TYPE_CHECKING:

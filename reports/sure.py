@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench import noise
-from bench.block import Block
 from bench.decide import Verdict
+from bench.interfaces.block import Block
 from bench.noise import Noise
 from bench.numbers import UNTOLD, factor, percent, probability, signed, span, spread, told
 from bench.pairs import measured, paired_rounds

@@ -9,7 +9,7 @@ from datetime import datetime
 from statistics import median
 
 from bench.answers import name
-from bench.case import settings
+from bench.interfaces.case import settings
 from bench.numbers import (
     UNTOLD,
     Unit,

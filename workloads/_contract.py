@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from backends.base import Array, IOSpec, TensorSpec
-from workloads.base import check_range
+from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.workload import check_range
 from workloads.bert import BertConfig, BertEncoder
 
 if TYPE_CHECKING:

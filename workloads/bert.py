@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends.base import Array, IOSpec, TensorSpec
-from workloads.base import CALIBRATION_SEED, MOST_BATCH, TIMED_SEED, check_range, uneven
+from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.workload import CALIBRATION_SEED, MOST_BATCH, TIMED_SEED, check_range, uneven
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from backends.base import Array, IOSpec, TensorSpec
-from workloads.base import check_range, uneven
+from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.workload import check_range, uneven
 
 if TYPE_CHECKING:
     import torch

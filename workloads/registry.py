@@ -10,8 +10,8 @@ from importlib.metadata import entry_points
 from typing import cast
 
 import workloads
-from bench.errors import UsageError, did_you_mean
-from workloads.base import Workload
+from bench.interfaces.errors import UsageError, did_you_mean
+from bench.interfaces.workload import Workload
 
 GROUP = "bakeoff.workloads"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import workloads
-from workloads.base import Workload
+from bench.interfaces.workload import Workload
 
 TABLE = Path(__file__).with_name("states.json")
 Facts = list[Any]  # dtype, then the shape

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.job import Job
+from bench.interfaces.job import Job
 from bench.wire import Wire
 
 WARMUP = 20

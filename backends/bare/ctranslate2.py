@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backends._ctranslate2_model import kind
-from bench.job import Job
+from bench.interfaces.job import Job
 
 
 def loop(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.job import Job
+from bench.interfaces.job import Job
 
 
 def loop(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:

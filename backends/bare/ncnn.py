@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.job import Job
+from bench.interfaces.job import Job
 
 
 def loop(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:

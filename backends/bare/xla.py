@@ -9,7 +9,7 @@ import numpy as np
 
 from backends._stablehlo import read_weights
 from backends.xla import PROGRAM
-from bench.job import Job
+from bench.interfaces.job import Job
 
 
 def loop(job: Job, feeds: dict[str, Any]) -> Callable[[], Any]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.base import Array
 from bench.converters import Job
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Array
+from bench.interfaces.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     from ctranslate2.specs.common_spec import EmbeddingsSpec, LayerNormSpec, LinearSpec

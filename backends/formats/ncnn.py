@@ -14,7 +14,7 @@ from typing import Any
 from backends.support import refusals
 from bench.converters import Converter, Job
 from bench.converters.origin import restore
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
 
 SUFFIXES = {"int64": "i64", "float32": "f32"}
 HEAD = 2  # lines of a .param file before its layers: the magic number, and the counts

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends.base import IOSpec
 from backends.formats.exported import AXES
 from bench.converters import Converter, Job
-from bench.errors import PrepareError
+from bench.interfaces.backend import IOSpec
+from bench.interfaces.errors import PrepareError
 
 if TYPE_CHECKING:
     import torch

@@ -15,11 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from backends.base import Array
 from backends.formats import onnx_graph, onnx_half, onnx_qdq
-from backends.precision import FP8_MOST
 from bench.converters import Converter, Job
 from bench.converters.quantising import fp8_has_kernels, require_quantised, samples
+from bench.interfaces.backend import Array
+from bench.interfaces.precision import FP8_MOST
 
 if TYPE_CHECKING:
     import onnx

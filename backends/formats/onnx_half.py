@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends.base import IOSpec
 from backends.formats import exported, onnx, onnx_graph
 from bench.converters import Converter, Job
 from bench.converters.origin import restore
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import IOSpec
+from bench.interfaces.errors import UnsupportedCase
 
 if TYPE_CHECKING:
     import torch

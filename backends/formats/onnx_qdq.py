@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from backends.base import Array
 from backends.formats import onnx_graph
 from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised, samples
+from bench.interfaces.backend import Array
 
 if TYPE_CHECKING:
     import onnx

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
 
 LAST = (0, 2, 3, 1)  # from NCHW to NHWC: where each axis comes from
 FIRST = (0, 3, 1, 2)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import Array
 from backends.support import usable_cpus
 from bench.converters import Job
 from bench.converters.quantising import samples
-from workloads.base import CALIBRATION_SEED
+from bench.interfaces.backend import Array
+from bench.interfaces.workload import CALIBRATION_SEED
 
 # Operators that multiply, with the place of their weights.
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.formats import tflite_graph
-from backends.precision import scheme
 from bench.converters import Converter, Job
 from bench.converters.quantising import require_quantised
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.precision import scheme
 
 
 def make(job: Job) -> Mapping[str, Any]:

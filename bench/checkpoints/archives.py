@@ -13,8 +13,8 @@ from typing import BinaryIO
 from bench.checkpoints import pickles
 from bench.checkpoints.pickles import Pickled
 from bench.checkpoints.tree import Other, Tree, listed, shown
-from bench.errors import ModelFileError
 from bench.heads import SAVE, TORCH, UNPACK
+from bench.interfaces.errors import ModelFileError
 
 MOST_PICKLED = 64 << 20  # bytes: names and shapes, no values
 # The pickle of 0x1950a86a20f9469cfc6c, with which an old file begins.

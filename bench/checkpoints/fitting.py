@@ -13,8 +13,8 @@ from fnmatch import fnmatch
 
 from bench.checkpoints.archives import AGAIN
 from bench.checkpoints.tree import Other, Tensor, Tree, listed, shown
-from bench.errors import ModelFileError
-from workloads.base import Workload
+from bench.interfaces.errors import ModelFileError
+from bench.interfaces.workload import Workload
 
 # Under which training loops keep weights beside what else they keep.
 WRAPPERS = (

@@ -12,7 +12,7 @@ from bench import heads, regular
 from bench.checkpoints import archives, headers, sharded
 from bench.checkpoints.sharded import Index
 from bench.checkpoints.tree import Tree, listed, shown
-from bench.errors import ModelFileError
+from bench.interfaces.errors import ModelFileError
 
 NAME_ONE = "name a safetensors file, a saved state_dict, or the folder of a sharded one after --weights"
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import regular
 from bench.checkpoints.tree import listed, shown
-from bench.errors import ModelFileError
+from bench.interfaces.errors import ModelFileError
 
 NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")

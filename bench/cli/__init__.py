@@ -5,7 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bench.errors import EXIT_FAILED, EXIT_GATE, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_OK, BakeoffError
+from bench.interfaces.errors import (
+    EXIT_FAILED,
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING,
+    EXIT_OK,
+    BakeoffError,
+)
 from bench.printable import printable
 
 

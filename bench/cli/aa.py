@@ -11,7 +11,7 @@ from bench.aa import Machine, Share, study
 from bench.ab import DEFAULT_BUDGET_S, aa_suite
 from bench.cli.turns import flags, measured, require_measured
 from bench.course import costs
-from bench.errors import EXIT_OK, BakeoffError
+from bench.interfaces.errors import EXIT_OK, BakeoffError
 from bench.numbers import difference, duration, percent
 from bench.pairs import paired_rounds
 from bench.profiles import PROFILES

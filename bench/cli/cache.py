@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import cache_lock, strict
 from bench.cache import cache_root
-from bench.errors import EXIT_OK, UsageError, did_you_mean
 from bench.holdings import Holding, drafts, folder_bytes, holdings
+from bench.interfaces.errors import EXIT_OK, UsageError, did_you_mean
 from bench.numbers import count
 from bench.pruning import Choice, choose, dead_drafts, delete
 from bench.units import ago, size_text

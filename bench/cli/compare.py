@@ -8,8 +8,8 @@ import sys
 from bench import strict
 from bench.compare import results
 from bench.comparison import Compared, exit_code, gates
-from bench.errors import UsageError
 from bench.gate import Rules
+from bench.interfaces.errors import UsageError
 from bench.machines import label
 from bench.named import Runs, both, one_run
 from bench.results import Results

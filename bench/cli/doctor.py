@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from bench import strict
-from bench.errors import EXIT_OK
+from bench.interfaces.errors import EXIT_OK
 from bench.printable import printable
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench import strict
 from bench.environments import Environment, environments, root, versions_of
-from bench.errors import EXIT_OK
 from bench.installing import create, remove, why_not
+from bench.interfaces.errors import EXIT_OK
 from bench.units import size_text
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.api import open_run
 from bench.cli.output import require_rows, written
 from bench.cli.parser import STORE
-from bench.errors import EXIT_OK
+from bench.interfaces.errors import EXIT_OK
 
 
 def command(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import strict
-from bench.errors import EXIT_OK
+from bench.interfaces.errors import EXIT_OK
 
 Rows = list[dict[str, Any]]
 
@@ -40,7 +40,7 @@ def _backends(options: argparse.Namespace) -> Rows:
 
 def _backend(name: str, answer: Any) -> dict[str, Any]:
     from backends import registry
-    from backends.base import Capabilities
+    from bench.interfaces.backend import Capabilities
 
     backend = registry.get(name)
     here = isinstance(answer, Capabilities)

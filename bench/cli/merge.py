@@ -7,7 +7,7 @@ import shlex
 import sys
 
 from bench import strict
-from bench.errors import EXIT_OK
+from bench.interfaces.errors import EXIT_OK
 from bench.merge import Merged, merge, parse_source
 from bench.printable import printable
 

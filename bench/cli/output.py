@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from bench.errors import BakeoffError, UsageError
+from bench.interfaces.errors import BakeoffError, UsageError
 from bench.places import STDOUT, require_place
 from bench.printable import printable
 from bench.results import Results

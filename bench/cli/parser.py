@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.errors import EXIT_USAGE
+from bench.interfaces.errors import EXIT_USAGE
 
 STORE = Path("results") / "bakeoff.sqlite"
 STORED = ("run", "list", "doctor", "show", "report", "export", "ab", "aa", "compare")  # have --store

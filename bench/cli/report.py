@@ -6,7 +6,7 @@ import argparse
 
 from bench.api import open_run
 from bench.cli.output import require_rows, written
-from bench.errors import EXIT_OK
+from bench.interfaces.errors import EXIT_OK
 
 
 def command(options: argparse.Namespace) -> int:

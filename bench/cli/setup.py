@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from bench.cli.output import console
-from bench.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BackendUnavailable, UsageError
 from bench.installing import create
+from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BackendUnavailable, UsageError
 from bench.setups import Part, parts, runtimes
 from bench.units import duration, size_text
 

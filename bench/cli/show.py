@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from bench.api import open_run
-from bench.errors import EXIT_OK
+from bench.interfaces.errors import EXIT_OK
 
 
 def command(options: argparse.Namespace) -> int:

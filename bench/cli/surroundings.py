@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 from bench.residence import speaks_of_memory
 from bench.shadows import blamed
 

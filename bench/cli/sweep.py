@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench.errors import UsageError
+from bench.interfaces.errors import UsageError
 from bench.suite import Suite, load_suite, suite_from_flags
 
 _FLAGS = {

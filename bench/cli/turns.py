@@ -9,7 +9,7 @@ from typing import Any
 from bench.api import Run
 from bench.cli.sweep import flags_of
 from bench.cli.watch import watched
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 from bench.results import Results, Row
 from bench.suite import Suite
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bench.api import Run, run
-from bench.errors import EXIT_INTERRUPTED, BakeoffError
+from bench.interfaces.errors import EXIT_INTERRUPTED, BakeoffError
 from bench.runner import Rerun
 from bench.shares import parse_share
 from bench.suite import Suite

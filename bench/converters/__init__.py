@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.base import Workload
+from bench.interfaces.workload import Workload
 
 RESULT = "result.json"  # what a converter's process answers, beside its job file
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import residence
 from bench.converters import RESULT, Job, converters
-from bench.errors import BackendUnavailable, BakeoffError, UnsupportedCase
+from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 
 
 def main(path: Path) -> int:

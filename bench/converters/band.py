@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from backends.base import IOSpec
-from backends.precision import Scheme, scheme
 from bench.converters import Converter, Job
 from bench.converters.origin import restore
-from bench.errors import PrepareError, UnsupportedCase
+from bench.interfaces.backend import IOSpec
+from bench.interfaces.errors import PrepareError, UnsupportedCase
+from bench.interfaces.precision import Scheme, scheme
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band`, and `torch` (the verification of the torch run)."""
     from bench import verify
     from bench.converters.running import error_of
-    from workloads.base import Band
+    from bench.interfaces.workload import Band
 
     precision = str(job.facts["precision"])
     reference = verify.load_reference(job.parents["reference"].path)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from backends.base import ModelFile, Target
 from bench.converters import Converter, Job
+from bench.interfaces.backend import ModelFile, Target
 
 BUILDS = "builds"
 FILE = "build.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.converters import Converter, Job
 from bench.converters.inputs import save
-from workloads.base import CALIBRATION_SEED
+from bench.interfaces.workload import CALIBRATION_SEED
 
 SAMPLES = 16
 STEPS = 64  # where a sample is a single token, and shows as little

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import Array
 from bench.converters import Converter, Job
-from workloads.base import TIMED_SEED
+from bench.interfaces.backend import Array
+from bench.interfaces.workload import TIMED_SEED
 
 
 def make(job: Job) -> Mapping[str, Any]:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.base import as_dict
 from bench import cache, residence
 from bench.converters import RESULT, Converter, Job
-from bench.errors import BackendUnavailable, PrepareError, UnsupportedCase
+from bench.interfaces.backend import as_dict
+from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
 from bench.processes import Process
 from bench.units import size_text
 

@@ -13,8 +13,8 @@ from bench.checkpoints.looking import files, joined, look
 from bench.checkpoints.pickles import DEEPEST
 from bench.checkpoints.tree import Other, Tensor
 from bench.converters import Converter, Job
-from bench.errors import ModelFileError
-from workloads.base import Workload
+from bench.interfaces.errors import ModelFileError
+from bench.interfaces.workload import Workload
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.base import Array, IOSpec
-from bench.errors import PrepareError
+from bench.interfaces.backend import Array, IOSpec
+from bench.interfaces.errors import PrepareError
 from bench.verify import Floats, Reference, Verification, compare
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from bench.errors import UsageError
 from bench.gpu.nvml import Driver, Gpu, NoGpu, Reading, driver, handle_of, opened, read
+from bench.interfaces.errors import UsageError
 
 KIND = "cuda"
 EVERY = "all"

@@ -1,5 +1,5 @@
 """What a device can do at most, measured once on each kind of GPU through a runtime that can
-(`backends.base.Measuring`), in a process of its own, and kept with the machine's facts.
+(`bench.interfaces.backend.Measuring`), in a process of its own, and kept with the machine's facts.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from backends.base import Measuring
 from bench import strict
 from bench.cache import cache_root, key_of
-from bench.case import Case
 from bench.environments import installed_versions, interpreter
-from bench.errors import BackendUnavailable
 from bench.gpu import devices
 from bench.gpu.ceilings import positive
+from bench.interfaces.backend import Measuring
+from bench.interfaces.case import Case
+from bench.interfaces.errors import BackendUnavailable
 from bench.marked import heard
 from bench.nodes import processor
 from bench.processes import Process

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from bench.case import Case
 from bench.gpu import devices
 from bench.gpu.nvml import Reading
+from bench.interfaces.case import Case
 from bench.processes import Process
 from bench.topology import allowed_cpus
 from bench.wire import Wire

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 
 Library = Any  # the module `pynvml` of nvidia-ml-py
 INSTALL = "pip install nvidia-ml-py"

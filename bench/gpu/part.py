@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bench.block import Block
 from bench.gpu import figures
 from bench.gpu.figures import WINDOW_S, Life, Span
 from bench.gpu.nvml import Reading
+from bench.interfaces.block import Block
 
 BEFORE_NS = 1_000_000_000  # what is looked at of the time before the first worker
 SUSTAIN_S = WINDOW_S + 0.5

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
-from backends.base import Target
-from bench.case import Case
+from bench.interfaces.backend import Target
+from bench.interfaces.case import Case
 from bench.lint.contrasts import Contrast, proven, told
 from bench.lint.finding import Finding
 from bench.numbers import count, percent, significant

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.block import Block
 from bench.decide import judge_together
+from bench.interfaces.block import Block
 from bench.lint.finding import Finding, every_row
 from bench.numbers import UNTOLD, count, quantity, significant, spread, time_unit
 from bench.pairs import measured, steady_burst

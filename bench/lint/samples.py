@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.block import Block, Samples
+from bench.interfaces.block import Block, Samples
 from bench.lint.finding import Finding, again, every_row
 from bench.numbers import count, duration
 from bench.results import Results, Row

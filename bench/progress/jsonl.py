@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from backends.base import as_dict
 from bench import strict
-from bench.block import Block
-from bench.case import Case
+from bench.interfaces.backend import as_dict
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case
 
 
 class JsonProgress:

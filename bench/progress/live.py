@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.case import HARNESS, Case, settings
+from bench.interfaces.case import HARNESS, Case, settings
 from bench.numbers import duration as time_text
 from bench.numbers import factor
 from bench.printable import printable

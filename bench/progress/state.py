@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.block import MEASURED, Block
-from bench.case import Case
+from bench.interfaces.block import MEASURED, Block
+from bench.interfaces.case import Case
 from bench.pairs import steady
 from bench.store import RunRecord
 from bench.units import duration, size_text

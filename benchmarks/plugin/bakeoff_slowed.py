@@ -12,9 +12,9 @@ from itertools import repeat
 
 import numpy as np
 
-from backends.base import Actual, Array, BaseSession, IOSpec, ModelFile, Session, Target
 from backends.onnxruntime import OnnxRuntimeBackend
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Actual, Array, BaseSession, IOSpec, ModelFile, Session, Target
+from bench.interfaces.errors import UnsupportedCase
 
 # 4 KiB stay in the first-level cache, so that the work leaves that of the inference nearly alone.
 NUMBERS = np.ones(1024, dtype=np.float32)

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from bench import streams
-from bench.errors import did_you_mean
+from bench.interfaces.errors import did_you_mean
 from benchmarks.simulations import NAMES
 
 

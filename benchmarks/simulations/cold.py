@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bench.block import Block, Burst
+from bench.interfaces.block import Block, Burst
 from bench.pairs import steady
 from bench.stats import Floats
 from benchmarks.simulations import noisy

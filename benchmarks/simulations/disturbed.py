@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bench.block import Block, Burst
 from bench.course import DISTURBED_MOST
+from bench.interfaces.block import Block, Burst
 from bench.pairs import log_ratios, marked_rounds
 from bench.stats import Floats
 from benchmarks.simulations import noisy

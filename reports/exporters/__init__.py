@@ -11,7 +11,7 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, did_you_mean
+from bench.interfaces.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

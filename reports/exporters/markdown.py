@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.case import settings
-from bench.errors import UsageError
+from bench.interfaces.case import settings
+from bench.interfaces.errors import UsageError
 from bench.numbers import SHARP, UNTOLD, difference, percent, quantity, ratio, significant, time_unit, told
 from bench.printable import printable
 from bench.results import Group, Results, Row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from bench.errors import BackendUnavailable
+from bench.interfaces.errors import BackendUnavailable
 from bench.results import Results
 from reports.exporters import table
 from reports.files import write_whole

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.numbers import percent
 from bench.results import Row
 from reports.figures.axes import log_axis

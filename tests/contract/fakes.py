@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from backends.base import Actual, Array, IOSpec, ModelFile, Target
 from backends.reference import BACKEND, ReferenceBackend, ReferenceSession
+from bench.interfaces.backend import Actual, Array, IOSpec, ModelFile, Target
 
 Outputs = dict[str, Array]
 INFERENCE_S = 0.004

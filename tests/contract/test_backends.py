@@ -26,10 +26,10 @@ from backends import (
     torch,
 )
 from backends._tiny import Tiny, tiny_model
-from backends.base import Target
 from backends.contract import BackendContract, Failures
-from backends.precision import runs_as
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.backend import Target
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.precision import runs_as
 
 SUITE_TARGET = Target(threads=2)  # what the process is started for
 

@@ -19,16 +19,16 @@ import pytest
 from backends import iree, tvm, xla
 from backends._tiny import Tiny
 from backends._xla_program import for_any_platform
-from backends.base import Target
 from backends.contract import BackendContract, Failures
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Target
+from bench.interfaces.errors import UnsupportedCase
 
 ELSEWHERE = """
 import json, sys
 from pathlib import Path
 import jax, numpy as np
 from backends import _xla_cuda, xla
-from backends.base import ModelFile, Target
+from bench.interfaces.backend import ModelFile, Target
 from workloads import registry
 workload, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 _xla_cuda.gpus = lambda: (jax.devices()[1:], "")

@@ -11,7 +11,7 @@ import pytest
 from backends import registry
 from backends._tiny import VARIABLE, listing, tiny_model
 from bench.environments import find, versions_of
-from bench.errors import BackendUnavailable, UnsupportedCase
+from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
 from bench.processes import code_folder
 from tests.contract import test_backends
 from tests.contract.suites import MODULES, SUITES

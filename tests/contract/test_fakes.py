@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from backends._tiny import Tiny, tiny_model
-from backends.base import Backend
 from backends.contract import BackendContract, Failures
+from bench.interfaces.backend import Backend
 from tests.contract import fakes
 
 

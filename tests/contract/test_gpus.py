@@ -15,10 +15,10 @@ from backends import onnxruntime_gpu, tensorrt, torch, tvm, xla
 from backends._ort_bound import TF32_OVERRIDE
 from backends._ort_gpu import packages
 from backends._tiny import Tiny
-from backends.base import Target, Timing
 from backends.contract import BackendContract
-from backends.precision import runs_as
-from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase
+from bench.interfaces.backend import Target, Timing
+from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
+from bench.interfaces.precision import runs_as
 from workloads._contract import SAMPLES
 
 # What holds of a backend for GPUs where there is none.

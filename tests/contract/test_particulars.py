@@ -12,8 +12,8 @@ import pytest
 
 from backends import _onnx_file, onnxruntime, openvino, reference, support, torch
 from backends._tiny import Tiny, tiny_model
-from backends.base import IOSpec, Support, Target, TensorSpec
-from bench.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
+from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from backends._tiny import Tiny
-from backends.base import Target
 from backends.contract import BackendContract
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Target
+from bench.interfaces.errors import UnsupportedCase
 from benchmarks.plugin.bakeoff_slowed import BACKEND, SlowedSession
 
 

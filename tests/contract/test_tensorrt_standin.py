@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from backends import _tensorrt_cuda
-from backends.base import Target
 from backends.contract import BackendContract
 from backends.tensorrt import BACKEND
+from bench.interfaces.backend import Target
 from tests.unit import tensorrt_standin as standin
 
 TURING = 75  # no bf16, which onnx's evaluator does not hold either

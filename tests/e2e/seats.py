@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from backends.base import IOSpec, Target, TensorSpec
-from bench.block import Block
-from bench.case import HARNESS, Case
-from bench.job import Job
+from bench.interfaces.backend import IOSpec, Target, TensorSpec
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.job import Job
 from bench.turns import Limits, Seat, measure_part
 
 IO = IOSpec((TensorSpec("x", "float32", (16,)),), (TensorSpec("y", "float32", (16,)),))

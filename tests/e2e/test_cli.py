@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.precision import runs_as
+from bench.interfaces.precision import runs_as
 from bench.store import Store
 
 TINY = ("--workload", "tiny-cnn", "--threads", "1")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import keeper
-from bench.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
+from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
 from bench.store import Store
 from tests.waiting import PATIENCE_S, until
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from backends.base import Target, as_dict
 from bench.api import silent
-from bench.case import Case
-from bench.job import Job
+from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.case import Case
+from bench.interfaces.job import Job
 from bench.link import Failure, Link
 from bench.nodes import content_for
 from bench.prepare import Prepared, prepare

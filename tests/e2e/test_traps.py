@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from backends.base import Target
 from bench.api import silent
-from bench.case import Case
 from bench.compare import results
-from bench.job import Job
+from bench.interfaces.backend import Target
+from bench.interfaces.case import Case
+from bench.interfaces.job import Job
 from bench.lint import Finding, findings
 from bench.nodes import content_for
 from bench.numbers import percent

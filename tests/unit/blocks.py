@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.block import Block, Burst
-from bench.case import Case
+from bench.interfaces.block import Block, Burst
+from bench.interfaces.case import Case
 
 
 def block(

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import Actual, Fact, Role, Target
-from backends.precision import runs_as
 from bench import topology
-from bench.block import Block, Burst, Status
-from bench.case import HARNESS, Case
 from bench.compare import results
+from bench.interfaces.backend import Actual, Fact, Role, Target
+from bench.interfaces.block import Block, Burst, Status
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.precision import runs_as
 from bench.results import Results
 from bench.store import CaseRecord, RunRecord, Store
 

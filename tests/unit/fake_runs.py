@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.case import HARNESS
+from bench.interfaces.case import HARNESS
 from bench.store import RunRecord, Store
 from tests.unit.fake_results import MACHINE, VERSIONS, Ask, make
 

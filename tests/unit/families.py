@@ -13,8 +13,8 @@ import pytest
 
 from bench import verify
 from bench.converters import Job, Parent, converters
+from bench.interfaces.workload import Band, Workload
 from workloads import registry
-from workloads.base import Band, Workload
 
 
 @dataclass(frozen=True)

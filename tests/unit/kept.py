@@ -10,8 +10,8 @@ from typing import Any
 
 from bench import cache
 from bench.converters import converters
+from bench.interfaces.workload import content_hash
 from workloads import registry
-from workloads.base import content_hash
 
 
 def put(

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from backends.base import ModelFile, Session, Target
-from backends.precision import scheme, word
 from backends.support import products_saturate
 from bench import verify
 from bench.converters import Job, Parent, converters
+from bench.interfaces.backend import ModelFile, Session, Target
+from bench.interfaces.precision import scheme, word
+from bench.interfaces.workload import Band
 from tests.unit.families import Made, known, make
-from workloads.base import Band
 from workloads.bert import BertConfig, BertEncoder
 from workloads.cnn import ResNet, ResNetConfig
 from workloads.llama import LlamaConfig, LlamaDecode, LlamaPrefill

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import EXIT_USAGE, ModelFileError
+from bench.interfaces.errors import EXIT_USAGE, ModelFileError
 from bench.nodes import content_for
 from workloads import registry
 

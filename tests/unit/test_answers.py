@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bench.answers import answer, listed, name, some
-from bench.case import Case
 from bench.decide import Verdict, Word
+from bench.interfaces.case import Case
 from bench.results import Row
 from bench.stats import Estimate
 from tests.unit import fake_results as fake

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from backends.base import Capabilities, Support, Target
 from bench import apart, pytest_plugin
 from bench.ab import aa_suite
 from bench.answers import name
-from bench.case import Case, settings
 from bench.cli.parser import parse
 from bench.cli.sweep import suite_from
 from bench.cli.turns import flags
+from bench.interfaces.backend import Capabilities, Support, Target
+from bench.interfaces.case import Case, settings
 from bench.machine import Budget
 from bench.plan import plan
 from bench.results import Results
@@ -335,7 +335,7 @@ def test_a_side_is_read_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("text", ["extra", "=5", "extra=", "a=[1"])
 def test_an_option_that_cannot_be_read_is_a_usage_error(text: str) -> None:
-    from bench.errors import UsageError
+    from bench.interfaces.errors import UsageError
 
     with pytest.raises(UsageError, match="NAME=VALUE"):
         suite_from(parse(["run", "--option", text]))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from backends.base import Capabilities, Support, Target
 from bench import api
-from bench.case import HARNESS, Case
 from bench.cli import main
-from bench.errors import BackendUnavailable, UsageError
+from bench.interfaces.backend import Capabilities, Support, Target
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.errors import BackendUnavailable, UsageError
 from bench.machine import Budget
 from bench.plan import Plan, plan
 from bench.prepare import HARNESS_IO, Prepared

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from backends.base import Backend
-from bench.errors import BackendUnavailable, UsageError
+from bench.interfaces.backend import Backend
+from bench.interfaces.errors import BackendUnavailable, UsageError
 
 AddDistribution = Callable[[str, str], None]
 

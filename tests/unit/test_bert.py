@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bench import verify
+from bench.interfaces.workload import TIMED_SEED
 from tests.unit.families import Made, breakages, make, onnx_error
-from workloads.base import TIMED_SEED
 from workloads.bert import WORKLOADS, BertConfig, BertEncoder
 
 CONFIG = BertConfig(layers=2, hidden=32, heads=4, ffn=64, vocabulary=400, positions=64)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.block import Block, Burst
+from bench.interfaces.block import Block, Burst
 from bench.pairs import burst_medians, steady
 from bench.results import Results
 from reports import html, text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import cache
-from bench.errors import PrepareError
+from bench.interfaces.errors import PrepareError
 
 KEY = cache.key_of({"a": 1})
 

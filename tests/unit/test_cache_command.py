@@ -14,7 +14,7 @@ import pytest
 
 from bench import api, cache, cache_lock, lock
 from bench.cli import main
-from bench.errors import UsageError
+from bench.interfaces.errors import UsageError
 from bench.lock import measurement_lock
 from tests.unit.kept import family, put
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import ModelFileError
+from bench.interfaces.errors import ModelFileError
 from tests.unit.strangers import (
     NOT_CHECKPOINTS,
     WORKLOAD,
@@ -80,7 +80,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     shard.unlink()
     os.mkfifo(shard)
     code = (
-        "import sys\nfrom bench.nodes import content_for\nfrom bench.errors import ModelFileError\n"
+        "import sys\nfrom bench.nodes import content_for\n"
+        "from bench.interfaces.errors import ModelFileError\n"
         "for path in sys.argv[1:]:\n"
         "    try: content_for('mobilenet-v2', path)\n"
         "    except ModelFileError as error: print(error.message)\n"
@@ -320,7 +321,8 @@ def test_hostile_pickles_end(tmp_path: Path) -> None:
     for name, content in HOSTILE.items():
         (tmp_path / f"{name}.pt").write_bytes(zipped({"m/data.pkl": content, "m/version": b"3"}))
     code = (
-        "import resource, sys\nfrom bench.nodes import content_for\nfrom bench.errors import ModelFileError\n"
+        "import resource, sys\nfrom bench.nodes import content_for\n"
+        "from bench.interfaces.errors import ModelFileError\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
         "for path in sys.argv[1:]:\n"
         "    try: content_for('mobilenet-v2', path)\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import EXIT_USAGE
+from bench.interfaces.errors import EXIT_USAGE
 from bench.nodes import content_for, weights_sha256
 from tests.unit.strangers import (
     BIAS,
@@ -165,9 +165,9 @@ def test_nothing_is_started_for_a_file_that_is_none(
 def test_how_it_is_read_is_told_once_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backends.base import Target
     from bench import prepare as preparing
-    from bench.case import Case
+    from bench.interfaces.backend import Target
+    from bench.interfaces.case import Case
 
     class Making(Exception):
         pass
@@ -202,7 +202,7 @@ def test_how_it_was_read_stands_in_the_lineage(tmp_path: Path) -> None:
 
 def test_a_run_is_not_resumed_with_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench import api
-    from bench.errors import UsageError
+    from bench.interfaces.errors import UsageError
     from bench.store import CaseRecord, RunRecord, Store
     from bench.suite import Suite
 

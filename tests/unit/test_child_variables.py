@@ -15,8 +15,8 @@ from backends import registry, support
 from bench import environments, installing, marked, probes
 from bench.child_variables import HOMES, LAST_PATH, MEDDLING, child_variables
 from bench.environments import environment_fingerprint
-from bench.errors import BackendUnavailable
 from bench.gpu import limits
+from bench.interfaces.errors import BackendUnavailable
 from bench.probes import probe
 from bench.processes import ROOT, Process
 from bench.shadows import blamed, shadow

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.base import Target
-from bench.block import Block, Burst
-from bench.case import HARNESS, Case
 from bench.compare import results
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block, Burst
+from bench.interfaces.case import HARNESS, Case
 from bench.pairs import steady
 from bench.results import Results
 from bench.rows import ratio

@@ -8,9 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.base import Target
-from bench.block import Block
-from bench.case import HARNESS, Case
 from bench.course import (
     DISTURBED_MOST,
     REPEATS_MOST,
@@ -25,6 +22,9 @@ from bench.course import (
     stopped,
     why_ended,
 )
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
 from bench.numbers import percent
 from bench.profiles import PROFILES, ROUNDS, Profile
 from tests.unit.blocks import block, turns

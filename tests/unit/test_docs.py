@@ -8,8 +8,8 @@ import pytest
 
 from backends import registry
 from bench import pages
-from bench.block import Status
 from bench.cli.parser import parse
+from bench.interfaces.block import Status
 from bench.suite import Limits, Suite, load_suite
 from workloads import registry as workloads
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Capabilities, Support, as_dict
 from bench import fitness
 from bench.doctor import PACKAGES, Diagnosis, backend_state, diagnose, lines, own_names
-from bench.errors import BackendUnavailable
 from bench.fitness import GIB, Check, Look, Sample
+from bench.interfaces.backend import Capabilities, Support, as_dict
+from bench.interfaces.errors import BackendUnavailable
 from bench.lock import Holder
 from bench.machine import Budget
 from bench.processes import ROOT

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from backends import registry
-from backends.base import Capabilities, Support
 from bench import environments, probes
 from bench.environments import environment_fingerprint, installed_versions, interpreter
-from bench.errors import BackendUnavailable
+from bench.interfaces.backend import Capabilities, Support
+from bench.interfaces.errors import BackendUnavailable
 from bench.probes import probe, probe_all
 from bench.processes import Process
 from tests.waiting import until
@@ -24,8 +24,8 @@ from tests.waiting import until
 BACKENDS = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from backends.base import BaseBackend, Capabilities, Support
-from bench.errors import BackendUnavailable
+from bench.interfaces.backend import BaseBackend, Capabilities, Support
+from bench.interfaces.errors import BackendUnavailable
 
 class Odd(BaseBackend):
     summary = "odd"

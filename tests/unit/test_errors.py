@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import PrepareError
+from bench.interfaces.errors import PrepareError
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import errors
 from bench.cli import hints, main, parser
 from bench.cli.parser import STORE, STORED, Parser
 from bench.cli.watch import resume_command
 from bench.comparison import Compared, Comparison, Loss, exit_code
 from bench.decide import Verdict
-from bench.errors import BakeoffError, PrepareError, StoreError, SuiteError, UsageError
 from bench.gate import GateResult, Rules
+from bench.interfaces import errors
+from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, SuiteError, UsageError
 from bench.stats import UNKNOWN
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench.errors import BakeoffError, UsageError
+from bench.interfaces.errors import BakeoffError, UsageError
 from reports.exporters import export, formats, markdown
 from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
 from tests.unit import fake_results as fake

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from backends import _plain_paths, _torch_variants, registry, support
-from backends.base import IOSpec, ModelFile, Target, TensorSpec
-from bench.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
+from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
 from bench.residence import speaks_of_memory
 
 SHAPE = (1, 3, 8, 8)

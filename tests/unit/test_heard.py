@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from backends.base import IOSpec, Target
 from bench import api, runner
-from bench.block import Block
-from bench.case import HARNESS, Case
 from bench.course import Course
 from bench.heard import Heard
+from bench.interfaces.backend import IOSpec, Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
 from bench.machine import Budget
 from bench.plan import Plan
 from bench.prepare import Prepared

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import topology
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
 from reports import html, method, views

@@ -16,8 +16,8 @@ from bench import environments, installing, requirements
 from bench.cli import main
 from bench.environments import environments as all_environments
 from bench.environments import find, interpreter, place, python_in, root, tools
-from bench.errors import BackendUnavailable, UsageError
 from bench.installing import create, python_for, remove, why_not
+from bench.interfaces.errors import BackendUnavailable, UsageError
 from bench.requirements import needs, parse, unmet
 from tests.waiting import PATIENCE_S
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Target
 from bench import cpuinfo, fitness, machine
-from bench.case import Case
+from bench.interfaces.backend import Target
+from bench.interfaces.case import Case
 from bench.kinds import core_kinds
 from bench.plan import _threads
 from bench.topology import topology

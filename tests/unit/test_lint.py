@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.block import Block
+from bench.interfaces.block import Block
 from bench.lint import KINDS, RULES, Finding, findings
 from bench.results import Results, Row
 from bench.stats import Estimate

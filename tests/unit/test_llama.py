@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from backends import registry
-from backends.base import Array, IOSpec, ModelFile, Session, Stepping, Target
 from bench import verify
+from bench.interfaces.backend import Array, IOSpec, ModelFile, Session, Stepping, Target
+from bench.interfaces.workload import content_hash
 from benchmarks.decoding import sampled
 from tests.unit.families import Made, make
-from workloads.base import content_hash
 from workloads.llama import WORKLOADS, Llama, LlamaConfig, LlamaDecode, LlamaPrefill
 
 CONFIG = LlamaConfig(layers=3, hidden=64, heads=4, kv_heads=2, ffn=96, vocabulary=300, positions=512)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench import lock
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 from bench.lock import holder, lock_path, measurement_lock
 
 HOLD = """

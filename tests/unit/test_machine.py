@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import cpuinfo, machine
-from bench.errors import BakeoffError
+from bench.interfaces.errors import BakeoffError
 from bench.limits import cpu_quota, memory_limit, quota_folders
 from bench.topology import allowed_cpus, caches, cpu_list, topology
 from tests.unit.made_machines import fake, write

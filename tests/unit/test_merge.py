@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.errors import StoreError, UsageError
+from bench.interfaces.errors import StoreError, UsageError
 from bench.machines import described, label
 from bench.merge import Source, merge, parse_source
 from bench.store import RunRecord, Store

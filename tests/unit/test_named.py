@@ -8,7 +8,7 @@ import pytest
 
 from bench.compare import results
 from bench.comparison import Compared
-from bench.errors import StoreError, UsageError
+from bench.interfaces.errors import StoreError, UsageError
 from bench.named import Runs, both, named, one_run
 from bench.results import Results
 from bench.settle import written

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backends import registry
-from backends.base import Target
 from bench.converters import converters
+from bench.interfaces.backend import Target
 from bench.nodes import Node
 
 OPENVINOS = {"openvino-int8", "openvino-weight"}

@@ -14,8 +14,8 @@ import pytest
 from backends import _ort_session, support
 from backends._cuda_driver import Clock, NoDriver
 from backends._ort_bound import BoundSession, GraphSession, Place
-from backends.base import Fact, ModelFile, Session, Stepping, Target
 from bench import verify
+from bench.interfaces.backend import Fact, ModelFile, Session, Stepping, Target
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 HERE = Place(_ort_session.CPU, ("cpu", 0))
@@ -92,7 +92,7 @@ def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10),
         tmp_path / "m.onnx",
     )
-    from backends.base import IOSpec, TensorSpec
+    from bench.interfaces.backend import IOSpec, TensorSpec
 
     io = IOSpec(
         (TensorSpec("past", "float32", (2, 3)),),

@@ -11,9 +11,9 @@ import pytest
 
 from backends import _elf, _ort_gpu, onnxruntime, onnxruntime_gpu
 from backends._cuda_driver import NoDriver, driver
-from backends.base import IOSpec, Target, TensorSpec
 from backends.onnxruntime_gpu import BACKEND
-from bench.errors import BackendUnavailable, UnsupportedCase
+from bench.interfaces.backend import IOSpec, Target, TensorSpec
+from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
 from bench.requirements import needs
 
 IO = IOSpec((TensorSpec("x", "float32", (1,)),), (TensorSpec("y", "float32", (1,)),))

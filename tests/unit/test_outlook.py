@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.base import Target
-from bench.case import HARNESS, Case
 from bench.course import Course
 from bench.gpu.part import SUSTAIN_S
+from bench.interfaces.backend import Target
+from bench.interfaces.case import HARNESS, Case
 from bench.noise import ASSUMED, half_width
 from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
 from bench.profiles import PROFILES

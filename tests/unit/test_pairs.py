@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.base import Target
-from bench.block import Block
-from bench.case import Case
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case
 from bench.pairing import Pairing
 from bench.pairs import (
     FIRST_IS_COLD_NS,

@@ -11,7 +11,7 @@ import pytest
 
 from bench import api, cache, places, storage
 from bench.cli import main
-from bench.errors import BakeoffError, PrepareError, StoreError, UsageError
+from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, UsageError
 from bench.places import require_place, try_folder
 from bench.store import Store
 from reports.files import write_whole

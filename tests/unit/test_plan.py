@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backends.base import Capabilities, Support
-from bench.case import HARNESS
-from bench.errors import BackendUnavailable
 from bench.gpu.devices import named
 from bench.gpu.nvml import Gpu
+from bench.interfaces.backend import Capabilities, Support
+from bench.interfaces.case import HARNESS
+from bench.interfaces.errors import BackendUnavailable
 from bench.machine import Budget
 from bench.plan import Plan, Probed, plan, probe_name
 from bench.suite import Suite

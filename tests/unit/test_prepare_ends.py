@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import bench
-from backends.base import Target
 from bench import prepare as preparing
 from bench.api import open_run
-from bench.case import Case
 from bench.converters.launch import Making
+from bench.interfaces.backend import Target
+from bench.interfaces.case import Case
 from bench.nodes import content_for
 from bench.refusals import NothingMeasurable
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
@@ -43,7 +43,7 @@ def test_a_converter_that_takes_too_long(cache: Path) -> None:
 HUNGRY = """
 import os
 import numpy as np
-from workloads.base import TIMED_SEED
+from bench.interfaces.workload import TIMED_SEED
 from workloads.cnn import ResNet
 from bakeoff_tiny import ARCHITECTURE
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from backends.base import Target
-from bench.block import Block, Burst
-from bench.case import Case
 from bench.course import Step
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block, Burst
+from bench.interfaces.case import Case
 from bench.profiles import PROFILES
 from bench.progress.jsonl import JsonProgress
 from bench.progress.live import LiveProgress, _name

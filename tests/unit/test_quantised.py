@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from backends import registry
-from backends.base import Target
-from backends.precision import TENSOR, Scheme, item_bytes, runs_as, scheme
 from bench import verify
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Target
+from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.precision import TENSOR, Scheme, item_bytes, runs_as, scheme
+from bench.interfaces.workload import Band
 from tests.unit.kitchen import CELLS, CNN, WORKLOADS, Kitchen
-from workloads.base import Band
 
 
 @pytest.mark.parametrize(("family", "backend", "precision"), CELLS)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.base import Array, BaseSession, IOSpec, Target, TensorSpec
-from bench.case import Case
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Array, BaseSession, IOSpec, Target, TensorSpec
+from bench.interfaces.case import Case
+from bench.interfaces.errors import UnsupportedCase
 from bench.kept import Kept
 from bench.measure import buffer, device_loop, host_loop
 from bench.rotating import Rotating

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.base import Target
-from bench.block import Block
-from bench.case import Case
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case
 from bench.proof import mismatch, unranked_because
 from bench.results import Row
 from bench.rows import WORST_FIRST, ratio, row

@@ -3,10 +3,10 @@
 import random
 from collections import Counter
 
-from backends.base import Target
-from bench.block import Block
-from bench.case import HARNESS, Case
 from bench.course import Course, Step, next_step
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
 from bench.profiles import PROFILES
 from bench.runner import PART_SIZE, _budget_ended, _overrun, parts
 

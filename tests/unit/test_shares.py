@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backends.base import Target
-from bench.case import HARNESS, Case
-from bench.errors import UsageError
+from bench.interfaces.backend import Target
+from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.errors import UsageError
 from bench.plan import Plan
 from bench.shares import Share, lacking, parse_share, share_of
 

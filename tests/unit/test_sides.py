@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from backends.base import Target
 from bench.ab import DEFAULT_BUDGET_S, aa_suite, ab_suite
-from bench.case import Case
-from bench.errors import UsageError
+from bench.interfaces.backend import Target
+from bench.interfaces.case import Case
+from bench.interfaces.errors import UsageError
 from bench.sides import Side, parse_side
 from bench.suite import load_suite
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backends import registry
-from backends.base import Target
+from bench.interfaces.backend import Target
 from benchmarks import slowdown
 from benchmarks.slowdown import FEW, MANY, PLUGIN, units
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import ruptures
 
-from backends.base import Target
-from bench.block import Block
-from bench.case import Case
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import Case
 from bench.stats import Floats
 from bench.steadiness import (
     LEAST_ROUNDS,

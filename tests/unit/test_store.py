@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.base import Target
-from bench.block import Block, Burst
-from bench.case import Case
-from bench.errors import StoreError, UsageError
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block, Burst
+from bench.interfaces.case import Case
+from bench.interfaces.errors import StoreError, UsageError
 from bench.merge import Source, merge
 from bench.store import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store, _migrate
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backends.base import Target
 from bench import strict
-from bench.block import Block, Burst
-from bench.case import Case
 from bench.cli import doctor
 from bench.compare import results
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block, Burst
+from bench.interfaces.case import Case
 from bench.progress.jsonl import JsonProgress
 from bench.rows import row as row_of
 from bench.settle import written
@@ -219,14 +219,14 @@ def test_an_option_that_is_not_finite_is_typed_as_yaml_has_it() -> None:
 
 ALLOWED = {
     # keys, which nobody reads
-    "bench/case.py": "the id's canonical facts, and options in a label",
+    "bench/interfaces/case.py": "the id's canonical facts, and options in a label",
     "bench/cache.py": "an artefact's key",
     "bench/environments.py": "a fingerprint, and what another interpreter prints for it",
     "bench/hardware.py": "a key",
     "bench/machines.py": "a key",
     "bench/matching.py": "a key",
     "bench/nodes.py": "a key",
-    "workloads/base.py": "a key",
+    "bench/interfaces/workload.py": "a key",
     "workloads/states.py": "the table of tensors in this package, when a developer makes it anew",
     "backends/contract.py": "a key, and what a process of the contract prints for it",
     "backends/_tiny.py": "keys of the contract's tiny models",

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from bench.errors import EXIT_USAGE, SuiteError, UsageError
+from bench.interfaces.errors import EXIT_USAGE, SuiteError, UsageError
 from bench.profiles import PROFILES
 from bench.suite import FOLDER, Suite, builtin_names, json_schema, load_suite, suite_from_flags
 from bench.units import duration, seconds, size

@@ -12,7 +12,7 @@ import pytest
 from bench import installing
 from bench.cache import cache_root
 from bench.cli.surroundings import explained
-from bench.errors import EXIT_NOTHING, PrepareError
+from bench.interfaces.errors import EXIT_NOTHING, PrepareError
 from reports.scrub import scrub
 
 ROOT = Path(__file__).resolve().parents[2]

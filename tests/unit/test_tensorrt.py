@@ -13,9 +13,9 @@ import pytest
 
 from backends import _tensorrt_api, _tensorrt_cuda
 from backends._tensorrt_build import MADE, TIMINGS
-from backends.base import Array, IOSpec, ModelFile, Target, TensorSpec
 from backends.tensorrt import BACKEND
-from bench.errors import BackendUnavailable, ModelFileError, UnsupportedCase
+from bench.interfaces.backend import Array, IOSpec, ModelFile, Target, TensorSpec
+from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.requirements import needs
 from bench.setups import runtimes
 from tests.unit import tensorrt_standin as standin

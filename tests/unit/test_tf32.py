@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from bench import verify
 from bench.converters.tf32 import rounded, tf32_products
-from workloads.base import Band
+from bench.interfaces.workload import Band
 
 STEP = 2.0**-10
 

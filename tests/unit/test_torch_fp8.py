@@ -11,10 +11,10 @@ import torch
 from torch.fx import symbolic_trace
 
 from backends import _torch_fp8, registry
-from backends.base import Target
 from backends.torch import _cuda
 from bench import verify
-from bench.errors import UnsupportedCase
+from bench.interfaces.backend import Target
+from bench.interfaces.errors import UnsupportedCase
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 PRECISION = "fp8-dynamic"

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from backends import _torch_graph, registry
-from backends.base import IOSpec, ModelFile, Target, TensorSpec
-from bench.errors import ModelFileError
+from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
+from bench.interfaces.errors import ModelFileError
 
 
 class Mixed(nn.Module):

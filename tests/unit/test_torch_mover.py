@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backends._torch_session import mover
-from backends.base import Target
+from bench.interfaces.backend import Target
 
 IMAGE = np.random.default_rng(0).standard_normal((2, 3, 4, 5), dtype=np.float32)
 LAYOUTS = {

@@ -14,7 +14,7 @@ import pytest
 from backends import _tvm_onnx, _tvm_tuned
 from backends._tiny import tiny_model
 from backends._tvm_schedule import tile, vector
-from bench.errors import UnsupportedCase
+from bench.interfaces.errors import UnsupportedCase
 
 
 @pytest.mark.parametrize("lanes", [8, 16])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench import verify
-from bench.errors import ModelFileError
-from workloads.base import Band
+from bench.interfaces.errors import ModelFileError
+from bench.interfaces.workload import Band
 
 N = 8
 

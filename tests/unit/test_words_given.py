@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.parser import parse
-from bench.errors import UsageError
+from bench.interfaces.errors import UsageError
 from bench.suite import Suite, suite_from_flags
 
 FLAGS = [

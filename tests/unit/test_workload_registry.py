@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UsageError
+from bench.interfaces.errors import UsageError
+from bench.interfaces.workload import Workload, content_hash
 from workloads import registry
-from workloads.base import Workload, content_hash
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 

@@ -14,9 +14,9 @@ from backends._hlo import instructions
 from backends._xla_cuda import operations, table
 from backends._xla_profile import Kernel, of_gpus
 from backends._xla_program import CHANNELS_LAST
-from backends.base import Support
 from backends.support import weigh
 from backends.xla import BACKEND
+from bench.interfaces.backend import Support
 
 COMMON = '"operation_queue_id":"0","wait_on_operation_queues":[],"force_earliest_schedule":false'
 TRITON = (
@@ -257,7 +257,7 @@ def test_the_cuda_of_jaxs_plugin(
 
 
 def test_a_worker_of_a_gpu_leaves_the_others_room() -> None:
-    from backends.base import Target
+    from bench.interfaces.backend import Target
 
     found = BACKEND.environment(Target(device="cuda:0", threads=2))
     assert (found["JAX_PLATFORMS"], found["XLA_PYTHON_CLIENT_PREALLOCATE"]) == ("cuda", "false")

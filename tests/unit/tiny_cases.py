@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from backends.base import Target
-from bench.case import Case
+from bench.interfaces.backend import Target
+from bench.interfaces.case import Case
 from bench.nodes import content_for
 from bench.prepare import Prepared, prepare
 from workloads import registry

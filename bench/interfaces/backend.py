@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.precision import scheme, word
+from bench.interfaces.precision import scheme, word
 
 Array = NDArray[Any]
 Evidence = Literal["executed", "reported", "inferred", "none"]
@@ -327,7 +327,8 @@ class Measuring(Protocol):
 
     def ceilings(self, device: str) -> Mapping[str, float]:
         """`copy_bytes_per_s` (read and written), and `NAME_flops_per_s` for each precision (`runs_as` of
-        `backends.precision`) whose products of random matrices the device makes. {} where it cannot."""
+        `bench.interfaces.precision`) whose products of random matrices the device makes. {} where it
+        cannot."""
 
 
 class BaseSession:

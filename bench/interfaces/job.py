@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backends.base import IOSpec, ModelFile, Target
-from bench.case import Case
+from bench.interfaces.backend import IOSpec, ModelFile, Target
+from bench.interfaces.case import Case
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Block:
         verification: `before` and `after`, each with `error` (worst over inputs and outputs), `max_abs`,
             `cosine`, `repeated` (outputs that are the same for different inputs); `low` and `high` of the
             band; `inputs`.
-        actual: `backends.base.Actual` as a dict, None where the worker did not get so far or
+        actual: `bench.interfaces.backend.Actual` as a dict, None where the worker did not get so far or
             an earlier block of the case has proven it.
         versions: distribution → version in the worker's environment.
         host_ns: one sample an inference, host arrays in to host arrays out, in ns.

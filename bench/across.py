@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.decide import ALPHA, Verdict, Word, benjamini_hochberg, why_open, word_of
-from bench.numbers import count, percent
+from bench.text.numbers import count, percent
 from bench.welch import Welch, cautious, pooled
 
 ENOUGH = 3  # runs on each side, for a word that is proven

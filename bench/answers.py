@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from bench.interfaces.case import settings
-from bench.numbers import interval, significant, time_unit
 from bench.results import Row
+from bench.text.numbers import interval, significant, time_unit
 
 MANY = 3  # more names than these are hard to read in a sentence
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from bench import strict
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.case import Case
+from bench.text import strict_json
 
 AXES: tuple[str, ...] = (
     *(field.name for field in fields(Case) if field.name != "target"),
@@ -27,7 +27,7 @@ def axes(case: Case) -> dict[str, Any]:
     facts = as_dict(case)
     facts |= facts.pop("target")
     options = facts["options"]
-    facts["options"] = strict.dumps(dict(sorted(options.items()))) if options else ""
+    facts["options"] = strict_json.dumps(dict(sorted(options.items()))) if options else ""
     facts["weights"] = case.weights_name
     facts["version"] = case.version or ""
     return {name: facts[name] for name in AXES}

@@ -29,9 +29,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench import regular, strict
+from bench import regular
 from bench.interfaces.errors import PrepareError
 from bench.places import try_folder
+from bench.text import strict_json
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -107,7 +108,7 @@ def find(kind: str, key: str, note: Callable[[str], None]) -> Artefact | None:
     told why."""
     folder = cache_root() / kind / key
     try:
-        manifest = strict.loads((folder / MANIFEST).read_text())
+        manifest = strict_json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
         if folder.is_dir():
             _discard(folder, "it has no manifest", note)
@@ -192,7 +193,7 @@ class Draft:
                 "lineage": [dict(step) for step in lineage],
                 "about": dict(about),
             }
-            (self.folder / MANIFEST).write_text(strict.dumps(manifest, indent=1) + "\n")
+            (self.folder / MANIFEST).write_text(strict_json.dumps(manifest, indent=1) + "\n")
             for path in (*self.folder.rglob("*"), self.folder):
                 _sync(path)
             target = self.folder.parent / self.key

@@ -17,10 +17,10 @@ from bench.decide import judge_together
 from bench.interfaces.block import MEASURED, Block
 from bench.interfaces.case import HARNESS, Case
 from bench.noise import Costs, Noise
-from bench.numbers import count, percent
 from bench.pairs import generation_logs, measured, paired_rounds
 from bench.profiles import ROUNDS, Profile
 from bench.stats import Floats, t_interval
+from bench.text.numbers import count, percent
 
 NARROW_LEVEL = 0.99  # from few generations an interval is narrow by luck: docs/method.md, 17
 DISTURBED_MOST = 0.5  # of a generation's bursts: above, it is measured once more

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.machines import cache_name, machines_of
-from bench.numbers import difference
 from bench.store import RunRecord
+from bench.text.numbers import difference
 
 UNKNOWN = "unknown"
 INSTRUCTIONS = "instruction sets"

@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import cpuinfo, strict
+from bench import cpuinfo
 from bench.cache import cache_root
 from bench.child_variables import child_variables
 from bench.interfaces.errors import BackendUnavailable
 from bench.marked import ask
 from bench.requirements import Needs, distribution, known, needs, unmet
+from bench.text import strict_json
 from bench.topology import read_text
 
 FOLDER = "environments"
@@ -87,7 +88,7 @@ def find(spec: str) -> Environment | None:
     """The environment of that name, None where there is none or it was never finished."""
     folder = root() / spec
     try:
-        facts = strict.loads((folder / MARKER).read_text())
+        facts = strict_json.loads((folder / MARKER).read_text())
         whole = {"requirements", "distributions", "python"} <= facts.keys()
     except (OSError, ValueError, AttributeError):
         return None

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.decide import ALPHA, detectable, holm, p_value
-from bench.numbers import count, difference, percent, signed
 from bench.stats import UNKNOWN, Estimate, ratio_estimate
+from bench.text.numbers import count, difference, percent, signed
 from bench.welch import cautious
 
 GateWord = Literal["pass", "regression", "cannot tell", "gone", "broken"]

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import cache, strict
+from bench import cache
 from bench.converters import Converter, converters
 from bench.environments import interpreter, tools, versions_of
 from bench.interfaces.errors import BakeoffError
 from bench.interfaces.workload import content_hash
+from bench.text import strict_json
 from workloads import registry
 
 State = Literal["current", "stale", "unknown"]
@@ -200,7 +201,7 @@ def _read(folder: Path) -> Holding | None:
     size, newest = sum(s.st_size for s in statuses), max((s.st_mtime for s in statuses), default=0.0)
     kind = folder.parent.name
     try:
-        manifest = strict.loads((folder / cache.MANIFEST).read_text())
+        manifest = strict_json.loads((folder / cache.MANIFEST).read_text())
         step = {**dict.fromkeys(KEY_FACTS), **manifest["lineage"][0]}
         return Holding(
             folder,

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import strict
 from bench.cache import writing
 from bench.child_variables import HOMES, MEDDLING, child_variables
 from bench.environments import (
@@ -33,7 +32,8 @@ from bench.holdings import folder_bytes
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.marked import ask
 from bench.requirements import NUMPY, Needs, distribution, needs
-from bench.units import size_text
+from bench.text import strict_json
+from bench.text.units import size_text
 
 Progress = Callable[[str], None]
 LEAST_PYTHON = ">=3.11"
@@ -190,7 +190,7 @@ def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progr
     }
     with writing():
         draft = folder / f"{MARKER}.new"
-        draft.write_text(strict.dumps(facts, indent=1) + "\n")
+        draft.write_text(strict_json.dumps(facts, indent=1) + "\n")
         draft.replace(folder / MARKER)
     made = Environment(wanted.spec, folder, facts)
     progress(f"{wanted.spec}: {size_text(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")

@@ -19,7 +19,7 @@ from bench.gpu.nvml import NoGpu
 from bench.interfaces.errors import BakeoffError
 from bench.kinds import Kind, core_kinds, counted
 from bench.limits import cpu_quota, memory_limit
-from bench.numbers import count
+from bench.text.numbers import count
 from bench.topology import (
     CPUS,
     NODES,

@@ -22,12 +22,12 @@ from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.measure import LEAST, SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
-from bench.numbers import count, percent
 from bench.pairs import measured
 from bench.profiles import ROUNDS
 from bench.runner import parts
 from bench.store import RunRecord, Store
-from bench.units import duration
+from bench.text.numbers import count, percent
+from bench.text.units import duration
 from bench.verify import LEAST_SAMPLES
 
 LOAD_GUESS_S = 3.0  # start, import, load, verify, warm up, verify again: a model of no size

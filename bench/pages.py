@@ -13,7 +13,7 @@ from backends import registry
 from bench.interfaces.backend import Backend
 from bench.requirements import Needs
 from bench.setups import needed
-from bench.units import size_text
+from bench.text.units import size_text
 
 PAGES = Path(__file__).parents[1] / "docs" / "backends"
 BEGIN, END = "<!-- from the code: python -m bench.pages -->", "<!-- by hand from here -->"

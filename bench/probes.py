@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import interfaces, strict
+from bench import interfaces
 from bench.cache import cache_root
 from bench.environments import environment_fingerprint, interpreter, mend
 from bench.gpu.devices import BY_BUS
@@ -18,6 +18,7 @@ from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.marked import heard
 from bench.processes import Process
+from bench.text import strict_json
 
 PROBE_S = 90.0
 PROBES_AT_ONCE = 2
@@ -104,7 +105,7 @@ def _cache_path(backend: str, python: Path) -> Path:
 
 def _cached(path: Path) -> Capabilities | None:
     try:
-        return Capabilities.from_dict(strict.loads(path.read_text()))
+        return Capabilities.from_dict(strict_json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or not what was written: asked again
 
@@ -113,7 +114,7 @@ def _keep(path: Path, capabilities: Capabilities) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(strict.dumps(capabilities, indent=1))
+        temporary.write_text(strict_json.dumps(capabilities, indent=1))
         temporary.replace(path)
     except OSError:
         return  # a cache that cannot be written costs time, not an answer

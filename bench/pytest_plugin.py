@@ -78,9 +78,9 @@ def bakeoff_case(request: pytest.FixtureRequest) -> Iterator[ReadyCase]:
     reason. A test fails whose outputs are wrong before it or after it, or that ran in another precision or on
     another device than was asked for.
     """
-    from bench import strict
     from bench.inprocess import ready
     from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
+    from bench.text import strict_json
 
     asked = _asked(request.config)[request.param]
     if asked.refusal:
@@ -90,7 +90,7 @@ def bakeoff_case(request: pytest.FixtureRequest) -> Iterator[ReadyCase]:
         with ready(asked.case, asked.setting, _tell) as case:
             request.node.stash[READY] = case
             if benchmark is not None:
-                benchmark.extra_info.update(strict.finite(case.facts))
+                benchmark.extra_info.update(strict_json.finite(case.facts))
                 benchmark.group = benchmark.group or f"{case.case.workload} {case.case.shape}"
             yield case
             del request.node.stash[READY]  # or the session would keep every model
@@ -106,7 +106,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     case = pyfuncitem.stash.get(READY, None)
     if case is None:
         return (yield)
-    from bench import strict
+    from bench.text import strict_json
 
     if case.problem:
         pytest.fail(case.problem, pytrace=False)
@@ -114,7 +114,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     problem = case.close_books()
     benchmark: Any = pyfuncitem.funcargs.get("benchmark")
     if benchmark is not None:
-        benchmark.extra_info.update(strict.finite(case.facts))
+        benchmark.extra_info.update(strict_json.finite(case.facts))
         if problem:
             benchmark.has_error = True  # shown in red, and left out of what is saved
     if problem:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import backends
 from bench.interfaces.errors import UsageError, did_you_mean
-from bench.units import size
+from bench.text.units import size
 
 BACKENDS = Path(backends.__path__[0])
 FORMATS = BACKENDS / "formats"

@@ -21,8 +21,8 @@ from bench.prepare import Prepared
 from bench.profiles import Profile
 from bench.refusals import PREPARE
 from bench.store import Store
+from bench.text.units import duration
 from bench.turns import Limits, Listener, Seat, measure_part
-from bench.units import duration
 
 Rerun = Literal["never", "onfail", "always"]
 CLOCKS_S = 1.0  # of warming up, at least, for a GPU to raise its clocks

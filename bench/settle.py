@@ -8,10 +8,10 @@ from collections.abc import Collection
 
 import yaml
 
-from bench import strict
 from bench.interfaces.case import Case
 from bench.sides import FACTS, TWIN
 from bench.store import RunRecord
+from bench.text import strict_json
 
 USUAL = {"precision": "fp32", "device": "cpu", "preset": "stock"}  # what `bakeoff ab` takes unless told
 
@@ -104,6 +104,6 @@ def repeat_command(run: RunRecord) -> str:
 def as_yaml(value: object) -> str:
     """A value on one line as YAML reads it back: a text that would be a number is quoted, infinity `.inf`."""
     if isinstance(value, str):
-        return value if _bare(value) else strict.dumps(value)
+        return value if _bare(value) else strict_json.dumps(value)
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")

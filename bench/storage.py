@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.cache import cache_root
 from bench.fitness import Check
 from bench.places import there, try_folder
-from bench.units import size_text
+from bench.text.units import size_text
 
 ROOMY = 8e9  # bytes: what the first visit of the quick suite keeps in the cache, and some room
 

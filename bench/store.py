@@ -1,8 +1,8 @@
 """The store: runs, cases and blocks in one SQLite file. Written by the parent alone.
 
-Facts that are read whole are JSON columns (`bench.strict`: infinities come back as they were), samples are
-little-endian int64 blobs. All blocks of a part go in by one transaction, so a killed sweep leaves whole parts
-or none.
+Facts that are read whole are JSON columns (`bench.text.strict_json`: infinities come back as they were),
+samples are little-endian int64 blobs. All blocks of a part go in by one transaction, so a killed sweep
+leaves whole parts or none.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import heads, regular, strict
+from bench import heads, regular
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.block import MEASURED, Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError, did_you_mean
 from bench.legible import known, legible
+from bench.text import strict_json
 
 MAGIC = b"SQLite format 3\x00"
 DEFAULT_PATH = Path("results") / "bakeoff.sqlite"
@@ -217,14 +218,14 @@ class Store:
                 "INSERT INTO cases VALUES (?, ?, ?, ?) ON CONFLICT (run_id, case_id)"
                 " DO UPDATE SET position = excluded.position, facts = excluded.facts"
             )
-            self._db.execute(sql, (run_id, record.case.id, position, strict.dumps(facts)))
+            self._db.execute(sql, (run_id, record.case.id, position, strict_json.dumps(facts)))
 
     def cases(self, run_id: str) -> list[CaseRecord]:
         with _explained(self.path):
             sql = "SELECT facts FROM cases WHERE run_id = ? ORDER BY position"
             rows = self._db.execute(sql, (run_id,)).fetchall()
         with legible(self.path, run_id):
-            return [_read_case(strict.loads(facts)) for (facts,) in rows]
+            return [_read_case(strict_json.loads(facts)) for (facts,) in rows]
 
     # blocks
 
@@ -365,12 +366,12 @@ _RUN_COLUMNS = ("id", "name", "state", "started", "finished")
 
 def _run_row(record: RunRecord) -> tuple[Any, ...]:
     facts = {key: value for key, value in asdict(record).items() if key not in _RUN_COLUMNS}
-    return (*(getattr(record, name) for name in _RUN_COLUMNS), strict.dumps(facts))
+    return (*(getattr(record, name) for name in _RUN_COLUMNS), strict_json.dumps(facts))
 
 
 def _read_run(row: Sequence[Any]) -> RunRecord:
     *columns, facts = row
-    told = known(RunRecord, strict.loads(facts))
+    told = known(RunRecord, strict_json.loads(facts))
     record = RunRecord(**{**told, **dict(zip(_RUN_COLUMNS, columns, strict=True))})
     for name in ("suite", "machine", "versions", "command", "seconds", "notes"):
         wanted = list if name in ("command", "notes") else dict
@@ -387,16 +388,16 @@ def _read_case(facts: Mapping[str, Any]) -> CaseRecord:
 
 def _block_row(run_id: str, block: Block) -> tuple[Any, ...]:
     facts = {name: getattr(block, name) for name in Block.__dataclass_fields__ if name not in _COLUMNS}
-    bursts = strict.dumps(block.bursts)
+    bursts = strict_json.dumps(block.bursts)
     samples = (np.asarray(s, dtype=_SAMPLES).tobytes() for s in (getattr(block, name) for name in _SAMPLED))
     head = (run_id, block.case_id, block.generation, block.part, block.status)
-    return (*head, strict.dumps(facts), bursts, *samples)
+    return (*head, strict_json.dumps(facts), bursts, *samples)
 
 
 def _read_block(row: Sequence[Any]) -> Block:
     *columns, facts = row
     values = dict(zip(_COLUMNS, columns, strict=True))
-    values["bursts"] = [Burst(**burst) for burst in strict.loads(values["bursts"])]
+    values["bursts"] = [Burst(**burst) for burst in strict_json.loads(values["bursts"])]
     for name in _SAMPLED:
         values[name] = np.frombuffer(values[name], dtype=_SAMPLES).astype(np.int64)
-    return Block(**{**known(Block, strict.loads(facts)), **values})
+    return Block(**{**known(Block, strict_json.loads(facts)), **values})

@@ -23,10 +23,11 @@ from pydantic import (
     field_validator,
 )
 
-from bench import heads, regular, strict
+from bench import heads, regular
 from bench.interfaces.errors import BakeoffError, SuiteError, UsageError, did_you_mean
 from bench.sides import parse_option
 from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
+from bench.text import strict_json
 from bench.yaml_lines import MAX_BYTES, line_of, load
 
 FOLDER = Path(__file__).parent / "suites"
@@ -413,4 +414,4 @@ def json_schema() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(strict.dumps(json_schema(), indent=2))
+    print(strict_json.dumps(json_schema(), indent=2))

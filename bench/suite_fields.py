@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat
 from bench.interfaces.backend import EMULATED
 from bench.interfaces.errors import did_you_mean
 from bench.interfaces.precision import EIGHT_BITS, scheme
-from bench.units import seconds, size
+from bench.text.units import seconds, size
 
 FLOATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp4", "mxfp8", "mxfp4", "nvfp4")
 PRECISIONS = (*FLOATS, *EIGHT_BITS, "int4-weight")

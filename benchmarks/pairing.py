@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-from bench import strict
 from bench.api import silent
 from bench.interfaces.block import Block
 from bench.lock import measurement_lock
-from bench.numbers import duration
 from bench.runner import parts
 from bench.stats import Estimate
+from bench.text import strict_json
+from bench.text.numbers import duration
 from bench.turns import Limits, Seat, measure_part
 from benchmarks.cases import twins
 from benchmarks.spread import ESTIMATORS, PAIRED, Generation, Mode, log_ratios_of, seconds, spread, worth
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             found.append(one)
             if asked.log:
                 with asked.log.open("a") as file:
-                    file.write(strict.dumps(one) + "\n")
+                    file.write(strict_json.dumps(one) + "\n")
             took = ", ".join(f"{mode} {one.seconds[mode]:.0f} s" for mode in MODES)
             print(f"  {place + 1} of {len(todo)}: {size} cases, {took}", file=sys.stderr, flush=True)
     for size in asked.sizes:
@@ -156,7 +156,7 @@ def _interval(one: Estimate, factor: float, form: str) -> str:
 def _read(log: Path | None) -> list[Generation]:
     if log is None or not log.exists():
         return []
-    return [Generation(**strict.loads(line)) for line in log.read_text().splitlines()]
+    return [Generation(**strict_json.loads(line)) for line in log.read_text().splitlines()]
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

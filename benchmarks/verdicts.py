@@ -22,18 +22,19 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine, streams, strict
+from bench import machine, streams
 from bench.aa import FALSE, Share, resample
 from bench.ab import ab_suite
 from bench.api import Run, own_version, run
 from bench.course import costs
 from bench.noise import Costs
-from bench.numbers import duration
 from bench.pairs import generation_logs, paired_rounds, steady
 from bench.processes import guard
 from bench.profiles import PROFILES
 from bench.sides import Side
 from bench.suite import load_suite
+from bench.text import strict_json
+from bench.text.numbers import duration
 from benchmarks.slowdown import calibrate, register
 
 WORKLOAD = "mobilenet-v2"
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     log = options.folder / "verdicts.jsonl"
-    found = [strict.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    found = [strict_json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     wanted = [
         kind
         for kind in ("aa", "busy", "slow")
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
         one = _measure(kind, options, extra)
         found.append(one)
         with log.open("a") as file:
-            file.write(strict.dumps(one) + "\n")
+            file.write(strict_json.dumps(one) + "\n")
         print(f"{i + 1:3d} of {len(wanted)}  {_line(one)}", flush=True)
     print("\n".join(_summary(found)))
     return 0
@@ -77,8 +78,8 @@ def _extra(folder: Path) -> int:
     path = folder / "extra.json"
     if not path.exists():
         with guard():
-            path.write_text(strict.dumps(calibrate(WORKLOAD, SLOWDOWN)))
-    return int(strict.loads(path.read_text()))
+            path.write_text(strict_json.dumps(calibrate(WORKLOAD, SLOWDOWN)))
+    return int(strict_json.loads(path.read_text()))
 
 
 def _measure(kind: str, options: argparse.Namespace, extra: int) -> dict[str, Any]:

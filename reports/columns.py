@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from bench.apart import AXES, axes
 from bench.gpu.ceilings import share
-from bench.numbers import told
 from bench.results import Results, Row
 from bench.settle import reproduce
+from bench.text.numbers import told
 
 
 class Column(NamedTuple):

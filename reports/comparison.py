@@ -15,11 +15,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench import strict
 from bench.answers import listed
 from bench.comparison import Compared, Comparison, exit_code
 from bench.gate import GateResult, Rules, closed
-from bench.numbers import (
+from bench.text import strict_json
+from bench.text.numbers import (
     count,
     difference,
     factor,
@@ -75,7 +75,8 @@ def plain(compared: Compared, width: int = WIDTH, **gate: Any) -> str:
 
 
 def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) -> dict[str, Any]:
-    """Everything as JSON-able data; null where nothing is known, and for what JSON has not (`bench.strict`).
+    """Everything as JSON-able data; null where nothing is known, and for what JSON has not
+    (`bench.text.strict_json`).
 
     Times in seconds, differences as fractions.
 
@@ -88,7 +89,7 @@ def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) 
             "exit_code": exit_code(compared, gates, rules),
             "results": [asdict(one) for one in gates],
         }
-    data: dict[str, Any] = strict.finite(found)
+    data: dict[str, Any] = strict_json.finite(found)
     return data
 
 

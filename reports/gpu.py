@@ -9,8 +9,18 @@ from typing import Any
 
 from bench.answers import listed
 from bench.gpu.ceilings import Share, share
-from bench.numbers import UNTOLD, Unit, count, megabytes, percent, quantity, significant, spread, time_unit
 from bench.results import Group, OnGpu, Row
+from bench.text.numbers import (
+    UNTOLD,
+    Unit,
+    count,
+    megabytes,
+    percent,
+    quantity,
+    significant,
+    spread,
+    time_unit,
+)
 from reports.tables import in_order
 from reports.views import Cell, details
 

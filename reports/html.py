@@ -13,9 +13,9 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench import strict
-from bench.numbers import SHARP, difference
 from bench.results import Results
+from bench.text import strict_json
+from bench.text.numbers import SHARP, difference
 from reports import gpu, machines, method, sure, views
 from reports.figures import Shown, figures, sweeps
 from reports.files import write_whole
@@ -155,7 +155,7 @@ def _data(shown: list[list[Shown]], private: tuple[str, ...]) -> str:
     """The figures as JSON that cannot end its script element."""
     plots = {one.id: one.figure.to_plotly_json() for group in shown for one in group}
     data = {"dark": dict(DARK), "figures": _scrubbed(plots, private)}
-    return strict.dumps(data, compact=True).replace("<", "\\u003c")
+    return strict_json.dumps(data, compact=True).replace("<", "\\u003c")
 
 
 def _scrubbed(value: Any, private: tuple[str, ...]) -> Any:

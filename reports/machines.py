@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from bench.hardware import RAW, OnMachines, Standing, across_machines
 from bench.machines import label
-from bench.numbers import UNTOLD, Unit, interval, ratio, spread, time_unit
 from bench.results import Results
+from bench.text.numbers import UNTOLD, Unit, interval, ratio, spread, time_unit
 from reports.verdicts import Chip, chip
 from reports.views import Cell, details
 

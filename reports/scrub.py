@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.printable import printable
+from bench.text.printable import printable
 
 _HOME = re.compile(r"(?<![\w./~-])/(?:(?:home|Users)/[^/\s'\"<>|:;,)\]}]+|root)(?=[/\s'\"<>|:;,)\]}]|$)")
 _QUOTED = re.compile(r"""(['"`])(?:file://)?(?:~|/)[^'"`\n]*/([^'"`/\n]+)/?\1""")

@@ -8,9 +8,9 @@ from bench import noise
 from bench.decide import Verdict
 from bench.interfaces.block import Block
 from bench.noise import Noise
-from bench.numbers import UNTOLD, factor, percent, probability, signed, span, spread, told
 from bench.pairs import measured, paired_rounds
 from bench.results import Group, Results, Row
+from bench.text.numbers import UNTOLD, factor, percent, probability, signed, span, spread, told
 from reports.quiet import Quiet
 from reports.tables import in_order
 from reports.verdicts import Chip, chip

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.answers import name, some
-from bench.numbers import UNTOLD, duration, quantity, ratio, significant, spread, time_unit
 from bench.results import Group as Cases
 from bench.results import Results
+from bench.text.numbers import UNTOLD, duration, quantity, ratio, significant, spread, time_unit
 from reports.quiet import Quiet
 from reports.tables import in_order
 from reports.verdicts import findings, roughly, settle, why, word

@@ -7,10 +7,10 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from bench.decide import ALPHA, Verdict
-from bench.numbers import SHARP, UNTOLD, difference, percent, rough, told
 from bench.profiles import PROFILES, profile_of
 from bench.results import Results, Row
 from bench.settle import ab_command
+from bench.text.numbers import SHARP, UNTOLD, difference, percent, rough, told
 
 SWEEPS = [PROFILES[name] for name in ("quick", "standard", "publish")]
 

@@ -10,7 +10,11 @@ from statistics import median
 
 from bench.answers import name
 from bench.interfaces.case import settings
-from bench.numbers import (
+from bench.results import Group, Results, Row
+from bench.settle import reproduce
+from bench.store import RunRecord
+from bench.tails import QUANTILES, quantile_name, samples_needed
+from bench.text.numbers import (
     UNTOLD,
     Unit,
     count,
@@ -25,10 +29,6 @@ from bench.numbers import (
     time_unit,
     told,
 )
-from bench.results import Group, Results, Row
-from bench.settle import reproduce
-from bench.store import RunRecord
-from bench.tails import QUANTILES, quantile_name, samples_needed
 from reports.columns import gflops_per_second
 from reports.tables import in_order
 from reports.verdicts import Chip, chip, why, word

@@ -13,7 +13,7 @@ from bench.interfaces.errors import (
     EXIT_OK,
     BakeoffError,
 )
-from bench.printable import printable
+from bench.text.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,18 +6,18 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from bench import strict
 from bench.aa import Machine, Share, study
 from bench.ab import DEFAULT_BUDGET_S, aa_suite
 from bench.cli.turns import flags, measured, require_measured
 from bench.course import costs
 from bench.interfaces.errors import EXIT_OK, BakeoffError
-from bench.numbers import difference, duration, percent
 from bench.pairs import paired_rounds
 from bench.profiles import PROFILES
 from bench.results import Results, Row
 from bench.sides import parse_side
 from bench.suite import load_suite
+from bench.text import strict_json
+from bench.text.numbers import difference, duration, percent
 
 
 def command(options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def command(options: argparse.Namespace) -> int:
         row, twin = sorted(group.rows, key=lambda one: not one.baseline)
         machine = _machine(found, row, twin, budget_s)
         if options.json:
-            strict.say({"case": row.label, **asdict(machine), "notes": found.run.notes}, sys.stdout)
+            strict_json.say({"case": row.label, **asdict(machine), "notes": found.run.notes}, sys.stdout)
         else:
             notes = [f"Note: {note.removesuffix('.')}." for note in found.run.notes]
             print("\n".join([*lines(row.label, machine, found.run.relevant), *notes]))

@@ -10,13 +10,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bench import cache_lock, strict
+from bench import cache_lock
 from bench.cache import cache_root
 from bench.holdings import Holding, drafts, folder_bytes, holdings
 from bench.interfaces.errors import EXIT_OK, UsageError, did_you_mean
-from bench.numbers import count
 from bench.pruning import Choice, choose, dead_drafts, delete
-from bench.units import ago, size_text
+from bench.text import strict_json
+from bench.text.numbers import count
+from bench.text.units import ago, size_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +35,7 @@ def _list(options: argparse.Namespace) -> int:
     total = _size(found) + half_made
     if options.json:
         facts = {"folder": str(cache_root()), "bytes": total, "drafts": len(begun), "draft_bytes": half_made}
-        strict.say({**facts, "artefacts": [_document(one) for one in found]}, sys.stdout, indent=2)
+        strict_json.say({**facts, "artefacts": [_document(one) for one in found]}, sys.stdout, indent=2)
         return EXIT_OK
     if found:
         from bench.cli.output import console
@@ -67,7 +68,7 @@ def _prune(options: argparse.Namespace) -> int:
     kept = _size(found) - _size(goes)
     if options.json:
         facts = {"dry_run": options.dry_run, "bytes": freed, "kept_bytes": kept}
-        strict.say({**facts, "artefacts": [_document(one) for one in goes]}, sys.stdout, indent=2)
+        strict_json.say({**facts, "artefacts": [_document(one) for one in goes]}, sys.stdout, indent=2)
         return EXIT_OK
     for alike in _grouped(goes, lambda one: (_title(one), one.kind, one.state, one.reason)):
         why = f": {alike[0].reason}" if alike[0].reason else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import strict
 from bench.compare import results
 from bench.comparison import Compared, exit_code, gates
 from bench.gate import Rules
@@ -15,6 +14,7 @@ from bench.named import Runs, both, one_run
 from bench.results import Results
 from bench.sides import Side
 from bench.store import RunRecord, Store
+from bench.text import strict_json
 
 
 def command(options: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def show(compared: Compared, options: argparse.Namespace) -> int:
     if options.json:
         from reports.comparison import document
 
-        strict.say(document(compared, found, rules), sys.stdout)
+        strict_json.say(document(compared, found, rules), sys.stdout)
     else:
         from bench.cli.output import console
         from reports.comparison import render

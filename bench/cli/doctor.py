@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import strict
 from bench.interfaces.errors import EXIT_OK
-from bench.printable import printable
+from bench.text import strict_json
+from bench.text.printable import printable
 
 
 def command(options: argparse.Namespace) -> int:
@@ -15,7 +15,7 @@ def command(options: argparse.Namespace) -> int:
 
     diagnosis = diagnose(options.store)
     if options.json:
-        strict.say(diagnosis, sys.stdout, indent=2)
+        strict_json.say(diagnosis, sys.stdout, indent=2)
     else:
         print(printable("\n".join(lines(diagnosis))))
     return EXIT_OK

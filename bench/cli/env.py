@@ -6,11 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from bench import strict
 from bench.environments import Environment, environments, root, versions_of
 from bench.installing import create, remove, why_not
 from bench.interfaces.errors import EXIT_OK
-from bench.units import size_text
+from bench.text import strict_json
+from bench.text.units import size_text
 
 
 def command(options: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def _runtime(made: Environment) -> str:
 def _list(options: argparse.Namespace) -> int:
     found = [_document(one) for one in environments()]
     if options.json:
-        strict.say({"folder": str(root()), "environments": found}, sys.stdout, indent=2)
+        strict_json.say({"folder": str(root()), "environments": found}, sys.stdout, indent=2)
         return EXIT_OK
     if not found:
         print(f"none in {root()}\n  bakeoff env create NAME, or bakeoff setup NAME")

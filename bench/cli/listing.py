@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench import strict
 from bench.interfaces.errors import EXIT_OK
+from bench.text import strict_json
 
 Rows = list[dict[str, Any]]
 
@@ -16,7 +16,7 @@ Rows = list[dict[str, Any]]
 def command(options: argparse.Namespace) -> int:
     rows = _LISTS[options.what](options)
     if options.json:
-        strict.say(rows, sys.stdout, indent=2)
+        strict_json.say(rows, sys.stdout, indent=2)
     else:
         _print(rows)
     return EXIT_OK

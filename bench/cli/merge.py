@@ -6,10 +6,10 @@ import argparse
 import shlex
 import sys
 
-from bench import strict
 from bench.interfaces.errors import EXIT_OK
 from bench.merge import Merged, merge, parse_source
-from bench.printable import printable
+from bench.text import strict_json
+from bench.text.printable import printable
 
 
 def command(options: argparse.Namespace) -> int:
@@ -19,7 +19,7 @@ def command(options: argparse.Namespace) -> int:
             {"source": str(one.source), "run": one.id, "machine": one.label, "new": not one.known}
             for one in done
         ]
-        strict.say({"store": str(options.into), "runs": runs}, sys.stdout, indent=2)
+        strict_json.say({"store": str(options.into), "runs": runs}, sys.stdout, indent=2)
         return EXIT_OK
     for one in done:
         print(printable(f"{one.source}: run {one.id} of {one.label}{' (was there)' if one.known else ''}"))

@@ -13,8 +13,8 @@ from rich.segment import Segment
 
 from bench.interfaces.errors import BakeoffError, UsageError
 from bench.places import STDOUT, require_place
-from bench.printable import printable
 from bench.results import Results
+from bench.text.printable import printable
 
 PIPE_WIDTH = 100  # rich takes 80 where there is no terminal, which costs columns
 

@@ -326,7 +326,7 @@ def _env_flags(parser: argparse.ArgumentParser, debug: Parser) -> None:
 
 
 def _percent(text: str) -> float:
-    from bench.units import percent
+    from bench.text.units import percent
 
     try:
         return percent(text)
@@ -335,7 +335,7 @@ def _percent(text: str) -> float:
 
 
 def _age(text: str) -> float:
-    from bench.units import age
+    from bench.text.units import age
 
     try:
         return age(text)

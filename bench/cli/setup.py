@@ -9,7 +9,7 @@ from bench.cli.output import console
 from bench.installing import create
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BackendUnavailable, UsageError
 from bench.setups import Part, parts, runtimes
-from bench.units import duration, size_text
+from bench.text.units import duration, size_text
 
 
 def command(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from bench.converters import RESULT, Converter, Job
 from bench.interfaces.backend import as_dict
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
 from bench.processes import Process
-from bench.units import size_text
+from bench.text.units import size_text
 
 JOB = "job.json"
 LOG_LINES = 12

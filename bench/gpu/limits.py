@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from bench import strict
 from bench.cache import cache_root, key_of
 from bench.environments import installed_versions, interpreter
 from bench.gpu import devices
@@ -21,6 +20,7 @@ from bench.interfaces.errors import BackendUnavailable
 from bench.marked import heard
 from bench.nodes import processor
 from bench.processes import Process
+from bench.text import strict_json
 
 LIMIT_S = 120.0
 
@@ -60,7 +60,7 @@ def _ceilings(backend: str, version: str | None, device: str) -> dict[str, float
     }
     path = cache_root() / "ceilings" / f"{key_of(facts)[:16]}.json"
     try:
-        kept = strict.loads(path.read_text())
+        kept = strict_json.loads(path.read_text())
         return kept if isinstance(kept, dict) else {}
     except (OSError, ValueError):
         found = _measured(backend, device, python)
@@ -89,7 +89,7 @@ def _keep(path: Path, found: Mapping[str, float]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".new")
-        aside.write_text(strict.dumps(found))
+        aside.write_text(strict_json.dumps(found))
         aside.replace(path)
     except OSError:
         return  # a cache that cannot be written costs time, not an answer

@@ -12,8 +12,8 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.lint.contrasts import Contrast, proven, told
 from bench.lint.finding import Finding
-from bench.numbers import count, percent, significant
 from bench.results import Results, Row
+from bench.text.numbers import count, percent, significant
 
 FULL = "fp32"
 BITS = {"tf32": 19}  # whose name does not say how many

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bench.course import DISTURBED_MOST
 from bench.lint.finding import Finding, again, labels
-from bench.numbers import count, percent, significant, span
 from bench.pairs import measured
 from bench.results import Results
+from bench.text.numbers import count, percent, significant, span
 
 LAUNCHING = 0.5  # of the time at the device boundary: from here on the host decides
 IDLE = 0.6  # of the threads asked for: with fewer cores busy, at least one of two threads did next to nothing

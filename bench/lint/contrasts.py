@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.decide import judge_together
-from bench.numbers import significant, spread
 from bench.pairing import Pairing
 from bench.profiles import profile_of
 from bench.results import Results, Row
 from bench.stats import Estimate
+from bench.text.numbers import significant, spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.lint.finding import Finding, every_row
-from bench.numbers import significant
 from bench.results import Results
+from bench.text.numbers import significant
 
 
 def identical_outputs(results: Results) -> Iterator[Finding]:

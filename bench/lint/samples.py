@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.interfaces.block import Block, Samples
 from bench.lint.finding import Finding, again, every_row
-from bench.numbers import count, duration
 from bench.results import Results, Row
+from bench.text.numbers import count, duration
 
 LEAST = 3  # samples that are the same in two places by no accident: each counts nanoseconds
 Place = tuple[Row, Block, str]  # the last is the boundary

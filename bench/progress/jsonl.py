@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from bench import strict
 from bench.interfaces.backend import as_dict
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
+from bench.text import strict_json
 
 
 class JsonProgress:
@@ -19,7 +19,7 @@ class JsonProgress:
         self._out = out
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
-        strict.say({"event": event, **_plain(event, facts)}, self._out)
+        strict_json.say({"event": event, **_plain(event, facts)}, self._out)
 
     def __enter__(self) -> JsonProgress:
         return self

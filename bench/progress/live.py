@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.interfaces.case import HARNESS, Case, settings
-from bench.numbers import duration as time_text
-from bench.numbers import factor
-from bench.printable import printable
 from bench.progress.state import CaseState, State, prepared_text
-from bench.units import duration
+from bench.text.numbers import duration as time_text
+from bench.text.numbers import factor
+from bench.text.printable import printable
+from bench.text.units import duration
 
 STYLES = {
     "ok": "green",

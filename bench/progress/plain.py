@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from bench.numbers import duration as time_text
-from bench.printable import printable
 from bench.progress.state import State, artefact_text, prepared_text
+from bench.text.numbers import duration as time_text
+from bench.text.printable import printable
 
 
 class PlainProgress:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import lint, strict
+from bench import lint
 from bench.results import Results
+from bench.text import strict_json
 from reports.exporters import table
 from reports.files import write_whole
 from reports.scrub import names_in, scrub
@@ -33,7 +34,7 @@ def text(results: Results, *, samples: bool = False, encoding: str | None = "utf
         "columns": columns,
         "rows": records(frame),
     }
-    return strict.dumps(document, encoding=encoding)
+    return strict_json.dumps(document, encoding=encoding)
 
 
 def _findings(results: Results) -> list[dict[str, object]]:

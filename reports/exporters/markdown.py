@@ -10,9 +10,19 @@ from pathlib import Path
 
 from bench.interfaces.case import settings
 from bench.interfaces.errors import UsageError
-from bench.numbers import SHARP, UNTOLD, difference, percent, quantity, ratio, significant, time_unit, told
-from bench.printable import printable
 from bench.results import Group, Results, Row
+from bench.text.numbers import (
+    SHARP,
+    UNTOLD,
+    difference,
+    percent,
+    quantity,
+    ratio,
+    significant,
+    time_unit,
+    told,
+)
+from bench.text.printable import printable
 from reports.files import write_whole
 from reports.scrub import names_in, scrub
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.numbers import told
 from bench.results import Group, Results
+from bench.text.numbers import told
 from reports.figures.accuracy import accuracy
 from reports.figures.axes import ticks
 from reports.figures.batches import batches

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from bench.answers import listed, name
-from bench.numbers import quantity, time_unit, told
 from bench.results import Row
+from bench.text.numbers import quantity, time_unit, told
 from reports.figures.axes import fitted, log_axis
 from reports.figures.keys import legend
 from reports.figures.marks import filled, hollow, hover, precisions

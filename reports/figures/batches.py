@@ -10,8 +10,8 @@ from dataclasses import replace
 import plotly.graph_objects as go
 
 from bench.answers import listed, name
-from bench.numbers import quantity, significant, span, time_unit, told
 from bench.results import Results, Row
+from bench.text.numbers import quantity, significant, span, time_unit, told
 from reports.figures.axes import Axis, fitted, place
 from reports.figures.keys import apart, dashes, legend
 from reports.figures.marks import filled, hollow, hover

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.answers import name
-from bench.numbers import interval, quantity, time_unit
 from bench.results import Row
+from bench.text.numbers import interval, quantity, time_unit
 from reports.figures.axes import fitted
 from reports.figures.dots import dots, rows_px
 from reports.figures.marks import ends_of, hollow, value_of

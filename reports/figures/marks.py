@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 
 from bench.answers import name
-from bench.numbers import interval, time_unit, told
 from bench.results import Row
 from bench.stats import Estimate
+from bench.text.numbers import interval, time_unit, told
 from reports.palette import PAGE
 from reports.quiet import estimated
 

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 
 from bench.answers import name
 from bench.decide import Verdict
-from bench.numbers import difference, factor, told
 from bench.results import Row
 from bench.stats import Estimate
+from bench.text.numbers import difference, factor, told
 from reports.figures.axes import log_axis
 from reports.figures.dots import dots, rows_px
 from reports.figures.marks import ends_of, hollow, value_of

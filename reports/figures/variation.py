@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from bench.interfaces.block import Block
-from bench.numbers import percent
 from bench.results import Row
+from bench.text.numbers import percent
 from reports.figures.axes import log_axis
 from reports.figures.dots import rows_axis, rows_px
 from reports.figures.marks import hover

@@ -22,11 +22,11 @@ from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.lint import Finding, findings
 from bench.nodes import content_for
-from bench.numbers import percent
 from bench.prepare import prepare
 from bench.processes import guard
 from bench.results import Results, Row
 from bench.store import CaseRecord, RunRecord, Store
+from bench.text.numbers import percent
 from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN
 

@@ -25,8 +25,8 @@ from bench.course import (
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.numbers import percent
 from bench.profiles import PROFILES, ROUNDS, Profile
+from bench.text.numbers import percent
 from tests.unit.blocks import block, turns
 
 BASE, FAST, NEAR = (Case("resnet50", "c", 1, None, name, Target()) for name in ("base", "fast", "near"))

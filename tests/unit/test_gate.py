@@ -12,7 +12,7 @@ from bench.decide import Verdict, detectable, p_value
 from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
 from bench.profiles import LOOKS
 from bench.stats import Estimate
-from bench.units import percent
+from bench.text.units import percent
 from bench.welch import cautious
 
 FIVE = 0.05

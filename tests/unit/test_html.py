@@ -12,8 +12,8 @@ import pytest
 
 from bench import topology
 from bench.interfaces.errors import BakeoffError
-from bench.numbers import MILLISECONDS, interval
 from bench.results import Results
+from bench.text.numbers import MILLISECONDS, interval
 from reports import html, method, views
 from reports.palette import DARK
 from tests.unit import fake_results as fake

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import strict
 from bench.cli import doctor
 from bench.compare import results
 from bench.interfaces.backend import Target
@@ -23,6 +22,7 @@ from bench.progress.jsonl import JsonProgress
 from bench.rows import row as row_of
 from bench.settle import written
 from bench.store import CaseRecord, RunRecord, Store
+from bench.text import strict_json
 from reports import html
 from reports.exporters import export
 from reports.figures.shown import shown
@@ -42,7 +42,7 @@ def parsed(text: str) -> Any:
 
 def test_what_json_has_not_is_null_and_a_note() -> None:
     document = {"a": INF, "b": [1.5, {"c/d~e": -INF}], "n": np.float32("nan"), "ok": 2.0, "text": "inf"}
-    assert parsed(strict.dumps(document)) == {
+    assert parsed(strict_json.dumps(document)) == {
         "a": None,
         "b": [1.5, {"c/d~e": None}],
         "n": None,
@@ -50,44 +50,44 @@ def test_what_json_has_not_is_null_and_a_note() -> None:
         "text": "inf",
         "not_finite": {"/a": "inf", "/b/1/c~1d~0e": "-inf", "/n": "nan"},
     }
-    assert parsed(strict.dumps([{"a": INF}, {"a": 1.0}, NAN])) == [
+    assert parsed(strict_json.dumps([{"a": INF}, {"a": 1.0}, NAN])) == [
         {"a": None, "not_finite": {"/a": "inf"}},
         {"a": 1.0},
         None,
     ]
-    assert parsed(strict.dumps(NAN)) is None
-    assert strict.dumps({"a": [1.0]}) == '{"a": [1.0]}'
-    assert strict.dumps({"a": [1.0]}, compact=True) == '{"a":[1.0]}'
+    assert parsed(strict_json.dumps(NAN)) is None
+    assert strict_json.dumps({"a": [1.0]}) == '{"a": [1.0]}'
+    assert strict_json.dumps({"a": [1.0]}, compact=True) == '{"a":[1.0]}'
 
 
 def test_the_values_come_back() -> None:
     document = {"a": INF, "b": [1.5, {"c/d~e": -INF}], "ok": 2.0}
-    assert strict.loads(strict.dumps(document)) == document
+    assert strict_json.loads(strict_json.dumps(document)) == document
     listed = [{"a": INF}, {"a": [NAN]}, 3]
-    found = strict.loads(strict.dumps(listed))
+    found = strict_json.loads(strict_json.dumps(listed))
     assert found[0] == {"a": INF}
     assert math.isnan(found[1]["a"][0])
     assert found[2] == 3
-    assert strict.loads('{"a": Infinity}') == {"a": INF}  # as older stores have it
+    assert strict_json.loads('{"a": Infinity}') == {"a": INF}  # as older stores have it
 
 
 @pytest.mark.parametrize(
     "note", ['"x"', '{"/b": "inf"}', '{"a": "inf"}', '{"/a/0": "inf"}', '{"/a": "x"}', '{"/a": 1}']
 )
 def test_a_note_about_nothing_is_no_error(note: str) -> None:
-    assert strict.loads(f'{{"a": null, "not_finite": {note}}}')["a"] in (None, 1.0)
+    assert strict_json.loads(f'{{"a": null, "not_finite": {note}}}')["a"] in (None, 1.0)
 
 
 def test_an_encoding_that_cannot_hold_it_gets_escapes() -> None:
     document = {"name": "50 µs × é"}
-    assert strict.dumps(document) == '{"name": "50 µs × é"}'
+    assert strict_json.dumps(document) == '{"name": "50 µs × é"}'
     for encoding in ("ascii", "cp1252", None, "utf-8"):
-        text = strict.dumps(document, encoding=encoding)
+        text = strict_json.dumps(document, encoding=encoding)
         assert text.isascii() == (encoding == "ascii")
         assert json.loads(text) == document
     no_text = {"path": "caf\udce9"}  # a file name in Latin-1 where names are UTF-8
-    strict.dumps(no_text).encode()
-    assert json.loads(strict.dumps(no_text)) == no_text
+    strict_json.dumps(no_text).encode()
+    assert json.loads(strict_json.dumps(no_text)) == no_text
 
 
 # where it leaves the process
@@ -241,7 +241,7 @@ ALLOWED = {
     "backends/_tensorrt_build.py": "beside an engine, for the worker",
     "backends/_tvm_tuned.py": "beside a library, for the worker",
     # the writer itself
-    "bench/strict.py": "the writer",
+    "bench/text/strict_json.py": "the writer",
 }
 
 
@@ -275,7 +275,7 @@ def test_nobody_else_writes_json() -> None:
     rooms = ("bench", "reports", "benchmarks", "backends", "workloads")
     files = {str(p.relative_to(ROOT)): p for room in rooms for p in sorted((ROOT / room).rglob("*.py"))}
     found = {name for name, path in files.items() if writes_json(path.read_text(encoding="utf-8"))}
-    assert found <= ALLOWED.keys(), "write with bench.strict, or say here who alone reads it"
+    assert found <= ALLOWED.keys(), "write with bench.text.strict_json, or say here who alone reads it"
     assert found == ALLOWED.keys()
 
 

@@ -14,7 +14,7 @@ import yaml
 from bench.interfaces.errors import EXIT_USAGE, SuiteError, UsageError
 from bench.profiles import PROFILES
 from bench.suite import FOLDER, Suite, builtin_names, json_schema, load_suite, suite_from_flags
-from bench.units import duration, seconds, size
+from bench.text.units import duration, seconds, size
 from bench.yaml_lines import MAX_BYTES
 from tests.unit.strangers import python
 

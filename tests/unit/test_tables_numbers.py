@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from bench import numbers
 from bench.stats import Estimate
+from bench.text import numbers
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.units import age, ago, size, size_text
+from bench.text.units import age, ago, size, size_text
 
 
 @pytest.mark.parametrize(("text", "hours"), [("12h", 12), ("30d", 720), ("6w", 1008), (" 1.5 d ", 36)])

@@ -8,10 +8,10 @@ import pytest
 
 from bench.decide import Verdict
 from bench.noise import noise
-from bench.numbers import factor
 from bench.pairs import paired_rounds
 from bench.results import Results, Row
 from bench.stats import Estimate
+from bench.text.numbers import factor
 from reports.quiet import Quiet
 from reports.sure import comparisons, possible
 from reports.verdicts import chip, findings, roughly, settle, why, word

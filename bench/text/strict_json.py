@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from bench.interfaces.backend import as_dict
-from bench.printable import CONTROL
+from bench.text.printable import CONTROL
 
 NOTE = "not_finite"
 

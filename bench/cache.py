@@ -29,9 +29,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench import regular
+from bench.files import regular
+from bench.files.places import try_folder
 from bench.interfaces.errors import PrepareError
-from bench.places import try_folder
 from bench.text import strict_json
 
 MANIFEST = "manifest.json"

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import regular
+from bench.files import regular
 from bench.interfaces.errors import UsageError, did_you_mean
 from bench.sides import Side, parse_side
 from bench.store import RunRecord, Store

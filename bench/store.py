@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import heads, regular
+from bench.files import heads, regular
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.block import MEASURED, Block, Burst
 from bench.interfaces.case import Case

@@ -23,7 +23,7 @@ from pydantic import (
     field_validator,
 )
 
-from bench import heads, regular
+from bench.files import heads, regular
 from bench.interfaces.errors import BakeoffError, SuiteError, UsageError, did_you_mean
 from bench.sides import parse_option
 from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth

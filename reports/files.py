@@ -8,8 +8,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from bench.files.places import require_file
 from bench.interfaces.errors import BakeoffError
-from bench.places import require_file
 
 
 def write_whole(path: Path, data: bytes) -> Path:

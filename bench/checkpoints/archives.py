@@ -13,7 +13,7 @@ from typing import BinaryIO
 from bench.checkpoints import pickles
 from bench.checkpoints.pickles import Pickled
 from bench.checkpoints.tree import Other, Tree, listed, shown
-from bench.heads import SAVE, TORCH, UNPACK
+from bench.files.heads import SAVE, TORCH, UNPACK
 from bench.interfaces.errors import ModelFileError
 
 MOST_PICKLED = 64 << 20  # bytes: names and shapes, no values

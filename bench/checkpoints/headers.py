@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from bench.checkpoints.tree import Tensor, shown
-from bench.heads import MAX_HEADER
+from bench.files.heads import MAX_HEADER
 
 DTYPES = {  # safetensors' word → ours, bits
     "F64": ("float64", 64),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench import regular
 from bench.checkpoints.tree import listed, shown
+from bench.files import regular
 from bench.interfaces.errors import ModelFileError
 
 NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")

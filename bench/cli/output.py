@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from bench.files.places import STDOUT, require_place
 from bench.interfaces.errors import BakeoffError, UsageError
-from bench.places import STDOUT, require_place
 from bench.results import Results
 from bench.text.printable import printable
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import heads, regular
 from bench.checkpoints import fitting
 from bench.checkpoints.archives import AGAIN
 from bench.checkpoints.looking import files, joined, look
 from bench.checkpoints.pickles import DEEPEST
 from bench.checkpoints.tree import Other, Tensor
 from bench.converters import Converter, Job
+from bench.files import heads, regular
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.workload import Workload
 

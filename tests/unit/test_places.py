@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import api, cache, places, storage
+from bench import api, cache, storage
 from bench.cli import main
+from bench.files import places
+from bench.files.places import require_place, try_folder
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, UsageError
-from bench.places import require_place, try_folder
 from bench.store import Store
 from reports.files import write_whole
 from tests.unit.fake_results import Ask

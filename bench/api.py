@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import registry
-from bench import cache, cache_lock, machine
+from bench import cache, cache_lock
 from bench.checkpoints import require_unchanged
 from bench.compare import results
 from bench.course import Course
-from bench.gpu import devices
 from bench.gpu.limits import with_ceilings
 from bench.gpu.link import watching
 from bench.heard import Heard
@@ -24,8 +23,10 @@ from bench.interfaces.backend import Capabilities
 from bench.interfaces.block import BROKEN, MEASURED, Block
 from bench.interfaces.case import HARNESS
 from bench.interfaces.errors import BakeoffError
-from bench.lock import measurement_lock
-from bench.machines import others
+from bench.machine import fingerprint
+from bench.machine.gpu import devices
+from bench.machine.label import others
+from bench.machine.lock import measurement_lock
 from bench.nodes import content_for
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
@@ -89,11 +90,11 @@ def open_run(run_id: str = "latest", store: Path = DEFAULT_PATH) -> Run:
         return Run(opened.run(run_id).id, store)
 
 
-def plan_suite(suite: Suite) -> tuple[Plan, machine.Budget, dict[str, Capabilities | BakeoffError]]:
+def plan_suite(suite: Suite) -> tuple[Plan, fingerprint.Budget, dict[str, Capabilities | BakeoffError]]:
     """Probes the suite's backends and lays out its cases for this machine."""
     for entry in suite.workloads:  # a file that is no checkpoint of it, before any worker is started
         content_for(entry.name, entry.weights)
-    budget = machine.core_budget()
+    budget = fingerprint.core_budget()
     wanted = [probe_name(backend.name) for backend in suite.backends]
     capabilities = probe_all([*wanted, *registry.names("anchor"), *registry.names("overhead")])
     return plan(suite, budget, capabilities, devices.gpus()), budget, dict(capabilities)
@@ -131,7 +132,7 @@ def run(
         BakeoffError: with the next command to type.
         KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
     """
-    machine.require_supported_platform()
+    fingerprint.require_supported_platform()
     with Store.open(store, create=resume is None) as opened, guard(), cache_lock.shared():
         opened.require_writable()
         cache.require_writable()
@@ -146,7 +147,7 @@ def run(
             record = _new_record(chosen, command, capabilities)
             opened.create_run(record)
         else:
-            record.machine = gone_on(record, machine.fingerprint())
+            record.machine = gone_on(record, fingerprint.fingerprint())
         record.state = "running"
         opened.update_run(record)
         heard = Heard(listener)
@@ -172,7 +173,7 @@ def _suite(suite: Suite | str | Path) -> Suite:
 def _go(
     planned: Plan,
     mine: Plan,
-    budget: machine.Budget,
+    budget: fingerprint.Budget,
     suite: Suite,
     record: RunRecord,
     store: Store,
@@ -267,7 +268,7 @@ def _new_record(
         state="running",
         started=now(),
         suite=suite.to_dict(),
-        machine=machine.fingerprint(),
+        machine=fingerprint.fingerprint(),
         versions=versions,
         command=list(command),
         relevant=suite.relevant / 100,

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from bench.cache import cache_root, writing
 from bench.interfaces.errors import BakeoffError, UsageError
-from bench.lock import measurement_lock
+from bench.machine.lock import measurement_lock
 
 NAME = ".in-use"
 

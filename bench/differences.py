@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.machines import cache_name, machines_of
+from bench.machine.label import cache_name, machines_of
 from bench.store import RunRecord
 from bench.text.numbers import difference
 

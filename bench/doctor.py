@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from bench import fitness, machine, storage
 from bench.environments import find
-from bench.fitness import Check
-from bench.gpu import devices
-from bench.gpu import fitness as gpu_fitness
 from bench.interfaces.backend import Capabilities, Role, Support
 from bench.interfaces.errors import BackendUnavailable
+from bench.machine import checks as machine_checks
+from bench.machine import fingerprint, storage
+from bench.machine.checks import Check
+from bench.machine.gpu import checks as gpu_fitness
+from bench.machine.gpu import devices
 from bench.probes import probe_all
 from bench.processes import ROOT
 from bench.store import DEFAULT_PATH
@@ -42,7 +43,7 @@ class BackendState:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that `bakeoff doctor` says, as plain data. `machine` is `bench.machine.fingerprint()`."""
+    """All that `bakeoff doctor` says, as plain data. `machine` is `bench.machine.fingerprint.fingerprint()`."""
 
     backends: tuple[BackendState, ...]
     checks: tuple[Check, ...]
@@ -56,9 +57,9 @@ class Diagnosis:
 
 def diagnose(store: Path = DEFAULT_PATH) -> Diagnosis:
     """Looks around, and leaves nothing behind; takes half a second, and the probes that are not cached."""
-    seen = fitness.sample()  # before the probes make the machine busy
+    seen = machine_checks.sample()  # before the probes make the machine busy
     checks = (
-        *fitness.checks(machine.core_budget(), seen),
+        *machine_checks.checks(fingerprint.core_budget(), seen),
         *_gpu_checks(),
         *storage.checks(store),
         own_names(),
@@ -70,7 +71,7 @@ def diagnose(store: Path = DEFAULT_PATH) -> Diagnosis:
         for one in backends
         for check in gpu_fitness.misfits(one.name, one.detail, devices.found(), list(devices.gpus().values()))
     )
-    return Diagnosis(backends, (*checks, *fit), machine.fingerprint())
+    return Diagnosis(backends, (*checks, *fit), fingerprint.fingerprint())
 
 
 def _gpu_checks() -> tuple[Check, ...]:

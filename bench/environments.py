@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import cpuinfo
 from bench.cache import cache_root
 from bench.child_variables import child_variables
 from bench.interfaces.errors import BackendUnavailable
+from bench.machine import cpuinfo
+from bench.machine.topology import read_text
 from bench.marked import ask
 from bench.requirements import Needs, distribution, known, needs, unmet
 from bench.text import strict_json
-from bench.topology import read_text
 
 FOLDER = "environments"
 MARKER = "environment.json"

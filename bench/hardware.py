@@ -17,7 +17,7 @@ from bench.comparison import Compared, Comparison
 from bench.decide import Verdict
 from bench.interfaces.backend import as_dict
 from bench.interfaces.case import Case, settings
-from bench.machines import label
+from bench.machine.label import label
 from bench.results import Results, Row
 from bench.rows import latencies
 from bench.stats import UNKNOWN

@@ -21,7 +21,7 @@ from bench.interfaces.backend import Array, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
 from bench.interfaces.workload import Band
-from bench.lock import measurement_lock
+from bench.machine.lock import measurement_lock
 from bench.prepare import Prepared, prepare
 from bench.processes import guard
 from bench.proof import mismatch

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from backends.support import products_saturate
-from bench import cache, checkpoints, cpuinfo
+from bench import cache, checkpoints
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
 from bench.environments import interpreter, tools
-from bench.gpu import devices
-from bench.gpu.nvml import Driver
 from bench.interfaces import precision
 from bench.interfaces.backend import IOSpec, Target, TensorSpec, as_dict
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.workload import content_hash
+from bench.machine import cpuinfo
+from bench.machine.gpu import devices
+from bench.machine.gpu.nvml import Driver
 from bench.verify import LEAST_SAMPLES
 
 HARNESS_IO = IOSpec(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from bench.gpu import devices
-from bench.gpu.nvml import Gpu
 from bench.interfaces.backend import EMULATED, Capabilities, Devices, Support, Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
 from bench.interfaces.precision import word
 from bench.interfaces.workload import Workload
-from bench.machine import Budget
+from bench.machine.fingerprint import Budget
+from bench.machine.gpu import devices
+from bench.machine.gpu.nvml import Gpu
 from bench.profiles import PROFILES, Profile
 from bench.suite import BackendEntry, Suite, WorkloadEntry
 
@@ -50,7 +50,7 @@ def plan(suite: Suite, budget: Budget, capabilities: Probed, gpus: Mapping[str, 
         budget: the cores that `auto` threads mean, and the most that a case may ask for.
         capabilities: `NAME[==VERSION]` of each backend → its probe's answer, or the error that says why not.
             A backend that is not in it counts as missing.
-        gpus: device → GPU or instance: what `cuda:all` and UUIDs mean (`bench.gpu.devices`).
+        gpus: device → GPU or instance: what `cuda:all` and UUIDs mean (`bench.machine.gpu.devices`).
 
     Raises:
         UsageError: a UUID that could be several GPUs'; a workload or a backend that no case is left of.

@@ -28,9 +28,9 @@ from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
 from bench.interfaces.workload import Band, Cost
 from bench.interrupts import held
+from bench.machine.topology import usable_cpus
 from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
 from bench.telling import Listener, Telling
-from bench.topology import usable_cpus
 
 LIMIT_S = 1800.0
 POLL_S = 0.02
@@ -311,7 +311,7 @@ def _available_memory() -> int:
     where /proc is masked."""
     import psutil
 
-    from bench.limits import memory_limit
+    from bench.machine.cgroups import memory_limit
 
     try:
         free = int(psutil.virtual_memory().available)

@@ -13,9 +13,9 @@ from pathlib import Path
 from bench import interfaces
 from bench.cache import cache_root
 from bench.environments import environment_fingerprint, interpreter, mend
-from bench.gpu.devices import BY_BUS
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
+from bench.machine.gpu.devices import BY_BUS
 from bench.marked import heard
 from bench.processes import Process
 from bench.text import strict_json

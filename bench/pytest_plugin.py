@@ -166,8 +166,8 @@ def _installed() -> list[str]:
 
 def _asked(config: pytest.Config) -> dict[str, Asked]:
     """Test id → case. Backends are probed once a session, each in a process of its own."""
-    from bench import machine
     from bench.interfaces.errors import BakeoffError
+    from bench.machine import fingerprint
     from bench.plan import plan, probe_name
     from bench.probes import probe_all
     from bench.runner import Setting
@@ -176,8 +176,8 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
     if ASKED not in config.stash:
         suite = _suite(config)
         try:
-            machine.require_supported_platform()
-            budget = machine.core_budget()
+            fingerprint.require_supported_platform()
+            budget = fingerprint.core_budget()
             found = probe_all(probe_name(entry.spec) for entry in suite.backends)
             planned = plan(suite, budget, found)
         except BakeoffError as error:

@@ -11,12 +11,12 @@ from typing import Literal
 from backends import registry
 from bench.course import Course, Step, next_step
 from bench.environments import interpreter
-from bench.gpu import devices
 from bench.gpu.part import Watching
 from bench.interfaces.block import FAILURES, MEASURED
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
-from bench.machine import Budget
+from bench.machine.fingerprint import Budget
+from bench.machine.gpu import devices
 from bench.prepare import Prepared
 from bench.profiles import Profile
 from bench.refusals import PREPARE

@@ -86,7 +86,7 @@ class RunRecord:
     Attributes:
         state: `running` (or killed while so), `finished`, `interrupted`.
         suite: the suite as plain data, flags applied.
-        machine: `bench.machine.fingerprint()`.
+        machine: `bench.machine.fingerprint.fingerprint()`.
         versions: of bakeoff, Python and the runtimes.
         command: the arguments after `bakeoff`, to run it again.
         seconds: wall time by phase (`prepare`, `measure`), summed over resumptions.

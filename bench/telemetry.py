@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.limits import quota_folders
-from bench.topology import CPUS, ROOT, usable_cpus
+from bench.machine.cgroups import quota_folders
+from bench.machine.topology import CPUS, ROOT, usable_cpus
 
 SHARE = 0.05  # of a burst's wall time: what others may take before it counts as disturbed
 JIFFY_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.differences import OF_A_GPU, Difference, between, flat, gathered, labelled
-from bench.machines import ALSO, machines_of
+from bench.machine.label import ALSO, machines_of
 from bench.store import RunRecord
 
 # Keys of `bench.machine.fingerprint`, those of the budget after `budget `, those of a GPU after `gpu `.

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from bench import machine, streams
+from bench import streams
 from bench.api import own_version
 from bench.interfaces.errors import did_you_mean
+from bench.machine import fingerprint
 from bench.processes import guard
 
 NAMES = ("overhead", "help", "startup", "turn")
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     if not long and set(names) & set(LONG):
         print(f"{' and '.join(LONG)} run alone, each with flags of its own", file=sys.stderr)
         return 2
-    facts = machine.fingerprint()
+    facts = fingerprint.fingerprint()
     print(f"bakeoff {own_version()}, Python {sys.version.split()[0]}, {facts['cpu']}, {facts['kernel']}")
     with guard():
         for name in names or NAMES:

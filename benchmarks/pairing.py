@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.api import silent
 from bench.interfaces.block import Block
-from bench.lock import measurement_lock
+from bench.machine.lock import measurement_lock
 from bench.runner import parts
 from bench.stats import Estimate
 from bench.text import strict_json

@@ -22,7 +22,7 @@ from time import perf_counter_ns, thread_time_ns
 import numpy as np
 
 from backends import registry
-from bench.lock import measurement_lock
+from bench.machine.lock import measurement_lock
 from bench.measure import no_gc
 from bench.rows import ratio
 from bench.stats import Estimate

@@ -10,7 +10,7 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.job import Job
 from bench.link import Link
-from bench.machine import core_budget
+from bench.machine.fingerprint import core_budget
 from bench.nodes import HARNESS_IO
 
 TURNS = 200

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine, streams
+from bench import streams
 from bench.aa import FALSE, Share, resample
 from bench.ab import ab_suite
 from bench.api import Run, own_version, run
 from bench.course import costs
+from bench.machine import fingerprint
 from bench.noise import Costs
 from bench.pairs import generation_logs, paired_rounds, steady
 from bench.processes import guard
@@ -162,7 +163,7 @@ def compare_fail(one: dict[str, Any], field: str) -> tuple[bool, bool]:
 
 
 def _summary(found: list[dict[str, Any]]) -> list[str]:
-    facts = machine.fingerprint()
+    facts = fingerprint.fingerprint()
     lines = [
         "",
         f"bakeoff {own_version()}, Python {sys.version.split()[0]}, {facts['cpu']}, {facts['kernel']}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.hardware import RAW, OnMachines, Standing, across_machines
-from bench.machines import label
+from bench.machine.label import label
 from bench.results import Results
 from bench.text.numbers import UNTOLD, Unit, interval, ratio, spread, time_unit
 from reports.verdicts import Chip, chip

@@ -9,7 +9,7 @@ from bench.compare import results
 from bench.comparison import Compared, exit_code, gates
 from bench.gate import Rules
 from bench.interfaces.errors import UsageError
-from bench.machines import label
+from bench.machine.label import label
 from bench.named import Runs, both, one_run
 from bench.results import Results
 from bench.sides import Side

@@ -74,7 +74,7 @@ def _cases(options: argparse.Namespace) -> Rows:
 
 
 def _runs(options: argparse.Namespace) -> Rows:
-    from bench.machines import LABEL
+    from bench.machine.label import LABEL
     from bench.store import Store
 
     with Store.open(options.store) as store:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.gpu.devices import KIND
 from bench.interfaces.precision import runs_as
+from bench.machine.gpu.devices import KIND
 from bench.results import Row
 
 COPY = "copy_bytes_per_s"

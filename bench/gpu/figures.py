@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from bench.gpu.nvml import Reading, throttles
+from bench.machine.gpu.nvml import Reading, throttles
 
 Span = tuple[int, int]  # from, to, in ns of the monotonic clock
 WINDOW_S = 10.0  # of a window that tells energy, at least

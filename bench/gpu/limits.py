@@ -12,11 +12,11 @@ from typing import Any
 from backends import registry
 from bench.cache import cache_root, key_of
 from bench.environments import installed_versions, interpreter
-from bench.gpu import devices
 from bench.gpu.ceilings import positive
 from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable
+from bench.machine.gpu import devices
 from bench.marked import heard
 from bench.nodes import processor
 from bench.processes import Process

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from bench.gpu import devices
-from bench.gpu.nvml import Reading
 from bench.interfaces.case import Case
+from bench.machine.gpu import devices
+from bench.machine.gpu.nvml import Reading
+from bench.machine.topology import allowed_cpus
 from bench.processes import Process
-from bench.topology import allowed_cpus
 from bench.wire import Wire
 
 PERIOD_S = 0.1

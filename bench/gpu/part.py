@@ -13,8 +13,8 @@ from typing import Protocol
 
 from bench.gpu import figures
 from bench.gpu.figures import WINDOW_S, Life, Span
-from bench.gpu.nvml import Reading
 from bench.interfaces.block import Block
+from bench.machine.gpu.nvml import Reading
 
 BEFORE_NS = 1_000_000_000  # what is looked at of the time before the first worker
 SUSTAIN_S = WINDOW_S + 0.5

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench import residence
-from bench.gpu.nvml import Library, NoGpu, Reading, handle_of, opened, read
+from bench.machine.gpu.nvml import Library, NoGpu, Reading, handle_of, opened, read
 from bench.wire import Wire
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from bench import machine
 from bench.environments import find, installed_versions
+from bench.machine import fingerprint
 from tests.contract.suites import SUITES
 
 RESULTS = "CONTRACT_RESULTS"  # a variable: the folder that the contract's runs leave their XML in
@@ -49,7 +49,7 @@ def page(found: dict[str, list[Outcome]]) -> Iterator[str]:
     """Markdown, line by line."""
     yield "# The contract's last result"
     yield ""
-    facts, day = machine.fingerprint(), datetime.now(UTC).strftime("%-d %B %Y")
+    facts, day = fingerprint.fingerprint(), datetime.now(UTC).strftime("%-d %B %Y")
     where = f"{facts['cpu']}, {facts['kernel']}, Python {platform.python_version()}"
     yield f"What `make contract-all` wrote on {day}: {where}. Each backend and variant passes"
     yield "`backends/contract.py` where its runtime lives."

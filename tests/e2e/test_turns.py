@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bench import keeper, turns
-from bench.gpu.nvml import Reading
 from bench.keeper import WORKER_MARK
+from bench.machine.gpu.nvml import Reading
 from bench.processes import guard
 from bench.turns import Limits, measure_part
 from tests.e2e.seats import measured, seat

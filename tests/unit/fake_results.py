@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from bench import topology
 from bench.compare import results
 from bench.interfaces.backend import Actual, Fact, Role, Target
 from bench.interfaces.block import Block, Burst, Status
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.precision import runs_as
+from bench.machine import topology
 from bench.results import Results
 from bench.store import CaseRecord, RunRecord, Store
 
 
 def _caches() -> list[dict[str, Any]]:
-    """As `bench.topology` reads them of a machine with these."""
+    """As `bench.machine.topology` reads them of a machine with these."""
     kinds = [("1", "Data", "32K", "0"), ("2", "Unified", "512K", "0"), ("3", "Unified", "32768K", "0-1")]
     with TemporaryDirectory() as made:
         for number, facts in enumerate(kinds):

@@ -20,7 +20,7 @@ from bench.cli.sweep import suite_from
 from bench.cli.turns import flags
 from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import Case, settings
-from bench.machine import Budget
+from bench.machine.fingerprint import Budget
 from bench.plan import plan
 from bench.results import Results
 from bench.settle import reproduce, written

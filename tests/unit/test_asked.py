@@ -13,7 +13,7 @@ from bench.cli import main
 from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
-from bench.machine import Budget
+from bench.machine.fingerprint import Budget
 from bench.plan import Plan, plan
 from bench.prepare import HARNESS_IO, Prepared
 from bench.refusals import NothingMeasurable, require_measurable, require_prepared

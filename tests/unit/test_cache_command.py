@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from bench import api, cache, cache_lock, lock
+from bench import api, cache, cache_lock
 from bench.cli import main
 from bench.interfaces.errors import UsageError
-from bench.lock import measurement_lock
+from bench.machine import lock
+from bench.machine.lock import measurement_lock
 from tests.unit.kept import family, put
 
 DAY_S = 86400.0

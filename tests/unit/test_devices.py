@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from bench.gpu.devices import BY_BUS, alone, inside, named, spelt, whole
-from bench.gpu.nvml import Gpu
 from bench.interfaces.errors import UsageError
+from bench.machine.gpu.devices import BY_BUS, alone, inside, named, spelt, whole
+from bench.machine.gpu.nvml import Gpu
 
 ONE, TWO = Gpu(0, "GPU-aaaa-1111", "A"), Gpu(1, "GPU-aabb-2222", "B")
 PARTS = (Gpu(0, "MIG-cccc-1", "1g"), Gpu(1, "MIG-cccc-2", "1g"))

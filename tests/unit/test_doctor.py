@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import fitness
 from bench.doctor import PACKAGES, Diagnosis, backend_state, diagnose, lines, own_names
-from bench.fitness import GIB, Check, Look, Sample
 from bench.interfaces.backend import Capabilities, Support, as_dict
 from bench.interfaces.errors import BackendUnavailable
-from bench.lock import Holder
-from bench.machine import Budget
+from bench.machine import checks
+from bench.machine.checks import GIB, Check, Look, Sample
+from bench.machine.fingerprint import Budget
+from bench.machine.lock import Holder
 from bench.processes import ROOT
 from tests.waiting import until
 
@@ -27,41 +27,41 @@ UNPINNED = Budget((0, 1), "2 physical cores", 8 * GIB, pinned=False)
 @pytest.mark.parametrize(
     ("check", "state", "fact"),
     [
-        (fitness.cores(BUDGET), "ok", "2 CPUs"),
-        (fitness.cores(UNPINNED), "warn", "not pinned"),
-        (fitness.governor(()), "ok", "no frequency governor"),
-        (fitness.governor(["performance"]), "ok", "performance"),
-        (fitness.governor(["performance", "powersave"]), "warn", "powersave"),
-        (fitness.boost(None, False), "ok", "does not say"),
-        (fitness.boost(False, True), "ok", "off"),
-        (fitness.boost(True, True), "warn", "on"),
-        (fitness.smt(BUDGET, {}), "ok", "no CPU"),
-        (fitness.smt(BUDGET, {2: 0.04, 3: 0.0}), "ok", "2 share cores with the budget, all idle"),
-        (fitness.smt(BUDGET, {2: 0.06, 3: 0.5}), "warn", "2 of 2 busy on the budget's cores, CPU 3 at 50%"),
-        (fitness.load_average(0.49, 2), "ok", "0.49 over the last minute on 2 CPUs"),
-        (fitness.load_average(0.5, 2), "warn", "0.50"),
-        (fitness.neighbours([]), "ok", "none takes over 5%"),
-        (fitness.neighbours([("cc1", 0.2)]), "warn", "cc1 20% of a CPU"),
-        (fitness.neighbours([("cc1", 0.2), ("ld", 0.1)]), "bad", "cc1 20%, ld 10% of a CPU"),
-        (fitness.spinning(0.05, {}), "ok", "as they ship"),
-        (fitness.spinning(0.06, {}), "warn", "0.06 CPUs of the budget are busy"),
-        (fitness.spinning(0.0, {"OMP_WAIT_POLICY": "passive"}), "warn", "OMP_WAIT_POLICY=passive is set"),
-        (fitness.quota(None, BUDGET), "ok", "none"),
-        (fitness.quota(0.5, Budget((0,), "", 1)), "bad", "0.5 CPUs, the budget is 1: workers are held back"),
-        (fitness.quota(2.0, BUDGET), "warn", "2 CPUs, the budget is 2, which leaves nothing"),
-        (fitness.quota(2.5, BUDGET), "ok", "2.5 CPUs"),
-        (fitness.steal(0.01), "ok", "1.0% of the budget's worst CPU"),
-        (fitness.steal(0.011), "warn", "1.1%"),
-        (fitness.steal(0.11), "bad", "11.0%"),
-        (fitness.virtualised(False), "ok", "no hypervisor"),
-        (fitness.virtualised(True), "warn", "under a hypervisor"),
-        (fitness.available(4 * GIB, 8 * GIB), "ok", "4.0 of 8.0 GiB"),
-        (fitness.available(4 * GIB - 1, 8 * GIB), "warn", "4.0 of 8.0 GiB"),
-        (fitness.available(GIB - 1, 8 * GIB), "bad", "1.0 of 8.0 GiB"),
-        (fitness.swapping(0), "ok", "not in use"),
-        (fitness.swapping(GIB), "warn", "1.00 GiB in use"),
-        (fitness.locked(None), "ok", "free"),
-        (fitness.locked(Holder(12, "now")), "warn", "process 12, since now"),
+        (checks.cores(BUDGET), "ok", "2 CPUs"),
+        (checks.cores(UNPINNED), "warn", "not pinned"),
+        (checks.governor(()), "ok", "no frequency governor"),
+        (checks.governor(["performance"]), "ok", "performance"),
+        (checks.governor(["performance", "powersave"]), "warn", "powersave"),
+        (checks.boost(None, False), "ok", "does not say"),
+        (checks.boost(False, True), "ok", "off"),
+        (checks.boost(True, True), "warn", "on"),
+        (checks.smt(BUDGET, {}), "ok", "no CPU"),
+        (checks.smt(BUDGET, {2: 0.04, 3: 0.0}), "ok", "2 share cores with the budget, all idle"),
+        (checks.smt(BUDGET, {2: 0.06, 3: 0.5}), "warn", "2 of 2 busy on the budget's cores, CPU 3 at 50%"),
+        (checks.load_average(0.49, 2), "ok", "0.49 over the last minute on 2 CPUs"),
+        (checks.load_average(0.5, 2), "warn", "0.50"),
+        (checks.neighbours([]), "ok", "none takes over 5%"),
+        (checks.neighbours([("cc1", 0.2)]), "warn", "cc1 20% of a CPU"),
+        (checks.neighbours([("cc1", 0.2), ("ld", 0.1)]), "bad", "cc1 20%, ld 10% of a CPU"),
+        (checks.spinning(0.05, {}), "ok", "as they ship"),
+        (checks.spinning(0.06, {}), "warn", "0.06 CPUs of the budget are busy"),
+        (checks.spinning(0.0, {"OMP_WAIT_POLICY": "passive"}), "warn", "OMP_WAIT_POLICY=passive is set"),
+        (checks.quota(None, BUDGET), "ok", "none"),
+        (checks.quota(0.5, Budget((0,), "", 1)), "bad", "0.5 CPUs, the budget is 1: workers are held back"),
+        (checks.quota(2.0, BUDGET), "warn", "2 CPUs, the budget is 2, which leaves nothing"),
+        (checks.quota(2.5, BUDGET), "ok", "2.5 CPUs"),
+        (checks.steal(0.01), "ok", "1.0% of the budget's worst CPU"),
+        (checks.steal(0.011), "warn", "1.1%"),
+        (checks.steal(0.11), "bad", "11.0%"),
+        (checks.virtualised(False), "ok", "no hypervisor"),
+        (checks.virtualised(True), "warn", "under a hypervisor"),
+        (checks.available(4 * GIB, 8 * GIB), "ok", "4.0 of 8.0 GiB"),
+        (checks.available(4 * GIB - 1, 8 * GIB), "warn", "4.0 of 8.0 GiB"),
+        (checks.available(GIB - 1, 8 * GIB), "bad", "1.0 of 8.0 GiB"),
+        (checks.swapping(0), "ok", "not in use"),
+        (checks.swapping(GIB), "warn", "1.00 GiB in use"),
+        (checks.locked(None), "ok", "free"),
+        (checks.locked(Holder(12, "now")), "warn", "process 12, since now"),
     ],
 )
 def test_checks(check: Check, state: str, fact: str) -> None:
@@ -70,10 +70,10 @@ def test_checks(check: Check, state: str, fact: str) -> None:
 
 
 def test_mends_are_commands_of_this_machine() -> None:
-    assert fitness.boost(True, True).mend == "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"
-    assert fitness.boost(True, False).mend == "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"
-    assert fitness.locked(Holder(12, "now")).mend == "ps -fp 12"
-    assert fitness.spinning(0, {"KMP_BLOCKTIME": "0"}).mend == "unset KMP_BLOCKTIME"
+    assert checks.boost(True, True).mend == "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"
+    assert checks.boost(True, False).mend == "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"
+    assert checks.locked(Holder(12, "now")).mend == "ps -fp 12"
+    assert checks.spinning(0, {"KMP_BLOCKTIME": "0"}).mend == "unset KMP_BLOCKTIME"
 
 
 def test_a_busy_neighbour_is_sampled_by_name() -> None:
@@ -82,9 +82,9 @@ def test_a_busy_neighbour_is_sampled_by_name() -> None:
     try:
         assert neighbour.stdout is not None
         neighbour.stdout.readline()
-        before = fitness._process_times()
+        before = checks._process_times()
         until(lambda: used(neighbour.pid) > before[neighbour.pid][1], "the neighbour's first moment")
-        seen = fitness.sample(0.0)
+        seen = checks.sample(0.0)
     finally:
         neighbour.kill()
         neighbour.wait()
@@ -99,21 +99,21 @@ def test_a_busy_neighbour_is_sampled_by_name() -> None:
 
 def used(pid: int) -> float:
     """CPU seconds."""
-    return fitness._process_times()[pid][1]
+    return checks._process_times()[pid][1]
 
 
 def test_shares_are_of_the_time_watched() -> None:
     """A process that worked for long before, and one that has just begun."""
     before = Look(10.0, None, {1: ("old", 100.0)})
     after = Look(10.5, None, {1: ("old", 100.1), 2: ("new", 5.0)})
-    assert fitness.changes(before, after) == Sample(None, None, [("old", pytest.approx(0.2))])
+    assert checks.changes(before, after) == Sample(None, None, [("old", pytest.approx(0.2))])
 
 
 def test_the_busiest_are_named_and_idle_cpus_are_not_busy() -> None:
     used = {1: 0.3, 2: 0.6, 3: 0.02, 4: 0.9, 5: 0.5}  # seconds of two
     before = Look(0.0, [(50.0, 1.0), (70.0, 0.0), (9.0, 9.0)], {pid: (f"p{pid}", 7.0) for pid in used})
     later = {pid: (f"p{pid}", 7.0 + seconds) for pid, seconds in used.items()}
-    seen = fitness.changes(before, Look(2.0, [(50.5, 1.5), (72.1, 0.0), (9.0, 8.0)], later))
+    seen = checks.changes(before, Look(2.0, [(50.5, 1.5), (72.1, 0.0), (9.0, 8.0)], later))
     assert seen.busy == {0: pytest.approx(0.5), 1: 0.0, 2: 1.0}
     assert seen.steal == {0: pytest.approx(0.25), 1: 0.0, 2: 0.0}
     assert [name for name, _ in seen.processes] == ["p4", "p2", "p5"]
@@ -121,7 +121,7 @@ def test_the_busiest_are_named_and_idle_cpus_are_not_busy() -> None:
 
 
 def test_process_names_are_made_printable() -> None:
-    assert fitness._printable("a\x1b[2Jb") == "a?[2Jb"
+    assert checks._printable("a\x1b[2Jb") == "a?[2Jb"
 
 
 def test_siblings_outside_of_the_budget_are_looked_at(tmp_path: Path) -> None:
@@ -130,9 +130,9 @@ def test_siblings_outside_of_the_budget_are_looked_at(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "core_cpus_list").write_text(listed)
     seen = Sample({0: 0.0, 1: 0.0, 2: 0.9, 3: 0.0}, {}, [])
-    found = {check.name: check for check in fitness.checks(BUDGET, seen, tmp_path)}
+    found = {check.name: check for check in checks.checks(BUDGET, seen, tmp_path)}
     assert found["SMT siblings"].fact == "1 of 2 busy on the budget's cores, CPU 2 at 90%"
-    assert found["spinning"].state == "ok" or any(name in os.environ for name in fitness.SPIN_VARIABLES)
+    assert found["spinning"].state == "ok" or any(name in os.environ for name in checks.SPIN_VARIABLES)
 
 
 def test_package_names() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.gpu.figures import Life, block_figures, disturbed, memory, strangers, sustained, within
-from bench.gpu.nvml import Reading
+from bench.machine.gpu.nvml import Reading
 
 S = 1_000_000_000
 GB = 1_000_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.gpu.fitness import checks, covers, held_back, misfits, none, occupied, on_the_bus, present
-from bench.gpu.nvml import Driver, Gpu, NoGpu, Reading
+from bench.machine.gpu.checks import checks, covers, held_back, misfits, none, occupied, on_the_bus, present
+from bench.machine.gpu.nvml import Driver, Gpu, NoGpu, Reading
 
 H200 = Gpu(0, "GPU-1", "NVIDIA H200", 150_754_820_096, "9.0", 700.0, 1980)
 T4 = Gpu(1, "GPU-2", "Tesla T4", 15_843_721_216, "7.5")

@@ -15,7 +15,7 @@ from bench.heard import Heard
 from bench.interfaces.backend import IOSpec, Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.machine import Budget
+from bench.machine.fingerprint import Budget
 from bench.plan import Plan
 from bench.prepare import Prepared
 from bench.profiles import PROFILES

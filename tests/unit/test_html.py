@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import topology
 from bench.interfaces.errors import BakeoffError
+from bench.machine import topology
 from bench.results import Results
 from bench.text.numbers import MILLISECONDS, interval
 from reports import html, method, views

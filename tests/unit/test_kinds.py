@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import cpuinfo, fitness, machine
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
-from bench.kinds import core_kinds
+from bench.machine import checks, cpuinfo, fingerprint
+from bench.machine.cores import core_kinds
+from bench.machine.topology import topology
 from bench.plan import _threads
-from bench.topology import topology
 from tests.unit.made_machines import capacities, fake, frequencies, hybrid, write
 
 
@@ -23,7 +23,7 @@ def names(root: Path) -> dict[str, tuple[int, ...]]:
 def test_intels_fast_and_slow_cores(tmp_path: Path) -> None:
     root = hybrid(tmp_path)
     assert names(root) == {"cpu_core": tuple(range(12)), "cpu_atom": tuple(range(12, 20))}
-    budget = machine.core_budget(root, range(20))
+    budget = fingerprint.core_budget(root, range(20))
     assert budget.cpus == (0, 2, 4, 6, 8, 10)
     assert budget.kind == "cpu_core"
     assert budget.why == (
@@ -33,7 +33,7 @@ def test_intels_fast_and_slow_cores(tmp_path: Path) -> None:
 
 
 def test_threads_for_both_kinds_are_refused_in_a_sentence_that_says_why(tmp_path: Path) -> None:
-    budget = machine.core_budget(hybrid(tmp_path), range(20))
+    budget = fingerprint.core_budget(hybrid(tmp_path), range(20))
     case = Case("w", "c", 1, None, "torch", Target(threads=14))
     assert _threads(case, budget) == f"14 threads asked for, the budget is 6: {budget.why}"
     assert _threads(replace(case, target=Target(threads=6)), budget) == ""
@@ -66,7 +66,7 @@ def test_slow_cores_of_two_tiers_under_one_name(tmp_path: Path) -> None:
 
 def test_big_and_little(tmp_path: Path) -> None:
     root = capacities(tmp_path, 446, 446, 446, 446, 1024, 1024, 1024, 1024)
-    budget = machine.core_budget(root, range(8))
+    budget = fingerprint.core_budget(root, range(8))
     assert budget.cpus == (4, 5, 6, 7)
     assert budget.kind == "capacity 1024"
     assert "without 4 of capacity 446" in budget.why
@@ -79,7 +79,7 @@ def test_three_tiers(tmp_path: Path) -> None:
         "capacity 871": (4, 5, 6),
         "capacity 280": (0, 1, 2, 3),
     }
-    budget = machine.core_budget(root, range(8))
+    budget = fingerprint.core_budget(root, range(8))
     assert budget.cpus == (7,)
     assert budget.why.endswith("1 core of capacity 1024, without 3 of capacity 871 and 4 of capacity 280")
 
@@ -94,7 +94,7 @@ def test_favoured_cores_are_no_kind_of_their_own(tmp_path: Path) -> None:
     """The best cores of a chip may go a few percent higher, step by step: alike all the same."""
     root = frequencies(tmp_path, 5881, 5800, 5660, 5500, 5350, 5200, 5050, 4900)
     assert names(root) == {}
-    budget = machine.core_budget(root, range(8))
+    budget = fingerprint.core_budget(root, range(8))
     assert len(budget.cpus) == 8
     assert budget.kind == ""
     assert "kind" not in budget.why
@@ -120,24 +120,24 @@ def test_a_figure_that_some_cpus_lack_tells_nothing(tmp_path: Path) -> None:
 
 def test_offline_cpus_are_of_no_kind(tmp_path: Path) -> None:
     root = capacities(tmp_path, 446, 446, 1024, 1024, online="0-1,3")
-    budget = machine.core_budget(root, range(4))
+    budget = fingerprint.core_budget(root, range(4))
     assert budget.cpus == (3,)
     assert "1 core of capacity 1024" in budget.why
     root = capacities(tmp_path, 446, 446, 1024, 1024, online="0-1")
     assert names(root) == {}, "all that is online is alike"
-    assert machine.core_budget(root, range(4)).cpus == (0, 1)
+    assert fingerprint.core_budget(root, range(4)).cpus == (0, 1)
 
 
 def test_slow_cores_are_taken_where_no_other_is_allowed_and_named(tmp_path: Path) -> None:
     root = hybrid(tmp_path)
-    budget = machine.core_budget(root, range(12, 20))
+    budget = fingerprint.core_budget(root, range(12, 20))
     assert budget.cpus == tuple(range(12, 20))
     assert budget.kind == "cpu_atom"
     assert "8 cores of cpu_atom, a slower kind: 6 of cpu_core are outside the affinity" in budget.why
 
 
 def test_an_affinity_of_both_takes_the_fast_ones_of_it(tmp_path: Path) -> None:
-    budget = machine.core_budget(hybrid(tmp_path), {1, 2, 3, 12, 13, 14})
+    budget = fingerprint.core_budget(hybrid(tmp_path), {1, 2, 3, 12, 13, 14})
     assert budget.cpus == (1, 2)
     assert "2 cores of cpu_core, without 3 of cpu_atom" in budget.why
 
@@ -149,21 +149,21 @@ def test_a_quota_takes_from_one_kind(tmp_path: Path) -> None:
         root,
         {"proc/self/cgroup": "0::/", "proc/self/mountinfo": mount, "sys/fs/cgroup/cpu.max": "800000 100000"},
     )
-    assert len(machine.core_budget(root, range(20)).cpus) == 6, "8 CPUs of quota are no reason to mix"
+    assert len(fingerprint.core_budget(root, range(20)).cpus) == 6, "8 CPUs of quota are no reason to mix"
 
 
 def test_the_node_is_that_with_most_cores_of_the_kind(tmp_path: Path) -> None:
     root = fake(tmp_path, [(cpu,) for cpu in range(6)], ["0-3", "4-5"], "0-5")
     write(root, {"sys/devices/cpu_core/cpus": "0,4-5", "sys/devices/cpu_atom/cpus": "1-3"})
-    budget = machine.core_budget(root, range(6))
+    budget = fingerprint.core_budget(root, range(6))
     assert (budget.node, budget.cpus) == (1, (4, 5))
 
 
 def test_the_fingerprint_holds_the_kinds_and_the_budgets_own(tmp_path: Path) -> None:
-    facts = machine.fingerprint(hybrid(tmp_path), range(20))
+    facts = fingerprint.fingerprint(hybrid(tmp_path), range(20))
     assert facts["core_kinds"] == {"cpu_core": 6, "cpu_atom": 8}
     assert facts["budget"]["kind"] == "cpu_core"
-    alike = machine.fingerprint(fake(tmp_path / "other", [(0,), (1,)], ["0-1"], "0-1"), range(2))
+    alike = fingerprint.fingerprint(fake(tmp_path / "other", [(0,), (1,)], ["0-1"], "0-1"), range(2))
     assert alike["core_kinds"] is None
     assert alike["budget"]["kind"] is None
 
@@ -180,7 +180,7 @@ def test_the_cpu_that_is_named_is_the_budgets(tmp_path: Path) -> None:
     for cpu, size in ((0, "128K"), (2, "512K")):
         folder = f"sys/devices/system/cpu/cpu{cpu}/cache/index2"
         write(root, {f"{folder}/level": "2", f"{folder}/size": size, f"{folder}/type": "Unified"})
-    facts = machine.fingerprint(root, range(4))
+    facts = fingerprint.fingerprint(root, range(4))
     assert facts["cpu"] == "Cortex-A78"
     assert facts["flags"] == ["asimd", "asimddp", "i8mm"]
     assert [cache["bytes"] for cache in facts["caches"]] == [512 * 1024]
@@ -197,7 +197,7 @@ def test_the_cpu_that_is_named_is_the_budgets(tmp_path: Path) -> None:
 )
 def test_the_doctor_names_them(tmp_path: Path, affinity: range, state: str, words: str) -> None:
     root = hybrid(tmp_path)
-    check = fitness.core_kinds(machine.core_budget(root, affinity), core_kinds(root, topology(root)))
+    check = checks.core_kinds(fingerprint.core_budget(root, affinity), core_kinds(root, topology(root)))
     assert (check.name, check.state) == ("kinds of cores", state)
     assert words in check.fact
     assert ("taskset -c 0-11" in check.mend) == (state == "warn")
@@ -205,5 +205,5 @@ def test_the_doctor_names_them(tmp_path: Path, affinity: range, state: str, word
 
 def test_the_doctor_where_all_are_alike(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0,), (1,)], ["0-1"], "0-1")
-    check = fitness.core_kinds(machine.core_budget(root, range(2)), core_kinds(root, topology(root)))
+    check = checks.core_kinds(fingerprint.core_budget(root, range(2)), core_kinds(root, topology(root)))
     assert (check.state, check.fact) == ("ok", "the system tells no kinds apart")

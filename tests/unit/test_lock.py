@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import lock
 from bench.interfaces.errors import BakeoffError
-from bench.lock import holder, lock_path, measurement_lock
+from bench.machine import lock
+from bench.machine.lock import holder, lock_path, measurement_lock
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from bench.lock import measurement_lock
+from bench.machine.lock import measurement_lock
 with measurement_lock(wait=False, path=Path(sys.argv[1])):
     {body}
     print(os.getpid(), flush=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import cpuinfo, machine
 from bench.interfaces.errors import BakeoffError
-from bench.limits import cpu_quota, memory_limit, quota_folders
-from bench.topology import allowed_cpus, caches, cpu_list, topology
+from bench.machine import cpuinfo, fingerprint
+from bench.machine.cgroups import cpu_quota, memory_limit, quota_folders
+from bench.machine.topology import allowed_cpus, caches, cpu_list, topology
 from tests.unit.made_machines import fake, write
 
 V2_MOUNT = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -46,7 +46,7 @@ def test_topology_tells_core_package_and_node(smt: Path) -> None:
 
 
 def test_budget_is_one_cpu_a_core_of_one_node(smt: Path) -> None:
-    budget = machine.core_budget(smt, range(8))
+    budget = fingerprint.core_budget(smt, range(8))
     assert budget.cpus == (0, 1)
     assert budget.memory_bytes == 4_000_000 * 1024  # the node's, not the machine's
     assert "NUMA node 0 (2 of 4 allowed cores)" in budget.why
@@ -54,7 +54,7 @@ def test_budget_is_one_cpu_a_core_of_one_node(smt: Path) -> None:
 
 def test_budget_takes_the_node_with_most_allowed_cores(smt: Path) -> None:
     # Node 0 has two allowed CPUs but one core; node 1 has two cores.
-    budget = machine.core_budget(smt, {0, 4, 6, 3})
+    budget = fingerprint.core_budget(smt, {0, 4, 6, 3})
     assert budget.node == 1
     assert budget.cpus == (3, 6)
     assert "affinity 0,3-4,6" in budget.why
@@ -62,13 +62,13 @@ def test_budget_takes_the_node_with_most_allowed_cores(smt: Path) -> None:
 
 def test_budget_leaves_out_offline_cpus(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0,), (1,), (2,), (3,)], ["0-3"], "0,2-3")
-    assert machine.core_budget(root, range(4)).cpus == (0, 2, 3)
+    assert fingerprint.core_budget(root, range(4)).cpus == (0, 2, 3)
 
 
 def test_one_node_has_the_memory_of_the_machine(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0,)], ["0"], "0")
     write(root, {"sys/devices/system/node/node0/meminfo": "Node 0 MemTotal: 1 kB"})  # plugged in later
-    assert machine.core_budget(root, {0}).memory_bytes == 8_000_000 * 1024
+    assert fingerprint.core_budget(root, {0}).memory_bytes == 8_000_000 * 1024
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_budget_within_a_quota(smt: Path, limit: str, cpus: int) -> None:
         smt,
         {"proc/self/cgroup": "0::/a/b", "proc/self/mountinfo": V2_MOUNT, "sys/fs/cgroup/a/b/cpu.max": limit},
     )
-    budget = machine.core_budget(smt, range(8))
+    budget = fingerprint.core_budget(smt, range(8))
     assert len(budget.cpus) == cpus
     assert ("quota" in budget.why) == (cpus == 1)
 
@@ -142,7 +142,7 @@ def test_memory_within_the_group(smt: Path) -> None:
     write(
         smt, {"proc/self/cgroup": "0::/", "proc/self/mountinfo": V2_MOUNT, "sys/fs/cgroup/memory.max": "4096"}
     )
-    assert machine.core_budget(smt, range(8)).memory_bytes == 4096
+    assert fingerprint.core_budget(smt, range(8)).memory_bytes == 4096
 
 
 def test_where_the_system_has_no_affinity_nothing_is_pinned(
@@ -150,13 +150,13 @@ def test_where_the_system_has_no_affinity_nothing_is_pinned(
 ) -> None:
     """macOS."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    budget = machine.core_budget(tmp_path)
+    budget = fingerprint.core_budget(tmp_path)
     assert not budget.pinned
     assert budget.cpus == tuple(range(len(budget.cpus)))
     assert budget.memory_bytes > 0
     assert "does not pin processes" in budget.why
-    assert machine.smt(tmp_path) is None
-    assert machine.fingerprint(tmp_path)["pinned"] is False
+    assert fingerprint.smt(tmp_path) is None
+    assert fingerprint.fingerprint(tmp_path)["pinned"] is False
 
 
 X86 = (
@@ -179,7 +179,7 @@ def test_fingerprint_of_x86(smt: Path) -> None:
             "sys/devices/system/cpu/cpu0/cache/index3/shared_cpu_list": "0-1,4-5",
         },
     )
-    facts = machine.fingerprint(smt, range(8))
+    facts = fingerprint.fingerprint(smt, range(8))
     assert facts["cpu"] == "Xeon Z"
     assert facts["cpu_id"] == "family 6 model 207"
     assert facts["flags"] == ["avx2", "avx512f", "amx_tile", "amx_bf16"]
@@ -205,19 +205,19 @@ def test_fingerprint_of_aarch64(tmp_path: Path) -> None:
 
 
 def test_turbo_by_boost(tmp_path: Path) -> None:
-    assert machine.turbo(tmp_path) is None
-    assert machine.turbo(write(tmp_path, {"sys/devices/system/cpu/cpufreq/boost": "1"})) is True
+    assert fingerprint.turbo(tmp_path) is None
+    assert fingerprint.turbo(write(tmp_path, {"sys/devices/system/cpu/cpufreq/boost": "1"})) is True
 
 
 def test_no_names_and_no_paths_in_the_real_fingerprint() -> None:
-    text = json.dumps(machine.fingerprint())
+    text = json.dumps(fingerprint.fingerprint())
     assert not re.search(r"/(home|root|usr|work|tmp)\b", text)
     assert os.uname().nodename not in re.findall(r"[\w.-]+", text)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
 def test_the_budget_of_this_machine_is_within_its_affinity() -> None:
-    budget = machine.core_budget()
+    budget = fingerprint.core_budget()
     assert budget.pinned
     assert set(budget.cpus) <= set(allowed_cpus())
     assert 0 < budget.memory_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -225,7 +225,7 @@ def test_the_budget_of_this_machine_is_within_its_affinity() -> None:
 
 
 def test_windows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.require_supported_platform()
+    fingerprint.require_supported_platform()
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(BakeoffError, match="Windows is not supported"):
-        machine.require_supported_platform()
+        fingerprint.require_supported_platform()

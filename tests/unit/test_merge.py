@@ -11,7 +11,7 @@ import pytest
 
 from bench.cli import main
 from bench.interfaces.errors import StoreError, UsageError
-from bench.machines import described, label
+from bench.machine.label import described, label
 from bench.merge import Source, merge, parse_source
 from bench.store import RunRecord, Store
 from tests.unit import fake_results as fake

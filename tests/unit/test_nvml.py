@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.gpu.nvml import INSTALL, NoGpu, Reading, driver, handle_of, opened, read, throttles
+from bench.machine.gpu.nvml import INSTALL, NoGpu, Reading, driver, handle_of, opened, read, throttles
 from tests.unit.recorded_nvml import (
     NOT_TOLD,
     QUESTIONS,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import api, cache, storage
+from bench import api, cache
 from bench.cli import main
 from bench.files import places
 from bench.files.places import require_place, try_folder
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, UsageError
+from bench.machine import storage
 from bench.store import Store
 from reports.files import write_whole
 from tests.unit.fake_results import Ask

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bench.gpu.devices import named
-from bench.gpu.nvml import Gpu
 from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.case import HARNESS
 from bench.interfaces.errors import BackendUnavailable
-from bench.machine import Budget
+from bench.machine.fingerprint import Budget
+from bench.machine.gpu.devices import named
+from bench.machine.gpu.nvml import Gpu
 from bench.plan import Plan, Probed, plan, probe_name
 from bench.suite import Suite
 

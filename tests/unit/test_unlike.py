@@ -13,7 +13,7 @@ from bench.anchored import compare_runs
 from bench.comparison import Compared, gates
 from bench.differences import differences
 from bench.hardware import compare_machines
-from bench.machines import machines_of
+from bench.machine.label import machines_of
 from bench.results import Results
 from bench.unlike import CAPS, gone_on, unlike
 from reports import comparison as shown
@@ -248,8 +248,8 @@ def test_other_numbers_of_threads_are_named(sides: Sides) -> None:
 
 
 def test_every_fact_that_caps_is_one_of_a_fingerprint() -> None:
-    from bench import machine
+    from bench.machine import fingerprint
 
-    facts = machine.fingerprint()
+    facts = fingerprint.fingerprint()
     known = {*facts, *(f"budget {key}" for key in facts["budget"])}
     assert {key for key in CAPS if not key.startswith("gpu ") and key != "gpus"} <= known

@@ -14,10 +14,11 @@ from typing import Literal, TypeVar
 
 import psutil
 
-from bench import cpuinfo, kinds, lock
-from bench.limits import cpu_quota
-from bench.machine import Budget, governors, turbo
-from bench.topology import ROOT, ranges, siblings, tells_cores, topology
+from bench.machine import cores as kinds
+from bench.machine import cpuinfo, lock
+from bench.machine.cgroups import cpu_quota
+from bench.machine.fingerprint import Budget, governors, turbo
+from bench.machine.topology import ROOT, ranges, siblings, tells_cores, topology
 
 State = Literal["ok", "warn", "bad"]
 Answer = TypeVar("Answer")

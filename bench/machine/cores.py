@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.topology import CPUS, Cpu, cpu_list, read_int, read_text
+from bench.machine.topology import CPUS, Cpu, cpu_list, read_int, read_text
 
 UNITS = ("cpu_core", "cpu_atom", "cpu_lowpower")  # the fastest first
 UNIT_FOLDERS = ("sys/devices", "sys/bus/event_source/devices")

@@ -1,7 +1,7 @@
 """Whether the GPUs are fit to measure, and whether runtimes and driver fit together: read-only, each with its
 mend.
 
-As in `bench.fitness`, every check is a function of plain values.
+As in `bench.machine.checks`, every check is a function of plain values.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.fitness import GIB, Check
-from bench.gpu.devices import VISIBLE
-from bench.gpu.nvml import Driver, Gpu, NoGpu, Reading, throttles
-from bench.topology import ROOT, read_text
+from bench.machine.checks import GIB, Check
+from bench.machine.gpu.devices import VISIBLE
+from bench.machine.gpu.nvml import Driver, Gpu, NoGpu, Reading, throttles
+from bench.machine.topology import ROOT, read_text
 
 NVIDIA = "0x10de"  # the vendor's number on the PCI bus
 DISPLAY = "0x03"  # the class of controllers that GPUs are of

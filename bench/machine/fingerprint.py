@@ -13,14 +13,13 @@ from typing import Any
 
 import psutil
 
-from bench import cpuinfo
-from bench.gpu import devices
-from bench.gpu.nvml import NoGpu
 from bench.interfaces.errors import BakeoffError
-from bench.kinds import Kind, core_kinds, counted
-from bench.limits import cpu_quota, memory_limit
-from bench.text.numbers import count
-from bench.topology import (
+from bench.machine import cpuinfo
+from bench.machine.cgroups import cpu_quota, memory_limit
+from bench.machine.cores import Kind, core_kinds, counted
+from bench.machine.gpu import devices
+from bench.machine.gpu.nvml import NoGpu
+from bench.machine.topology import (
     CPUS,
     NODES,
     ROOT,
@@ -33,6 +32,7 @@ from bench.topology import (
     tells_cores,
     topology,
 )
+from bench.text.numbers import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Budget:
         memory_bytes: of the node that they belong to, or the control group's limit if that is less.
         node: their NUMA node.
         pinned: whether the system can hold a process to them (macOS cannot).
-        kind: of cores, the name of theirs in `bench.kinds`; '' where the system tells of one kind alone.
+        kind: of cores, the name of theirs in `bench.machine.cores`; '' where the system tells of one kind
+            alone.
     """
 
     cpus: tuple[int, ...]

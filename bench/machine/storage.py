@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.cache import cache_root
 from bench.files.places import there, try_folder
-from bench.fitness import Check
+from bench.machine.checks import Check
 from bench.text.units import size_text
 
 ROOMY = 8e9  # bytes: what the first visit of the quick suite keeps in the cache, and some room

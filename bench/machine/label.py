@@ -46,7 +46,7 @@ def machines_of(run: RunRecord) -> tuple[Mapping[str, Any], ...]:
 
 
 def cache_name(cache: Mapping[str, Any]) -> str:
-    """`L1d`, `L2`: a cache as `bench.topology.caches` describes it."""
+    """`L1d`, `L2`: a cache as `bench.machine.topology.caches` describes it."""
     return f"L{cache.get('level')}{CACHE_KINDS.get(str(cache.get('type')).lower(), '')}"
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from bench.topology import ROOT, read_int, read_text
+from bench.machine.topology import ROOT, read_int, read_text
 
 UNBOUNDED = 1 << 60  # v1 writes "no limit" as a number near 2**63
 # For a /proc that is masked: where the hierarchies usually lie, and groups that are the mounts themselves, as

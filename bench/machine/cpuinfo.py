@@ -6,7 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from bench.topology import ROOT, read_text
+from bench.machine.topology import ROOT, read_text
 
 # Vector and matrix instructions that a runtime chooses its kernels by, as Linux writes them.
 MATTERS = {

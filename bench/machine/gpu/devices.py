@@ -19,8 +19,8 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from bench.gpu.nvml import Driver, Gpu, NoGpu, Reading, driver, handle_of, opened, read
 from bench.interfaces.errors import UsageError
+from bench.machine.gpu.nvml import Driver, Gpu, NoGpu, Reading, driver, handle_of, opened, read
 
 KIND = "cuda"
 EVERY = "all"

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from bench.interfaces.backend import ModelFile
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
-from bench.residence import speaks_of_memory
+from bench.processes.resources import speaks_of_memory
 
 # Exceptions that no runtime raises about a model; by name where importing the runtime would be needed.
 KINDS = (subprocess.SubprocessError, ImportError)

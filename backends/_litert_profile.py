@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.support import PROFILED
-from bench.marked import heard, say
+from bench.processes.answers import heard, say
 
 LIMIT_S = 240.0
 CPU = 1  # kLiteRtHwAcceleratorCpu

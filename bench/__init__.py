@@ -27,7 +27,7 @@ __all__ = ["Run", "Suite", "load_suite", "open_run", "run"]
 
 
 # In a child process: what was on the parent's $PYTHONPATH comes last, so that it brings plug-ins and hides
-# nothing that is installed (`bench.child_variables`).
+# nothing that is installed (`bench.processes.variables`).
 sys.path += [
     entry
     for entry in os.environ.get("BAKEOFF_LAST_PATH", "").split(os.pathsep)

@@ -32,7 +32,7 @@ from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
 from bench.probes import probe_all
-from bench.processes import guard
+from bench.processes.process import guard
 from bench.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.results import Results
 from bench.runner import Rerun, Setting, measure

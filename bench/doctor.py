@@ -20,7 +20,7 @@ from bench.machine.checks import Check
 from bench.machine.gpu import checks as gpu_fitness
 from bench.machine.gpu import devices
 from bench.probes import probe_all
-from bench.processes import ROOT
+from bench.processes.process import ROOT
 from bench.store import DEFAULT_PATH
 
 DISTRIBUTION = "bakeoff"

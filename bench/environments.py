@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.cache import cache_root
-from bench.child_variables import child_variables
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine import cpuinfo
 from bench.machine.topology import read_text
-from bench.marked import ask
+from bench.processes.answers import ask
+from bench.processes.variables import child_variables
 from bench.requirements import Needs, distribution, known, needs, unmet
 from bench.text import strict_json
 

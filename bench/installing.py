@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cache import writing
-from bench.child_variables import HOMES, MEDDLING, child_variables
 from bench.environments import (
     MARKER,
     Environment,
@@ -30,7 +29,8 @@ from bench.environments import (
 )
 from bench.holdings import folder_bytes
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
-from bench.marked import ask
+from bench.processes.answers import ask
+from bench.processes.variables import HOMES, MEDDLING, child_variables
 from bench.requirements import NUMPY, Needs, distribution, needs
 from bench.text import strict_json
 from bench.text.units import size_text

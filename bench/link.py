@@ -15,9 +15,9 @@ from typing import Any
 from bench.environments import mend
 from bench.interfaces.block import Status
 from bench.interfaces.job import Job
-from bench.processes import Process
-from bench.residence import speaks_of_memory
-from bench.wire import Wire
+from bench.processes.process import Process
+from bench.processes.resources import speaks_of_memory
+from bench.processes.wire import Wire
 
 BLOBS = 3  # of a burst: samples at the host and the device boundary, and the device's own times
 # Which of the suite's limits bounds a command; all others fall under `load`.

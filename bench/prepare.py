@@ -27,9 +27,9 @@ from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
 from bench.interfaces.workload import Band, Cost
-from bench.interrupts import held
 from bench.machine.topology import usable_cpus
 from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
+from bench.processes.signals import held
 from bench.telling import Listener, Telling
 
 LIMIT_S = 1800.0

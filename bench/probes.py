@@ -16,8 +16,8 @@ from bench.environments import environment_fingerprint, interpreter, mend
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu.devices import BY_BUS
-from bench.marked import heard
-from bench.processes import Process
+from bench.processes.answers import heard
+from bench.processes.process import Process
 from bench.text import strict_json
 
 PROBE_S = 90.0

@@ -21,14 +21,11 @@ from typing import Any
 import numpy as np
 
 from backends.support import import_runtime
-from bench import residence
-from bench.child_variables import LAST_PATH
 from bench.interfaces.backend import Array, Backend, Measuring, Session, Timing, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.interfaces.job import Job
 from bench.kept import Kept
-from bench.marked import say
 from bench.measure import (
     LEAST,
     SLOW_NS,
@@ -42,10 +39,13 @@ from bench.measure import (
     sustain,
     warm_up,
 )
+from bench.processes import resources
+from bench.processes.answers import say
+from bench.processes.variables import LAST_PATH
+from bench.processes.wire import Wire
 from bench.rotating import OnDevice, Rotating
 from bench.telemetry import Meter, difference, disturbed
 from bench.verify import Reference, check, load_reference
-from bench.wire import Wire
 
 
 class Worker:
@@ -76,7 +76,7 @@ class Worker:
         if job.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, job.cpus)
         if job.memory_bytes:
-            residence.limit_memory(job.memory_bytes)
+            resources.limit_memory(job.memory_bytes)
         self.backend = _backend(job.case)
         self.meter = Meter(job.cpus)
         self.host, self.device = buffer(job.capacity), buffer(job.capacity)
@@ -87,8 +87,8 @@ class Worker:
         import_runtime(self.backend)
         self.figures["import_ns"] = time.perf_counter_ns() - start
         self.figures["spawn_ns"] = began - job.spawned_ns
-        residence.reset_peak()
-        self.figures["idle_bytes"] = residence.resident_bytes()
+        resources.reset_peak()
+        self.figures["idle_bytes"] = resources.resident_bytes()
         return {"versions": _versions(self.backend), "pid": os.getpid()}
 
     def load(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class Worker:
 
     def finish(self, message: dict[str, Any]) -> dict[str, Any]:
         """Memory and CPU time, before the untimed session of `actual` adds to them."""
-        peak = residence.peak_bytes()
+        peak = resources.peak_bytes()
         self.figures["peak_bytes"] = peak
         self.figures["model_bytes"] = max(0, peak - self.figures["idle_bytes"])
         self.figures["cpu_ns"] = self.cpu_ns
@@ -231,7 +231,7 @@ def _explain(error: Exception) -> dict[str, str]:
         status = "unsupported"
     elif isinstance(error, BackendUnavailable):
         status = "missing"
-    elif isinstance(error, MemoryError) or residence.speaks_of_memory(f"{type(error).__name__}: {error}"):
+    elif isinstance(error, MemoryError) or resources.speaks_of_memory(f"{type(error).__name__}: {error}"):
         status = "out-of-memory"
     else:
         status = "failed"
@@ -299,9 +299,9 @@ def main(arguments: list[str]) -> None:
         say(probe(arguments[1]))
         return
     _, descriptor, parent = arguments
-    residence.die_with_parent(int(parent))
-    residence.be_first_to_go()
-    residence.keep_freed_memory()
+    resources.die_with_parent(int(parent))
+    resources.be_first_to_go()
+    resources.keep_freed_memory()
     serve(Wire(int(descriptor)))
 
 

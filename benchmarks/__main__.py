@@ -13,7 +13,7 @@ from bench import streams
 from bench.api import own_version
 from bench.interfaces.errors import did_you_mean
 from bench.machine import fingerprint
-from bench.processes import guard
+from bench.processes.process import guard
 
 NAMES = ("overhead", "help", "startup", "turn")
 LONG = ("parity", "slowdown", "pairing", "decoding", "clock")

@@ -30,7 +30,7 @@ from bench.course import costs
 from bench.machine import fingerprint
 from bench.noise import Costs
 from bench.pairs import generation_logs, paired_rounds, steady
-from bench.processes import guard
+from bench.processes.process import guard
 from bench.profiles import PROFILES
 from bench.sides import Side
 from bench.suite import load_suite

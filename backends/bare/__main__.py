@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.interfaces.job import Job
-from bench.wire import Wire
+from bench.processes.wire import Wire
 
 WARMUP = 20
 

@@ -8,17 +8,17 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench import residence
 from bench.converters import RESULT, Job, converters
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
+from bench.processes import resources
 
 
 def main(path: Path) -> int:
     message = json.loads(path.read_text())
-    residence.die_with_parent(message["parent_pid"])
-    residence.be_first_to_go()
+    resources.die_with_parent(message["parent_pid"])
+    resources.be_first_to_go()
     if message["memory_bytes"]:
-        residence.limit_memory(message["memory_bytes"])
+        resources.limit_memory(message["memory_bytes"])
     job = Job.from_dict(message["job"])
     try:
         result: dict[str, Any] = {"facts": dict(converters()[job.kind].make(job))}
@@ -32,7 +32,7 @@ def main(path: Path) -> int:
     except Exception as error:
         traceback.print_exc()
         result = explain(error)
-    result["peak_bytes"] = residence.peak_bytes()
+    result["peak_bytes"] = resources.peak_bytes()
     (path.parent / RESULT).write_text(json.dumps(result))
     return int("error" in result)
 
@@ -42,7 +42,7 @@ def explain(error: Exception) -> dict[str, Any]:
     text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     if isinstance(error, ImportError):
         return {"error": text, "hint": "pip install 'bakeoff[prepare]'"}
-    if isinstance(error, MemoryError) or residence.speaks_of_memory(str(error)):
+    if isinstance(error, MemoryError) or resources.speaks_of_memory(str(error)):
         return {"error": text, "hint": "", "out_of_memory": True}
     if "No space left" in str(error):
         return {"error": text, "hint": "free space, or choose another folder: export BAKEOFF_CACHE=FOLDER"}

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import cache, residence
+from bench import cache
 from bench.converters import RESULT, Converter, Job
 from bench.interfaces.backend import as_dict
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
-from bench.processes import Process
+from bench.processes import resources
+from bench.processes.process import Process
 from bench.text.units import size_text
 
 JOB = "job.json"
@@ -115,7 +116,7 @@ class Making:
         if result is None:
             code = self._process.popen.returncode
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            if residence.speaks_of_memory(log):
+            if resources.speaks_of_memory(log):
                 raise OutOfMemory(f"{self._over()} (its process {how}){end}", hint=FREE_MEMORY)
             if code == -signal.SIGKILL:
                 why = "as the kernel does when memory runs out"

@@ -17,9 +17,9 @@ from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu import devices
-from bench.marked import heard
 from bench.nodes import processor
-from bench.processes import Process
+from bench.processes.answers import heard
+from bench.processes.process import Process
 from bench.text import strict_json
 
 LIMIT_S = 120.0

@@ -14,8 +14,8 @@ from bench.interfaces.case import Case
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Reading
 from bench.machine.topology import allowed_cpus
-from bench.processes import Process
-from bench.wire import Wire
+from bench.processes.process import Process
+from bench.processes.wire import Wire
 
 PERIOD_S = 0.1
 ANSWER_S = 10.0

@@ -17,9 +17,9 @@ from collections import defaultdict, deque
 from dataclasses import asdict
 from typing import Any
 
-from bench import residence
 from bench.machine.gpu.nvml import Library, NoGpu, Reading, handle_of, opened, read
-from bench.wire import Wire
+from bench.processes import resources
+from bench.processes.wire import Wire
 
 
 def serve(wire: Wire, library: Library | None = None) -> None:
@@ -70,7 +70,7 @@ def _between(kept: dict[str, deque[Reading]], start_ns: int, end_ns: int) -> dic
 
 def main(arguments: list[str]) -> None:
     _, descriptor, parent = arguments
-    residence.die_with_parent(int(parent))
+    resources.die_with_parent(int(parent))
     serve(Wire(int(descriptor)))
 
 

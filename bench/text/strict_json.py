@@ -2,8 +2,8 @@
 
 JSON has no infinity and no NaN. Such a value is written as null, and a note in the same document keeps what
 it was: `"not_finite": {"/verification/before/error": "inf"}`, the place as a JSON pointer (RFC 6901). `loads`
-puts the values back. What only another process of bakeoff's own reads (`bench.wire`, jobs of converters) may
-hold Python's own words for them.
+puts the values back. What only another process of bakeoff's own reads (`bench.processes.wire`, jobs of
+converters) may hold Python's own words for them.
 """
 
 from __future__ import annotations

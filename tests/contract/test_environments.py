@@ -12,7 +12,7 @@ from backends import registry
 from backends._tiny import VARIABLE, listing, tiny_model
 from bench.environments import find, versions_of
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
-from bench.processes import code_folder
+from bench.processes.process import code_folder
 from tests.contract import test_backends
 from tests.contract.suites import MODULES, SUITES
 from tests.contract.table import RESULTS

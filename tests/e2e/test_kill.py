@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import keeper
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
+from bench.processes import reaper
 from bench.store import Store
 from tests.waiting import PATIENCE_S, until
 
@@ -28,7 +28,7 @@ pytestmark = [
 def ours(environment: dict[str, str]) -> list[int]:
     """Every living process that was started with this session's cache: bakeoff, workers, their children."""
     mark = f"BAKEOFF_CACHE={environment['BAKEOFF_CACHE']}".encode()
-    return [pid for pid in keeper.marked(mark) if not keeper.is_zombie(pid)]
+    return [pid for pid in reaper.marked(mark) if not reaper.is_zombie(pid)]
 
 
 def workers(environment: dict[str, str]) -> list[int]:
@@ -36,7 +36,7 @@ def workers(environment: dict[str, str]) -> list[int]:
     for pid in ours(environment):
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
-                if f"{keeper.WORKER_MARK}=".encode() in file.read():
+                if f"{reaper.WORKER_MARK}=".encode() in file.read():
                     found.append(pid)
         except OSError:
             continue

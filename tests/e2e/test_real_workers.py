@@ -18,7 +18,7 @@ from bench.interfaces.job import Job
 from bench.link import Failure, Link
 from bench.nodes import content_for
 from bench.prepare import Prepared, prepare
-from bench.processes import guard
+from bench.processes.process import guard
 from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN
 

@@ -23,7 +23,7 @@ from bench.interfaces.job import Job
 from bench.lint import Finding, findings
 from bench.nodes import content_for
 from bench.prepare import prepare
-from bench.processes import guard
+from bench.processes.process import guard
 from bench.results import Results, Row
 from bench.store import CaseRecord, RunRecord, Store
 from bench.text.numbers import percent

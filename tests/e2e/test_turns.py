@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import keeper, turns
-from bench.keeper import WORKER_MARK
+from bench import turns
 from bench.machine.gpu.nvml import Reading
-from bench.processes import guard
+from bench.processes import reaper
+from bench.processes.process import guard
+from bench.processes.reaper import WORKER_MARK
 from bench.turns import Limits, measure_part
 from tests.e2e.seats import measured, seat
 from tests.waiting import until
@@ -26,8 +27,8 @@ def nothing_is_left() -> Iterator[None]:
     """No test may leave a worker or a child of one behind, running or stopped."""
     with guard() as token:
         yield
-        mark = f"{keeper.RUN_MARK}={token}".encode()
-        assert [pid for pid in keeper.marked(mark) if not keeper.is_zombie(pid)] == []
+        mark = f"{reaper.RUN_MARK}={token}".encode()
+        assert [pid for pid in reaper.marked(mark) if not reaper.is_zombie(pid)] == []
 
 
 def test_workers_take_turns_in_every_round() -> None:
@@ -195,7 +196,7 @@ def _forked(pid: int) -> bool:
             ours = f"{WORKER_MARK}={os.getpid()}.".encode() in file.read()
     except OSError:
         return False
-    return ours and not keeper.is_zombie(pid)
+    return ours and not reaper.is_zombie(pid)
 
 
 def workers() -> list[int]:

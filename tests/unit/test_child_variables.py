@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from backends import registry, support
-from bench import environments, installing, marked, probes
-from bench.child_variables import HOMES, LAST_PATH, MEDDLING, child_variables
+from bench import environments, installing, probes
 from bench.environments import environment_fingerprint
 from bench.gpu import limits
 from bench.interfaces.errors import BackendUnavailable
 from bench.probes import probe
-from bench.processes import ROOT, Process
-from bench.shadows import blamed, shadow
+from bench.processes import answers
+from bench.processes.process import ROOT, Process
+from bench.processes.shadows import blamed, shadow
+from bench.processes.variables import HOMES, LAST_PATH, MEDDLING, child_variables
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_sitecustomize_that_prints_is_not_the_answer(
     python = Path(sys.executable)
     assert any(line.startswith("numpy==") for line in environments.distributions(python))
     assert len(environment_fingerprint(python)) == 16
-    monkeypatch.setattr("bench.processes.child_variables", lambda *arguments: {**loud, **_code(loud)})
+    monkeypatch.setattr("bench.processes.process.child_variables", lambda *arguments: {**loud, **_code(loud)})
     assert "cpu" in probes._ask("null", python).devices
     monkeypatch.setattr(registry, "get", lambda name: registry._modules and _Measuring())
     assert limits._measured("null", "cuda:0", python) == {}
@@ -120,24 +121,24 @@ def test_the_version_of_an_interpreter_that_prints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (f'hello {{\n{marked.MARK}{{"ok": true}}\n{{"ok": false}} goodbye', {"ok": True}),
-        (f"{marked.MARK}[1]{marked.MARK}[2] and more", [2]),
-        (f'{marked.MARK}{{"ok": tr', None),
+        (f'hello {{\n{answers.MARK}{{"ok": true}}\n{{"ok": false}} goodbye', {"ok": True}),
+        (f"{answers.MARK}[1]{answers.MARK}[2] and more", [2]),
+        (f'{answers.MARK}{{"ok": tr', None),
         ('{"ok": true}', None),
         ("", None),
     ],
 )
 def test_an_answer_among_other_output(text: str, answer: Any) -> None:
-    assert marked.heard(text) == answer
+    assert answers.heard(text) == answer
 
 
 def test_an_interpreter_without_an_answer_says_why(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ModuleNotFoundError: No module named 'nowhere'"):
-        marked.ask(Path(sys.executable), "import nowhere", 30.0, os.environ)
+        answers.ask(Path(sys.executable), "import nowhere", 30.0, os.environ)
     with pytest.raises(ValueError, match="no answer"):
-        marked.ask(Path(sys.executable), "import os; os._exit(0)", 30.0, os.environ)
+        answers.ask(Path(sys.executable), "import os; os._exit(0)", 30.0, os.environ)
     with pytest.raises(subprocess.TimeoutExpired):
-        marked.ask(Path(sys.executable), "import time; time.sleep(60)", 0.5, os.environ)
+        answers.ask(Path(sys.executable), "import time; time.sleep(60)", 0.5, os.environ)
 
 
 def test_a_file_that_hides_an_installed_package(tmp_path: Path) -> None:
@@ -184,6 +185,6 @@ def test_a_failed_probe_names_what_pythonpath_brings(user_path: Path) -> None:
 
 def test_an_answer_is_one_line_of_json(capfd: pytest.CaptureFixture[str]) -> None:
     print("unfinished", end="")
-    marked.say({"a": "ü\n"})
+    answers.say({"a": "ü\n"})
     last = capfd.readouterr().out.splitlines()[-1]
-    assert json.loads(last.removeprefix(marked.MARK)) == {"a": "ü\n"}
+    assert json.loads(last.removeprefix(answers.MARK)) == {"a": "ü\n"}

@@ -17,7 +17,7 @@ from bench.machine import checks
 from bench.machine.checks import GIB, Check, Look, Sample
 from bench.machine.fingerprint import Budget
 from bench.machine.lock import Holder
-from bench.processes import ROOT
+from bench.processes.process import ROOT
 from tests.waiting import until
 
 BUDGET = Budget((0, 1), "one CPU a core", 8 * GIB)

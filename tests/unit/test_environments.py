@@ -18,7 +18,7 @@ from bench.environments import environment_fingerprint, installed_versions, inte
 from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.errors import BackendUnavailable
 from bench.probes import probe, probe_all
-from bench.processes import Process
+from bench.processes.process import Process
 from tests.waiting import until
 
 BACKENDS = """

@@ -16,7 +16,7 @@ import pytest
 from backends import _plain_paths, _torch_variants, registry, support
 from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
-from bench.residence import speaks_of_memory
+from bench.processes.resources import speaks_of_memory
 
 SHAPE = (1, 3, 8, 8)
 IO = IOSpec(

@@ -13,8 +13,8 @@ import pytest
 
 from bench.gpu import watch as watching
 from bench.gpu.link import Watch, free_cpus
-from bench.processes import guard
-from bench.wire import Wire
+from bench.processes.process import guard
+from bench.processes.wire import Wire
 from tests import waiting
 from tests.unit.recorded_nvml import Card, NVMLError_GpuIsLost, NVMLError_LibraryNotFound, Recorded
 

@@ -218,7 +218,7 @@ def test_the_command_tells_what_is_there(shop: Path, capsys: pytest.CaptureFixtu
 def test_a_child_of_another_environment_sees_our_code_and_nothing_else(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.processes import Process
+    from bench.processes.process import Process
 
     made = create("odd", **QUIET)
     monkeypatch.setenv("PYTHONPATH", str(shop))

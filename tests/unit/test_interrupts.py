@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from bench.interrupts import held
+from bench.processes.signals import held
 
 pytestmark = pytest.mark.usefixtures("interruptible")
 

@@ -131,7 +131,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 from tests.unit.tiny_cases import case
 from bench.prepare import prepare
-from bench.processes import guard
+from bench.processes.process import guard
 with guard():  # as `bench.run` does
     prepare([case(batch=13)], lambda kind, facts: print(facts.get("state"), flush=True))
 """

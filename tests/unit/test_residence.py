@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bench.residence import speaks_of_memory
+from bench.processes.resources import speaks_of_memory
 
 # Page faults per turn of freeing and asking for six blocks of 1 MiB, as an inference does with its results.
 CHURN = """

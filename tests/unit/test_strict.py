@@ -231,8 +231,8 @@ ALLOWED = {
     "backends/contract.py": "a key, and what a process of the contract prints for it",
     "backends/_tiny.py": "keys of the contract's tiny models",
     # the wire between bakeoff's own processes
-    "bench/marked.py": "what any child process answers",
-    "bench/wire.py": "parent and worker",
+    "bench/processes/answers.py": "what any child process answers",
+    "bench/processes/wire.py": "parent and worker",
     "bench/converters/__main__.py": "a converter's result",
     "bench/converters/band.py": "a converter's result",
     "bench/converters/builds.py": "a converter's result",

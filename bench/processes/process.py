@@ -14,16 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench import keeper
 from bench.cache import cache_root
-from bench.child_variables import child_variables, is_own
 from bench.environments import mend
 from bench.interfaces.errors import MEND
-from bench.keeper import RUN_MARK, WORKER_MARK, kill_marked
+from bench.processes import reaper
+from bench.processes.reaper import RUN_MARK, WORKER_MARK, kill_marked
+from bench.processes.variables import child_variables, is_own
 
 LOG_BYTES = 64 * 1024
 CHILD_PACKAGES = ("bench", "backends", "workloads")  # what workers and converters import of us
-ROOT = Path(__file__).resolve().parent.parent  # where the four packages lie
+ROOT = Path(__file__).resolve().parents[2]  # where the four packages lie
 
 
 def python_path(interpreter: Path | None) -> str:
@@ -51,7 +51,7 @@ def guard() -> Iterator[str]:
     processes with the mark are ended by a keeper process. Yields the mark's value."""
     token = secrets.token_hex(8)
     # The keeper must not carry the mark itself, so it starts first.
-    command = [sys.executable, "-I", "-S", keeper.__file__, token]
+    command = [sys.executable, "-I", "-S", reaper.__file__, token]
     watch = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     before = os.environ.get(RUN_MARK)
     os.environ[RUN_MARK] = token

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from bench.api import Run as Run
     from bench.api import open_run as open_run
     from bench.api import run as run
-    from bench.suite import Suite as Suite
-    from bench.suite import load_suite as load_suite
+    from bench.suite.suite import Suite as Suite
+    from bench.suite.suite import load_suite as load_suite
 
 _HOMES = {
     "run": "bench.api",
     "Run": "bench.api",
     "open_run": "bench.api",
-    "Suite": "bench.suite",
-    "load_suite": "bench.suite",
+    "Suite": "bench.suite.suite",
+    "load_suite": "bench.suite.suite",
 }
 __all__ = ["Run", "Suite", "load_suite", "open_run", "run"]
 

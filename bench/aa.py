@@ -18,8 +18,8 @@ from bench import noise
 from bench.decide import Word, judge_together
 from bench.noise import Costs, Noise
 from bench.pairs import generation_logs
-from bench.profiles import ROUNDS, Profile
 from bench.stats import Floats, hodges_lehmann, t_interval
+from bench.suite.profiles import ROUNDS, Profile
 
 SEED = 0
 FALSE: tuple[Word, ...] = ("faster", "slower")  # 'equivalent' is true of two like sides

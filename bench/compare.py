@@ -19,11 +19,11 @@ from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS
 from bench.pairing import Pairing
 from bench.pairs import log_ratios, marked_rounds
-from bench.profiles import Profile, profile_of
 from bench.results import Group, Results, Row
 from bench.rows import row
 from bench.steadiness import unsteady
 from bench.store import CaseRecord, Store
+from bench.suite.profiles import Profile, profile_of
 
 Blocks = Mapping[str, Sequence[Block]]
 

@@ -18,8 +18,8 @@ from bench.interfaces.block import MEASURED, Block
 from bench.interfaces.case import HARNESS, Case
 from bench.noise import Costs, Noise
 from bench.pairs import generation_logs, measured, paired_rounds
-from bench.profiles import ROUNDS, Profile
 from bench.stats import Floats, t_interval
+from bench.suite.profiles import ROUNDS, Profile
 from bench.text.numbers import count, percent
 
 NARROW_LEVEL = 0.99  # from few generations an interval is narrow by luck: docs/method.md, 17

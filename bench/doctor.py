@@ -43,7 +43,8 @@ class BackendState:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that `bakeoff doctor` says, as plain data. `machine` is `bench.machine.fingerprint.fingerprint()`."""
+    """All that `bakeoff doctor` says, as plain data. `machine` is
+    `bench.machine.fingerprint.fingerprint()`."""
 
     backends: tuple[BackendState, ...]
     checks: tuple[Check, ...]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bench.files import regular
 from bench.interfaces.errors import UsageError, did_you_mean
-from bench.sides import Side, parse_side
 from bench.store import RunRecord, Store
+from bench.suite.configuration import Side, parse_side
 
 LATEST = re.compile(r"latest(?:~(\d+))?", re.ASCII)
 SEPARATOR = "::"
@@ -33,7 +33,7 @@ def named(text: str, store: Path) -> Runs | Side:
        finished ones).
     2. Runs of `store`: an id or its unique beginning, `latest`, `latest~1` (of the finished), or several with
        commas.
-    3. A configuration, as `bench.sides.parse_side` reads it.
+    3. A configuration, as `bench.suite.configuration.parse_side` reads it.
 
     Raises:
         UsageError: it is none of these, or could be several runs.

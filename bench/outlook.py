@@ -23,9 +23,9 @@ from bench.interfaces.case import HARNESS, Case
 from bench.measure import LEAST, SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
 from bench.pairs import measured
-from bench.profiles import ROUNDS
 from bench.runner import parts
 from bench.store import RunRecord, Store
+from bench.suite.profiles import ROUNDS
 from bench.text.numbers import count, percent
 from bench.text.units import duration
 from bench.verify import LEAST_SAMPLES

@@ -16,8 +16,8 @@ from bench.interfaces.workload import Workload
 from bench.machine.fingerprint import Budget
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Gpu
-from bench.profiles import PROFILES, Profile
-from bench.suite import BackendEntry, Suite, WorkloadEntry
+from bench.suite.profiles import PROFILES, Profile
+from bench.suite.suite import BackendEntry, Suite, WorkloadEntry
 
 Refusal = tuple[Case, Literal["unsupported", "missing"], str]
 NONE: Mapping[str, Gpu] = MappingProxyType({})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.inprocess import ReadyCase
     from bench.interfaces.case import Case
     from bench.runner import Setting
-    from bench.suite import Suite
+    from bench.suite.suite import Suite
 
 FIXTURE = "bakeoff_case"
 WORKLOAD = "minilm-l6"  # the smallest that comes with bakeoff
@@ -142,7 +142,7 @@ def _tell(event: str, facts: Mapping[str, Any]) -> None:
 def _suite(config: pytest.Config) -> Suite:
     """What the options ask for. Raises pytest.UsageError."""
     from bench.interfaces.errors import UsageError
-    from bench.suite import Suite, suite_from_flags
+    from bench.suite.suite import Suite, suite_from_flags
 
     if SUITE not in config.stash:
         names = {"name": "pytest", "workloads": [WORKLOAD], "backends": _installed()}

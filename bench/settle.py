@@ -9,8 +9,8 @@ from collections.abc import Collection
 import yaml
 
 from bench.interfaces.case import Case
-from bench.sides import FACTS, TWIN
 from bench.store import RunRecord
+from bench.suite.configuration import FACTS, TWIN
 from bench.text import strict_json
 
 USUAL = {"precision": "fp32", "device": "cpu", "preset": "stock"}  # what `bakeoff ab` takes unless told
@@ -20,7 +20,7 @@ def written(case: Case, facts: Collection[str] = FACTS, version: str = "") -> st
     """A case as one side is typed: `onnxruntime==1.31.1@precision=fp32,threads=2`.
 
     Args:
-        facts: which of `bench.sides.FACTS` are said; options always are.
+        facts: which of `bench.suite.configuration.FACTS` are said; options always are.
         version: where the case itself names none.
     """
     spec = case.backend_spec + (f"=={version}" if version and not case.version else "")

@@ -12,11 +12,11 @@ from bench.interfaces.block import Block
 from bench.interfaces.case import Case, settings
 from bench.interfaces.errors import UsageError
 from bench.pairs import log_ratios
-from bench.profiles import profile_of
 from bench.results import Group, Results, Row
 from bench.settle import ab_command, written
-from bench.sides import FACTS, Side
 from bench.stats import UNKNOWN
+from bench.suite.configuration import FACTS, Side
+from bench.suite.profiles import profile_of
 
 Pair = tuple[Row, Row]  # BASE's, NEW's
 

@@ -11,7 +11,7 @@ from bench.interfaces.block import Block
 from bench.interfaces.case import Case
 from bench.prepare import prepare
 from bench.runner import Setting, seat
-from bench.suite import load_suite, suite_from_flags
+from bench.suite.suite import load_suite, suite_from_flags
 from bench.turns import Limits, Seat, measure_part
 
 Enough = Callable[[list[Block], list[Block]], bool]

@@ -24,16 +24,16 @@ import numpy as np
 
 from bench import streams
 from bench.aa import FALSE, Share, resample
-from bench.ab import ab_suite
 from bench.api import Run, own_version, run
 from bench.course import costs
 from bench.machine import fingerprint
 from bench.noise import Costs
 from bench.pairs import generation_logs, paired_rounds, steady
 from bench.processes.process import guard
-from bench.profiles import PROFILES
-from bench.sides import Side
-from bench.suite import load_suite
+from bench.suite.configuration import Side
+from bench.suite.pair import ab_suite
+from bench.suite.profiles import PROFILES
+from bench.suite.suite import load_suite
 from bench.text import strict_json
 from bench.text.numbers import duration
 from benchmarks.slowdown import calibrate, register

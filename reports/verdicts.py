@@ -7,9 +7,9 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from bench.decide import ALPHA, Verdict
-from bench.profiles import PROFILES, profile_of
 from bench.results import Results, Row
 from bench.settle import ab_command
+from bench.suite.profiles import PROFILES, profile_of
 from bench.text.numbers import SHARP, UNTOLD, difference, percent, rough, told
 
 SWEEPS = [PROFILES[name] for name in ("quick", "standard", "publish")]

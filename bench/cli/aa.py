@@ -7,15 +7,15 @@ import sys
 from dataclasses import asdict
 
 from bench.aa import Machine, Share, study
-from bench.ab import DEFAULT_BUDGET_S, aa_suite
 from bench.cli.turns import flags, measured, require_measured
 from bench.course import costs
 from bench.interfaces.errors import EXIT_OK, BakeoffError
 from bench.pairs import paired_rounds
-from bench.profiles import PROFILES
 from bench.results import Results, Row
-from bench.sides import parse_side
-from bench.suite import load_suite
+from bench.suite.configuration import parse_side
+from bench.suite.pair import DEFAULT_BUDGET_S, aa_suite
+from bench.suite.profiles import PROFILES
+from bench.suite.suite import load_suite
 from bench.text import strict_json
 from bench.text.numbers import difference, duration, percent
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from bench.ab import ab_suite
 from bench.cli.compare import show
 from bench.cli.turns import flags, measured, require_measured
-from bench.sides import parse_side
-from bench.suite import load_suite
+from bench.suite.configuration import parse_side
+from bench.suite.pair import ab_suite
+from bench.suite.suite import load_suite
 from bench.within import compare_within
 
 

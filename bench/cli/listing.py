@@ -54,7 +54,7 @@ def _backend(name: str, answer: Any) -> dict[str, Any]:
 
 
 def _suites(options: argparse.Namespace) -> Rows:
-    from bench.suite import builtin_names, load_suite
+    from bench.suite.suite import builtin_names, load_suite
 
     suites = [load_suite(name) for name in builtin_names()]
     return [{"suite": s.name, "profile": s.profile, "what": s.description} for s in suites]

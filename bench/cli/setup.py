@@ -50,7 +50,7 @@ def _install(missing: list[Part], debug: bool) -> int:
 
 
 def _specs(options: argparse.Namespace) -> list[str]:
-    from bench.suite import load_suite
+    from bench.suite.suite import load_suite
 
     specs = list(options.names)
     if options.all_cpu:

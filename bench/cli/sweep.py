@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from bench.interfaces.errors import UsageError
-from bench.suite import Suite, load_suite, suite_from_flags
+from bench.suite.suite import Suite, load_suite, suite_from_flags
 
 _FLAGS = {
     "workloads": "workload",

@@ -11,7 +11,7 @@ from bench.cli.sweep import flags_of
 from bench.cli.watch import watched
 from bench.interfaces.errors import BakeoffError
 from bench.results import Results, Row
-from bench.suite import Suite
+from bench.suite.suite import Suite
 
 
 def flags(options: argparse.Namespace, base: Suite) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from bench.api import Run, run
 from bench.interfaces.errors import EXIT_INTERRUPTED, BakeoffError
 from bench.runner import Rerun
 from bench.shares import parse_share
-from bench.suite import Suite
+from bench.suite.suite import Suite
 
 if TYPE_CHECKING:
     from rich.console import Console

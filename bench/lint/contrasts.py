@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bench.decide import judge_together
 from bench.pairing import Pairing
-from bench.profiles import profile_of
 from bench.results import Results, Row
 from bench.stats import Estimate
+from bench.suite.profiles import profile_of
 from bench.text.numbers import significant, spread
 
 

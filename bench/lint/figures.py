@@ -11,9 +11,9 @@ from bench.decide import judge_together
 from bench.interfaces.block import Block
 from bench.lint.finding import Finding, every_row
 from bench.pairs import measured, steady_burst
-from bench.profiles import profile_of
 from bench.results import Results, Row
 from bench.stats import hodges_lehmann
+from bench.suite.profiles import profile_of
 from bench.tails import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed
 from bench.text.numbers import UNTOLD, count, quantity, significant, spread, time_unit
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.decide import ALPHA, judge_together, p_value
-from bench.profiles import LOOKS
 from bench.stats import Floats
+from bench.suite.profiles import LOOKS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

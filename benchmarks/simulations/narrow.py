@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.course import narrow
-from bench.profiles import PROFILES
 from bench.stats import Floats, t_interval
+from bench.suite.profiles import PROFILES
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from bench.decide import judge_together
-from bench.profiles import LOOKS
 from bench.stats import Floats
+from bench.suite.profiles import LOOKS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

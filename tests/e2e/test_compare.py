@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.parser import parse
-from bench.sides import parse_side
+from bench.suite.configuration import parse_side
 from tests.e2e.conftest import Bakeoff
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run

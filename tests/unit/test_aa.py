@@ -8,8 +8,8 @@ from scipy.stats import binomtest
 
 from bench.aa import SLOWDOWNS, Share, resample, study
 from bench.noise import Costs
-from bench.profiles import PROFILES
 from bench.stats import Floats
+from bench.suite.profiles import PROFILES
 
 AB = PROFILES["ab"]
 COSTS = Costs(2.0, 0.4)

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from bench import apart, pytest_plugin
-from bench.ab import aa_suite
 from bench.answers import name
 from bench.cli.parser import parse
 from bench.cli.sweep import suite_from
@@ -24,9 +23,10 @@ from bench.machine.fingerprint import Budget
 from bench.plan import plan
 from bench.results import Results
 from bench.settle import reproduce, written
-from bench.sides import parse_side
 from bench.store import CaseRecord
-from bench.suite import load_suite
+from bench.suite.configuration import parse_side
+from bench.suite.pair import aa_suite
+from bench.suite.suite import load_suite
 from bench.within import compare_within
 from reports import columns, html
 from reports.exporters import export, markdown
@@ -248,7 +248,7 @@ def asked(command: str, weights: Path) -> list[Case]:
 
 def planned(weights: str = "", **keys: Any) -> list[Case]:
     """Cases of a suite file with everything that one can say."""
-    from bench.suite import Suite
+    from bench.suite.suite import Suite
 
     suite = {"backends": ["onnxruntime"], "threads": [2], "anchor": False, "null": False, **keys}
     suite.setdefault("workloads", [{"name": "resnet50", **({"weights": weights} if weights else {})}])

@@ -18,7 +18,7 @@ from bench.plan import Plan, plan
 from bench.prepare import HARNESS_IO, Prepared
 from bench.refusals import NothingMeasurable, require_measurable, require_prepared
 from bench.store import RunRecord, Store
-from bench.suite import Suite
+from bench.suite.suite import Suite
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run
 

@@ -204,7 +204,7 @@ def test_a_run_is_not_resumed_with_other_weights(tmp_path: Path, monkeypatch: py
     from bench import api
     from bench.interfaces.errors import UsageError
     from bench.store import CaseRecord, RunRecord, Store
-    from bench.suite import Suite
+    from bench.suite.suite import Suite
 
     path = saved(tmp_path / "w.pt", state())
     entry = {"name": WORKLOAD, "weights": str(path)}

@@ -13,9 +13,9 @@ from bench.comparison import Compared, gates
 from bench.decide import Verdict
 from bench.differences import Difference
 from bench.gate import Rules
-from bench.sides import parse_side
 from bench.stats import Estimate
 from bench.store import Store
+from bench.suite.configuration import parse_side
 from bench.within import compare_within
 from reports import comparison as shown
 from tests.unit import fake_results as fake

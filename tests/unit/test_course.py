@@ -25,7 +25,7 @@ from bench.course import (
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.profiles import PROFILES, ROUNDS, Profile
+from bench.suite.profiles import PROFILES, ROUNDS, Profile
 from bench.text.numbers import percent
 from tests.unit.blocks import block, turns
 

@@ -10,7 +10,7 @@ from backends import registry
 from bench import pages
 from bench.cli.parser import parse
 from bench.interfaces.block import Status
-from bench.suite import Limits, Suite, load_suite
+from bench.suite.suite import Limits, Suite, load_suite
 from workloads import registry as workloads
 
 ROOT = Path(__file__).parents[2]

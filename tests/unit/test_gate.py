@@ -10,8 +10,8 @@ from scipy import stats as oracle
 from bench.comparison import Compared, Comparison, gates
 from bench.decide import Verdict, detectable, p_value
 from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
-from bench.profiles import LOOKS
 from bench.stats import Estimate
+from bench.suite.profiles import LOOKS
 from bench.text.units import percent
 from bench.welch import cautious
 

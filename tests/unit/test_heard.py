@@ -18,11 +18,11 @@ from bench.interfaces.case import HARNESS, Case
 from bench.machine.fingerprint import Budget
 from bench.plan import Plan
 from bench.prepare import Prepared
-from bench.profiles import PROFILES
 from bench.progress.plain import PlainProgress
 from bench.runner import Setting, measure
 from bench.store import CaseRecord, RunRecord, Store
-from bench.suite import load_suite
+from bench.suite.profiles import PROFILES
+from bench.suite.suite import load_suite
 from bench.turns import Limits
 
 RUN = "20260101-000000"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.decide import ALPHA, benjamini_hochberg, judge, judge_together, p_value
-from bench.profiles import LOOKS
 from bench.stats import ratio_estimate
+from bench.suite.profiles import LOOKS
 from tests.unit.chance import rate_error
 
 RELEVANT = 0.02

@@ -15,8 +15,8 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.noise import ASSUMED, half_width
 from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
-from bench.profiles import PROFILES
 from bench.store import CaseRecord, RunRecord, Store
+from bench.suite.profiles import PROFILES
 from tests.unit.blocks import turns
 
 BASE, NEW = (Case("resnet50", "c", 1, None, name, Target()) for name in ("base", "new"))

@@ -13,7 +13,7 @@ from bench.machine.fingerprint import Budget
 from bench.machine.gpu.devices import named
 from bench.machine.gpu.nvml import Gpu
 from bench.plan import Plan, Probed, plan, probe_name
-from bench.suite import Suite
+from bench.suite.suite import Suite
 
 NATIVE, NONE = Support("native"), Support("none", "it casts")
 EMULATED = Support("emulated", "no bf16 arithmetic here")

@@ -15,12 +15,12 @@ from bench.course import Step
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
-from bench.profiles import PROFILES
 from bench.progress.jsonl import JsonProgress
 from bench.progress.live import LiveProgress, _name
 from bench.progress.plain import PlainProgress
 from bench.progress.state import State
 from bench.store import RunRecord
+from bench.suite.profiles import PROFILES
 
 TORCH, ORT = (Case("resnet50", "c", 1, None, name, Target(threads=2)) for name in ("torch", "onnxruntime"))
 HALF = Case("resnet50", "c", 1, None, "openvino", Target(precision="bf16"))

@@ -7,8 +7,8 @@ from bench.course import Course, Step, next_step
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.profiles import PROFILES
 from bench.runner import PART_SIZE, _budget_ended, _overrun, parts
+from bench.suite.profiles import PROFILES
 
 ANCHOR = Case(HARNESS, "h", 1, None, "anchor", Target(), role="anchor")
 NULL = Case(HARNESS, "h", 1, None, "null", Target(), role="overhead")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.ab import DEFAULT_BUDGET_S, aa_suite, ab_suite
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UsageError
-from bench.sides import Side, parse_side
-from bench.suite import load_suite
+from bench.suite.configuration import Side, parse_side
+from bench.suite.pair import DEFAULT_BUDGET_S, aa_suite, ab_suite
+from bench.suite.suite import load_suite
 
 ONE = {"workloads": ["resnet50"], "threads": ["1"]}
 

@@ -207,7 +207,7 @@ def test_a_machine_that_finds_nothing_is_strict_too(
 
 
 def test_an_option_that_is_not_finite_is_typed_as_yaml_has_it() -> None:
-    from bench.sides import parse_side
+    from bench.suite.configuration import parse_side
 
     case = fake_case(a=INF, b=-INF)
     side = parse_side(written(case, ()))

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from bench.interfaces.errors import EXIT_USAGE, SuiteError, UsageError
-from bench.profiles import PROFILES
-from bench.suite import FOLDER, Suite, builtin_names, json_schema, load_suite, suite_from_flags
+from bench.suite.profiles import PROFILES
+from bench.suite.suite import FOLDER, Suite, builtin_names, json_schema, load_suite, suite_from_flags
+from bench.suite.yaml_lines import MAX_BYTES
 from bench.text.units import duration, seconds, size
-from bench.yaml_lines import MAX_BYTES
 from tests.unit.strangers import python
 
 GOOD = """
@@ -234,7 +234,7 @@ def test_what_is_no_suite_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     names = [*(tmp_path / name for name in ("fifo", "linked.yaml", "dangling.yaml", *forms)), "/dev/zero"]
     said = python(
-        "import sys\nfrom bench.suite import SuiteError, load_suite\n"
+        "import sys\nfrom bench.suite.suite import SuiteError, load_suite\n"
         "for name in sys.argv[1:]:\n"
         "    try: load_suite(name)\n"
         "    except SuiteError as error: print(error.message)\n",
@@ -264,7 +264,7 @@ def test_quick_is_what_the_readme_runs() -> None:
 
 
 def test_the_schema_is_current_and_takes_the_suites() -> None:
-    """Remade by `python -m bench.suite > bench/suites/suite.schema.json`."""
+    """Remade by `python -m bench.suite.suite > bench/suite/builtin/suite.schema.json`."""
     schema = json.loads((FOLDER / "suite.schema.json").read_text())
     assert schema == json_schema()
     validator = jsonschema.Draft202012Validator(schema)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.cli.parser import parse
 from bench.interfaces.errors import UsageError
-from bench.suite import Suite, suite_from_flags
+from bench.suite.suite import Suite, suite_from_flags
 
 FLAGS = [
     ["run", "--budget", ""],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.sides import TWIN, Side
-from bench.suite import Suite, suite_from_flags
+from bench.suite.configuration import TWIN, Side
+from bench.suite.suite import Suite, suite_from_flags
 
 DEFAULT_BUDGET_S = 300.0
 

@@ -1,6 +1,6 @@
 """A suite: what to measure, how thoroughly, and what to compare it with. Read from YAML or made from flags.
 
-`python -m bench.suite > bench/suites/suite.schema.json` writes the JSON schema for editors.
+`python -m bench.suite.suite > bench/suite/builtin/suite.schema.json` writes the JSON schema for editors.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pydantic import (
 
 from bench.files import heads, regular
 from bench.interfaces.errors import BakeoffError, SuiteError, UsageError, did_you_mean
-from bench.sides import parse_option
-from bench.suite_fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
+from bench.suite.configuration import parse_option
+from bench.suite.fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
+from bench.suite.yaml_lines import MAX_BYTES, line_of, load
 from bench.text import strict_json
-from bench.yaml_lines import MAX_BYTES, line_of, load
 
-FOLDER = Path(__file__).parent / "suites"
+FOLDER = Path(__file__).parent / "builtin"
 # Key of `suite_from_flags` → what is typed; the keys of entries are here for the places of mistakes.
 FLAGS = {
     "workloads": "--workload",

@@ -37,7 +37,7 @@ from bench.refusals import refuse, refuse_unprepared, require_measurable, requir
 from bench.results import Results
 from bench.runner import Rerun, Setting, measure
 from bench.shares import Share, lacking, share_of
-from bench.store import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
+from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite.suite import Suite, load_suite
 from bench.turns import Limits, Listener
 from bench.unlike import gone_on

@@ -22,7 +22,7 @@ from bench.pairs import log_ratios, marked_rounds
 from bench.results import Group, Results, Row
 from bench.rows import row
 from bench.steadiness import unsteady
-from bench.store import CaseRecord, Store
+from bench.store.sqlite import CaseRecord, Store
 from bench.suite.profiles import Profile, profile_of
 
 Blocks = Mapping[str, Sequence[Block]]

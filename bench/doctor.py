@@ -21,7 +21,7 @@ from bench.machine.gpu import checks as gpu_fitness
 from bench.machine.gpu import devices
 from bench.probes import probe_all
 from bench.processes.process import ROOT
-from bench.store import DEFAULT_PATH
+from bench.store.sqlite import DEFAULT_PATH
 
 DISTRIBUTION = "bakeoff"
 PACKAGES = ("bench", "backends", "workloads", "reports")

@@ -24,7 +24,7 @@ from bench.measure import LEAST, SLOW_NS
 from bench.noise import ASSUMED, Costs, Noise
 from bench.pairs import measured
 from bench.runner import parts
-from bench.store import RunRecord, Store
+from bench.store.sqlite import RunRecord, Store
 from bench.suite.profiles import ROUNDS
 from bench.text.numbers import count, percent
 from bench.text.units import duration

@@ -9,7 +9,7 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BakeoffError
 from bench.plan import Plan, Refusal
 from bench.prepare import Prepared
-from bench.store import Store, now
+from bench.store.sqlite import Store, now
 
 PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker
 SHOWN = 6  # cases whose reasons stand in a message

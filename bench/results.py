@@ -14,7 +14,7 @@ from bench.decide import Verdict
 from bench.interfaces.block import Block, Status
 from bench.interfaces.case import Case
 from bench.stats import Estimate
-from bench.store import CaseRecord, RunRecord
+from bench.store.sqlite import CaseRecord, RunRecord
 
 RowStatus = Status | Literal["pending"]  # pending: no block yet
 

@@ -18,7 +18,7 @@ from bench.proof import mismatch, unranked_because
 from bench.results import OnGpu, Row, RowStatus
 from bench.stats import UNKNOWN, Estimate
 from bench.steadiness import Worker
-from bench.store import CaseRecord
+from bench.store.sqlite import CaseRecord
 from bench.tails import tails
 
 WORST_FIRST: tuple[Status, ...] = (

@@ -19,7 +19,7 @@ from bench.machine.fingerprint import Budget
 from bench.machine.gpu import devices
 from bench.prepare import Prepared
 from bench.refusals import PREPARE
-from bench.store import Store
+from bench.store.sqlite import Store
 from bench.suite.profiles import Profile
 from bench.text.units import duration
 from bench.turns import Limits, Listener, Seat, measure_part

@@ -22,7 +22,7 @@ from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.interfaces.workload import Band
 from bench.link import Failure, Link
-from bench.store import now
+from bench.store.sqlite import now
 from bench.verify import Verification, judge
 
 Listener = Callable[[str, Mapping[str, Any]], None]

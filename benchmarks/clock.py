@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.compare import results
 from bench.results import Results, Row
-from bench.store import Store
+from bench.store.sqlite import Store
 
 LONG_S = 1e-3
 GOAL = 0.03

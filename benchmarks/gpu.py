@@ -109,7 +109,7 @@ def _steps(k: int, n: int, store: Path) -> Iterator[tuple[list[str], float | Non
 
 def _run_of(suite: str, store: Path) -> str:
     """The id of the run of that suite that an earlier part began, or ''."""
-    from bench.store import Store
+    from bench.store.sqlite import Store
 
     if not store.exists():
         return ""

@@ -12,7 +12,7 @@ from bench.interfaces.errors import UsageError
 from bench.machine.label import label
 from bench.named import Runs, both, one_run
 from bench.results import Results
-from bench.store import RunRecord, Store
+from bench.store.sqlite import RunRecord, Store
 from bench.suite.configuration import Side
 from bench.text import strict_json
 

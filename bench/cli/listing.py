@@ -75,7 +75,7 @@ def _cases(options: argparse.Namespace) -> Rows:
 
 def _runs(options: argparse.Namespace) -> Rows:
     from bench.machine.label import LABEL
-    from bench.store import Store
+    from bench.store.sqlite import Store
 
     with Store.open(options.store) as store:
         runs = store.runs()

@@ -7,7 +7,7 @@ import shlex
 import sys
 
 from bench.interfaces.errors import EXIT_OK
-from bench.merge import Merged, merge, parse_source
+from bench.store.merge import Merged, merge, parse_source
 from bench.text import strict_json
 from bench.text.printable import printable
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.store import RunRecord
+from bench.store.sqlite import RunRecord
 
 LABEL = "label"
 ALSO = "also"  # of a machine's facts: those of others that the run was gone on with, a list

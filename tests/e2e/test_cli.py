@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.interfaces.precision import runs_as
-from bench.store import Store
+from bench.store.sqlite import Store
 
 TINY = ("--workload", "tiny-cnn", "--threads", "1")
 

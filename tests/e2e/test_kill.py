@@ -13,7 +13,7 @@ import pytest
 
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
 from bench.processes import reaper
-from bench.store import Store
+from bench.store.sqlite import Store
 from tests.waiting import PATIENCE_S, until
 
 KILLS = 20

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import Store
+from bench.store.sqlite import Store
 
 SWEEP = ("--workload", "tiny-cnn", "--threads", "1", "--backend", "onnxruntime", "--precision", "fp32")
 

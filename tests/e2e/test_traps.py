@@ -25,7 +25,7 @@ from bench.nodes import content_for
 from bench.prepare import prepare
 from bench.processes.process import guard
 from bench.results import Results, Row
-from bench.store import CaseRecord, RunRecord, Store
+from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.text.numbers import percent
 from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN

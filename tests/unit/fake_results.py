@@ -21,7 +21,7 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.precision import runs_as
 from bench.machine import topology
 from bench.results import Results
-from bench.store import CaseRecord, RunRecord, Store
+from bench.store.sqlite import CaseRecord, RunRecord, Store
 
 
 def _caches() -> list[dict[str, Any]]:

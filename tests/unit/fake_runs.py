@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.interfaces.case import HARNESS
-from bench.store import RunRecord, Store
+from bench.store.sqlite import RunRecord, Store
 from tests.unit.fake_results import MACHINE, VERSIONS, Ask, make
 
 ANCHOR_S = 0.0121

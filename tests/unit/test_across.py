@@ -15,7 +15,7 @@ from bench.anchored import compare_runs
 from bench.compare import results
 from bench.comparison import Compared, Comparison, gates
 from bench.results import Results
-from bench.store import Store
+from bench.store.sqlite import Store
 from bench.welch import cautious, welch
 from tests.unit.fake_results import MACHINE, Ask
 from tests.unit.fake_runs import write_run

@@ -23,7 +23,7 @@ from bench.machine.fingerprint import Budget
 from bench.plan import plan
 from bench.results import Results
 from bench.settle import reproduce, written
-from bench.store import CaseRecord
+from bench.store.sqlite import CaseRecord
 from bench.suite.configuration import parse_side
 from bench.suite.pair import aa_suite
 from bench.suite.suite import load_suite

@@ -17,7 +17,7 @@ from bench.machine.fingerprint import Budget
 from bench.plan import Plan, plan
 from bench.prepare import HARNESS_IO, Prepared
 from bench.refusals import NothingMeasurable, require_measurable, require_prepared
-from bench.store import RunRecord, Store
+from bench.store.sqlite import RunRecord, Store
 from bench.suite.suite import Suite
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run

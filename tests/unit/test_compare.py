@@ -14,7 +14,7 @@ from bench.interfaces.case import HARNESS, Case
 from bench.pairs import steady
 from bench.results import Results
 from bench.rows import ratio
-from bench.store import CaseRecord, RunRecord, Store
+from bench.store.sqlite import CaseRecord, RunRecord, Store
 
 ROUNDS = 10
 

@@ -14,7 +14,7 @@ from bench.decide import Verdict
 from bench.differences import Difference
 from bench.gate import Rules
 from bench.stats import Estimate
-from bench.store import Store
+from bench.store.sqlite import Store
 from bench.suite.configuration import parse_side
 from bench.within import compare_within
 from reports import comparison as shown

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.differences import Difference, differences
-from bench.store import RunRecord
+from bench.store.sqlite import RunRecord
 from tests.unit.fake_results import MACHINE, VERSIONS
 
 

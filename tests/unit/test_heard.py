@@ -20,7 +20,7 @@ from bench.plan import Plan
 from bench.prepare import Prepared
 from bench.progress.plain import PlainProgress
 from bench.runner import Setting, measure
-from bench.store import CaseRecord, RunRecord, Store
+from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.suite.profiles import PROFILES
 from bench.suite.suite import load_suite
 from bench.turns import Limits

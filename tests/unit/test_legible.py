@@ -12,7 +12,7 @@ import pytest
 
 from bench.cli import main
 from bench.named import named
-from bench.store import Store
+from bench.store.sqlite import Store
 from bench.suite.configuration import Side
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run

@@ -12,8 +12,8 @@ import pytest
 from bench.cli import main
 from bench.interfaces.errors import StoreError, UsageError
 from bench.machine.label import described, label
-from bench.merge import Source, merge, parse_source
-from bench.store import RunRecord, Store
+from bench.store.merge import Source, merge, parse_source
+from bench.store.sqlite import RunRecord, Store
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask
 

@@ -12,7 +12,7 @@ from bench.interfaces.errors import StoreError, UsageError
 from bench.named import Runs, both, named, one_run
 from bench.results import Results
 from bench.settle import written
-from bench.store import RunRecord, Store
+from bench.store.sqlite import RunRecord, Store
 from bench.suite.configuration import Side, parse_side
 from bench.within import compare_within
 from tests.unit import fake_results as fake

@@ -15,7 +15,7 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.noise import ASSUMED, half_width
 from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
-from bench.store import CaseRecord, RunRecord, Store
+from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.suite.profiles import PROFILES
 from tests.unit.blocks import turns
 

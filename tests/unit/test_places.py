@@ -15,7 +15,7 @@ from bench.files import places
 from bench.files.places import require_place, try_folder
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, UsageError
 from bench.machine import storage
-from bench.store import Store
+from bench.store.sqlite import Store
 from reports.files import write_whole
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.store import RunRecord, Store
+from bench.store.sqlite import RunRecord, Store
 from bench.text.printable import printable
 from reports.exporters import formats
 from tests.unit.fake_results import MACHINE, VERSIONS, Ask, make

@@ -16,7 +16,7 @@ from bench.proof import mismatch, unranked_because
 from bench.results import Row
 from bench.rows import WORST_FIRST, ratio, row
 from bench.stats import log_estimate, ratio_estimate
-from bench.store import CaseRecord
+from bench.store.sqlite import CaseRecord
 from tests.unit.blocks import block
 
 BASE, CASE = (Case("net", "c", 4, None, name, Target(threads=2)) for name in ("base", "own"))

@@ -11,8 +11,8 @@ from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError
-from bench.merge import Source, merge
-from bench.store import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store, _migrate
+from bench.store.merge import Source, merge
+from bench.store.sqlite import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store, _migrate
 
 
 def stored(path: Path) -> Path:

@@ -21,7 +21,7 @@ from bench.interfaces.case import Case
 from bench.progress.jsonl import JsonProgress
 from bench.rows import row as row_of
 from bench.settle import written
-from bench.store import CaseRecord, RunRecord, Store
+from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.text import strict_json
 from reports import html
 from reports.exporters import export

@@ -24,7 +24,7 @@ from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.block import MEASURED, Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError, did_you_mean
-from bench.legible import known, legible
+from bench.store.legible import known, legible
 from bench.text import strict_json
 
 MAGIC = b"SQLite format 3\x00"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import noise
-from bench.decide import Word, judge_together
-from bench.noise import Costs, Noise
-from bench.pairs import generation_logs
-from bench.stats import Floats, hodges_lehmann, t_interval
+from bench.stats import noise
+from bench.stats.estimates import Floats, hodges_lehmann, t_interval
+from bench.stats.noise import Costs, Noise
+from bench.stats.pairs import generation_logs
+from bench.stats.verdict import Word, judge_together
 from bench.suite.profiles import ROUNDS, Profile
 
 SEED = 0
@@ -105,7 +105,7 @@ def study(
     """Judges the machine from an A/A recording; None with fewer than three generations.
 
     Args:
-        paired: as `bench.pairs.paired_rounds` gives it.
+        paired: as `bench.stats.pairs.paired_rounds` gives it.
         profile: whose looks, pilot and most generations the comparisons follow.
         budget_s: that each resampled comparison has.
     """
@@ -151,7 +151,7 @@ def resample(
     spent = 0.0
     while len(logs) < profile.generations:
         rounds = profile.rounds
-        if profile.pilot is not None and len(logs) >= profile.pilot:  # as `bench.course` chooses them
+        if profile.pilot is not None and len(logs) >= profile.pilot:  # as `bench.stats.stopping` chooses them
             seen = noise.from_generations(logs, float(np.mean(variances)), float(np.mean(counts)))
             seen = noise.tempered(seen)
             left_s, most = budget_s - spent, profile.generations

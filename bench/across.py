@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.decide import ALPHA, Verdict, Word, benjamini_hochberg, why_open, word_of
+from bench.stats.verdict import ALPHA, Verdict, Word, benjamini_hochberg, why_open, word_of
+from bench.stats.welch import Welch, cautious, pooled
 from bench.text.numbers import count, percent
-from bench.welch import Welch, cautious, pooled
 
 ENOUGH = 3  # runs on each side, for a word that is proven
 Run = Sequence[float]  # the log ratio to the anchor of each generation

@@ -9,13 +9,13 @@ import numpy as np
 
 from bench.across import Sides, enough, judge_runs, units
 from bench.comparison import Compared, Comparison, loss
-from bench.decide import Verdict
 from bench.differences import Difference, differences
 from bench.matching import Found, Match, match, other_threads
-from bench.pairs import log_ratios
 from bench.results import Results, Row
 from bench.settle import ab_command, repeat_command
-from bench.stats import UNKNOWN
+from bench.stats.estimates import UNKNOWN
+from bench.stats.pairs import log_ratios
+from bench.stats.verdict import Verdict
 from bench.unlike import sentence, unlike
 
 HOW_TO_ANCHOR = "`bakeoff run` measures one, unless the suite says `anchor: false`"

@@ -15,7 +15,6 @@ from backends import registry
 from bench import cache, cache_lock
 from bench.checkpoints import require_unchanged
 from bench.compare import results
-from bench.course import Course
 from bench.gpu.limits import with_ceilings
 from bench.gpu.link import watching
 from bench.heard import Heard
@@ -37,6 +36,7 @@ from bench.refusals import refuse, refuse_unprepared, require_measurable, requir
 from bench.results import Results
 from bench.runner import Rerun, Setting, measure
 from bench.shares import Share, lacking, share_of
+from bench.stats.stopping import Course
 from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite.suite import Suite, load_suite
 from bench.turns import Limits, Listener

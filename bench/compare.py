@@ -13,15 +13,15 @@ import numpy as np
 
 from bench.answers import answer
 from bench.apart import labels, titles
-from bench.course import why_ended
-from bench.decide import Verdict, judge_together
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS
-from bench.pairing import Pairing
-from bench.pairs import log_ratios, marked_rounds
 from bench.results import Group, Results, Row
 from bench.rows import row
-from bench.steadiness import unsteady
+from bench.stats.pairing import Pairing
+from bench.stats.pairs import log_ratios, marked_rounds
+from bench.stats.steadiness import unsteady
+from bench.stats.stopping import why_ended
+from bench.stats.verdict import Verdict, judge_together
 from bench.store.sqlite import CaseRecord, Store
 from bench.suite.profiles import Profile, profile_of
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.decide import Verdict
 from bench.differences import Difference
-from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
 from bench.interfaces.block import BROKEN
 from bench.interfaces.errors import EXIT_GATE, EXIT_NOTHING, EXIT_OK
 from bench.proof import ASKED
 from bench.results import Row
+from bench.stats.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
+from bench.stats.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

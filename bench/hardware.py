@@ -14,13 +14,13 @@ import numpy as np
 
 from bench.across import Run, enough, judge_runs, units
 from bench.comparison import Compared, Comparison
-from bench.decide import Verdict
 from bench.interfaces.backend import as_dict
 from bench.interfaces.case import Case, settings
 from bench.machine.label import label
 from bench.results import Results, Row
 from bench.rows import latencies
-from bench.stats import UNKNOWN
+from bench.stats.estimates import UNKNOWN
+from bench.stats.verdict import Verdict
 from bench.unlike import among
 
 WHERE = ("device", "threads")  # of a target: what differs from machine to machine

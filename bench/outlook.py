@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from bench import noise
-from bench.course import REPEATS_MOST, Course, comparisons, noisiest
-from bench.decide import ALPHA
 from bench.gpu.part import SUSTAIN_S
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.measure import LEAST, SLOW_NS
-from bench.noise import ASSUMED, Costs, Noise
-from bench.pairs import measured
 from bench.runner import parts
+from bench.stats import noise
+from bench.stats.noise import ASSUMED, Costs, Noise
+from bench.stats.pairs import measured
+from bench.stats.stopping import REPEATS_MOST, Course, comparisons, noisiest
+from bench.stats.verdict import ALPHA
 from bench.store.sqlite import RunRecord, Store
 from bench.suite.profiles import ROUNDS
 from bench.text.numbers import count, percent

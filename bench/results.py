@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.decide import Verdict
 from bench.interfaces.block import Block, Status
 from bench.interfaces.case import Case
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.verdict import Verdict
 from bench.store.sqlite import CaseRecord, RunRecord
 
 RowStatus = Status | Literal["pending"]  # pending: no block yet

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from bench import stats
 from bench.interfaces.block import Block, Status
-from bench.pairs import Round, log_ratios, measured, steady
 from bench.proof import mismatch, unranked_because
 from bench.results import OnGpu, Row, RowStatus
-from bench.stats import UNKNOWN, Estimate
-from bench.steadiness import Worker
+from bench.stats import estimates
+from bench.stats.estimates import UNKNOWN, Estimate
+from bench.stats.pairs import Round, log_ratios, measured, steady
+from bench.stats.percentiles import tails
+from bench.stats.steadiness import Worker
 from bench.store.sqlite import CaseRecord
-from bench.tails import tails
 
 WORST_FIRST: tuple[Status, ...] = (
     "crashed",
@@ -44,7 +44,7 @@ def _per_generation(blocks: Sequence[Block], figure: Choose) -> list[float]:
 
 def ratio(blocks: Sequence[Block], against: Sequence[Block], without: Collection[Round] = ()) -> Estimate:
     """Host latency of one case over another's, from pairs of bursts in the same round of the same part."""
-    return stats.ratio_estimate(log_ratios(blocks, against, without))
+    return estimates.ratio_estimate(log_ratios(blocks, against, without))
 
 
 def latencies(blocks: Sequence[Block]) -> list[float]:
@@ -62,7 +62,7 @@ def _medians(blocks: Sequence[Block], samples: Choose) -> list[float]:
 
 
 def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
-    return stats.log_estimate(_medians(blocks, samples))
+    return estimates.log_estimate(_medians(blocks, samples))
 
 
 def row(
@@ -77,7 +77,7 @@ def row(
     Args:
         blocks, baseline: its own, and those of the case that it is compared with.
         marked: rounds of the run in which any worker was disturbed.
-        unsteady: `bench.steadiness.unsteady` of the run.
+        unsteady: `bench.stats.steadiness.unsteady` of the run.
     """
     done = measured(blocks)
     worst = min(blocks, key=lambda b: WORST_FIRST.index(b.status)) if blocks else None

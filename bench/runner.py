@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends import registry
-from bench.course import Course, Step, next_step
 from bench.environments import interpreter
 from bench.gpu.part import Watching
 from bench.interfaces.block import FAILURES, MEASURED
@@ -19,6 +18,7 @@ from bench.machine.fingerprint import Budget
 from bench.machine.gpu import devices
 from bench.prepare import Prepared
 from bench.refusals import PREPARE
+from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store
 from bench.suite.profiles import Profile
 from bench.text.units import duration

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from bench.compare import incomparable
 from bench.comparison import Compared, Comparison, loss
-from bench.decide import Verdict, judge_together
 from bench.differences import Difference
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case, settings
 from bench.interfaces.errors import UsageError
-from bench.pairs import log_ratios
 from bench.results import Group, Results, Row
 from bench.settle import ab_command, written
-from bench.stats import UNKNOWN
+from bench.stats.estimates import UNKNOWN
+from bench.stats.pairs import log_ratios
+from bench.stats.verdict import Verdict, judge_together
 from bench.suite.configuration import FACTS, Side
 from bench.suite.profiles import profile_of
 

@@ -23,7 +23,7 @@ from bench.api import silent
 from bench.interfaces.block import Block
 from bench.machine.lock import measurement_lock
 from bench.runner import parts
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
 from bench.text import strict_json
 from bench.text.numbers import duration
 from bench.turns import Limits, Seat, measure_part

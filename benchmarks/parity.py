@@ -20,8 +20,8 @@ from importlib.util import find_spec
 
 from backends import registry
 from bench.interfaces.block import Block
-from bench.pairs import burst_medians
 from bench.rows import ratio
+from bench.stats.pairs import burst_medians
 from bench.turns import Seat
 from benchmarks.cases import Failed, bare, in_turns, seats
 

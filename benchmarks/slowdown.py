@@ -25,7 +25,7 @@ from backends import registry
 from bench.machine.lock import measurement_lock
 from bench.measure import no_gc
 from bench.rows import ratio
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
 from bench.turns import Seat
 from benchmarks.cases import in_turns, seats
 from benchmarks.plugin.bakeoff_slowed import work

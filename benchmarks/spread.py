@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.interfaces.block import Block
-from bench.pairs import log_ratios, steady
-from bench.stats import Estimate, Floats
+from bench.stats.estimates import Estimate, Floats
+from bench.stats.pairs import log_ratios, steady
 
 Mode = Literal["turns", "after"]
 PAIRED = "paired bursts"

@@ -25,11 +25,11 @@ import numpy as np
 from bench import streams
 from bench.aa import FALSE, Share, resample
 from bench.api import Run, own_version, run
-from bench.course import costs
 from bench.machine import fingerprint
-from bench.noise import Costs
-from bench.pairs import generation_logs, paired_rounds, steady
 from bench.processes.process import guard
+from bench.stats.noise import Costs
+from bench.stats.pairs import generation_logs, paired_rounds, steady
+from bench.stats.stopping import costs
 from bench.suite.configuration import Side
 from bench.suite.pair import ab_suite
 from bench.suite.profiles import PROFILES

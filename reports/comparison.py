@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bench.answers import listed
 from bench.comparison import Compared, Comparison, exit_code
-from bench.gate import GateResult, Rules, closed
+from bench.stats.gate import GateResult, Rules, closed
 from bench.text import strict_json
 from bench.text.numbers import (
     count,

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from bench.answers import listed, name, some
-from bench.decide import Verdict, judge_together
-from bench.pairs import log_ratios, marked_rounds, measured
 from bench.results import Group, Results, Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.pairs import log_ratios, marked_rounds, measured
+from bench.stats.verdict import Verdict, judge_together
 from bench.suite.profiles import profile_of
 from bench.text.numbers import UNTOLD, factor, percent, spread
 from reports.tables import in_order

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import pairs
 from bench.interfaces.block import Block, Burst
 from bench.results import Results
+from bench.stats import pairs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench import noise
-from bench.decide import Verdict
 from bench.interfaces.block import Block
-from bench.noise import Noise
-from bench.pairs import measured, paired_rounds
 from bench.results import Group, Results, Row
+from bench.stats import noise
+from bench.stats.noise import Noise
+from bench.stats.pairs import measured, paired_rounds
+from bench.stats.verdict import Verdict
 from bench.text.numbers import UNTOLD, factor, percent, probability, signed, span, spread, told
 from reports.quiet import Quiet
 from reports.tables import in_order

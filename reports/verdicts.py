@@ -6,9 +6,9 @@ import shlex
 from collections import defaultdict
 from typing import NamedTuple
 
-from bench.decide import ALPHA, Verdict
 from bench.results import Results, Row
 from bench.settle import ab_command
+from bench.stats.verdict import ALPHA, Verdict
 from bench.suite.profiles import PROFILES, profile_of
 from bench.text.numbers import SHARP, UNTOLD, difference, percent, rough, told
 

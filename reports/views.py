@@ -12,8 +12,8 @@ from bench.answers import name
 from bench.interfaces.case import settings
 from bench.results import Group, Results, Row
 from bench.settle import reproduce
+from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
 from bench.store.sqlite import RunRecord
-from bench.tails import QUANTILES, quantile_name, samples_needed
 from bench.text.numbers import (
     UNTOLD,
     Unit,

@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 from bench.aa import Machine, Share, study
 from bench.cli.turns import flags, measured, require_measured
-from bench.course import costs
 from bench.interfaces.errors import EXIT_OK, BakeoffError
-from bench.pairs import paired_rounds
 from bench.results import Results, Row
+from bench.stats.pairs import paired_rounds
+from bench.stats.stopping import costs
 from bench.suite.configuration import parse_side
 from bench.suite.pair import DEFAULT_BUDGET_S, aa_suite
 from bench.suite.profiles import PROFILES

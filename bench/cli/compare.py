@@ -7,11 +7,11 @@ import sys
 
 from bench.compare import results
 from bench.comparison import Compared, exit_code, gates
-from bench.gate import Rules
 from bench.interfaces.errors import UsageError
 from bench.machine.label import label
 from bench.named import Runs, both, one_run
 from bench.results import Results
+from bench.stats.gate import Rules
 from bench.store.sqlite import RunRecord, Store
 from bench.suite.configuration import Side
 from bench.text import strict_json

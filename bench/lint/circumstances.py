@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.course import DISTURBED_MOST
 from bench.lint.finding import Finding, again, labels
-from bench.pairs import measured
 from bench.results import Results
+from bench.stats.pairs import measured
+from bench.stats.stopping import DISTURBED_MOST
 from bench.text.numbers import count, percent, significant, span
 
 LAUNCHING = 0.5  # of the time at the device boundary: from here on the host decides

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.decide import judge_together
-from bench.pairing import Pairing
 from bench.results import Results, Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.pairing import Pairing
+from bench.stats.verdict import judge_together
 from bench.suite.profiles import profile_of
 from bench.text.numbers import significant, spread
 

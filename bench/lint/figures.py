@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.decide import judge_together
 from bench.interfaces.block import Block
 from bench.lint.finding import Finding, every_row
-from bench.pairs import measured, steady_burst
 from bench.results import Results, Row
-from bench.stats import hodges_lehmann
+from bench.stats.estimates import hodges_lehmann
+from bench.stats.pairs import measured, steady_burst
+from bench.stats.percentiles import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed
+from bench.stats.verdict import judge_together
 from bench.suite.profiles import profile_of
-from bench.tails import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed
 from bench.text.numbers import UNTOLD, count, quantity, significant, spread, time_unit
 
 ROUNDING = 1e-9  # relative: seconds as floats against ns as whole numbers

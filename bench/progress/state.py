@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.interfaces.block import MEASURED, Block
 from bench.interfaces.case import Case
-from bench.pairs import steady
+from bench.stats.pairs import steady
 from bench.store.sqlite import RunRecord
 from bench.text.units import duration, size_text
 

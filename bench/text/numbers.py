@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
 
 UNTOLD = "–"
 SHARP = 0.03  # a ratio whose half width is over this is marked

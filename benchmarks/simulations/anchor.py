@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 
 from bench.across import Sides, judge_runs, within_runs
-from bench.decide import ALPHA
-from bench.pairs import generation_logs
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.pairs import generation_logs
+from bench.stats.verdict import ALPHA
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

@@ -7,8 +7,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bench.interfaces.block import Block, Burst
-from bench.pairs import steady
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.pairs import steady
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import Table
 

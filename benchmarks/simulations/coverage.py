@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.pairs import generation_logs
-from bench.stats import Floats, t_interval
+from bench.stats.estimates import Floats, t_interval
+from bench.stats.pairs import generation_logs
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

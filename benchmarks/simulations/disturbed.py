@@ -9,10 +9,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bench.course import DISTURBED_MOST
 from bench.interfaces.block import Block, Burst
-from bench.pairs import log_ratios, marked_rounds
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.pairs import log_ratios, marked_rounds
+from bench.stats.stopping import DISTURBED_MOST
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import Table
 

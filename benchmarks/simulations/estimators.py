@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.pairs import generation_logs
+from bench.stats.pairs import generation_logs
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.gate import GateWord, gate
+from bench.stats.gate import GateWord, gate
 from bench.suite.profiles import LOOKS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table

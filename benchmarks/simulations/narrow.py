@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.course import narrow
-from bench.stats import Floats, t_interval
+from bench.stats.estimates import Floats, t_interval
+from bench.stats.stopping import narrow
 from bench.suite.profiles import PROFILES
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table

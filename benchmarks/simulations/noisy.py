@@ -12,9 +12,9 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from bench.noise import ASSUMED_BETWEEN
-from bench.pairs import generation_logs
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.noise import ASSUMED_BETWEEN
+from bench.stats.pairs import generation_logs
 
 MODES = math.log(10 / 7.5)  # samples fall in two modes, near 7.5 and 10 ms,
 HELD_S = (2.0, 120.0)  # that last from seconds to minutes
@@ -68,7 +68,7 @@ def workers(rng: Generator, repeats: int, cases: int = 2) -> Floats:
 
 
 def paired(rng: Generator, generations: int, rounds: int = 10) -> dict[int, list[Floats]]:
-    """Generation → log ratio of burst medians, A over A, round by round; as `bench.pairs` gives it."""
+    """Generation → log ratio of burst medians, A over A, round by round; as `bench.stats.pairs` gives it."""
     bursts = turns(rng, generations, rounds) + workers(rng, generations)
     return by_generation(np.median(samples(rng, bursts), axis=-1))
 

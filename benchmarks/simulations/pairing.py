@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from bench.noise import Noise, generations_for
-from bench.pairs import generation_logs
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.noise import Noise, generations_for
+from bench.stats.pairs import generation_logs
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from bench.noise import Costs, Noise, best_rounds_within, half_width, noise
+from bench.stats.noise import Costs, Noise, best_rounds_within, half_width, noise
 from bench.suite.profiles import PROFILES, ROUNDS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.stats import Floats
-from bench.steadiness import changed_late, relative_levels
+from bench.stats.estimates import Floats
+from bench.stats.steadiness import changed_late, relative_levels
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

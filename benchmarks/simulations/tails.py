@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from bench.stats import Floats
-from bench.tails import tails
+from bench.stats.estimates import Floats
+from bench.stats.percentiles import tails
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

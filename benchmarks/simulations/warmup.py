@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 
 from bench.measure import settled
-from bench.stats import Floats
+from bench.stats.estimates import Floats
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import Table
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from bench.decide import judge_together
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.verdict import judge_together
 from bench.suite.profiles import LOOKS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table

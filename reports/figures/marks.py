@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bench.answers import name
 from bench.results import Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
 from bench.text.numbers import interval, time_unit, told
 from reports.palette import PAGE
 from reports.quiet import estimated

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from bench.answers import name
-from bench.decide import Verdict
 from bench.results import Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.verdict import Verdict
 from bench.text.numbers import difference, factor, told
 from reports.figures.axes import log_axis
 from reports.figures.dots import dots, rows_px

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 from bench.aa import SLOWDOWNS, Share, resample, study
-from bench.noise import Costs
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.noise import Costs
 from bench.suite.profiles import PROFILES
 
 AB = PROFILES["ab"]

@@ -15,8 +15,8 @@ from bench.anchored import compare_runs
 from bench.compare import results
 from bench.comparison import Compared, Comparison, gates
 from bench.results import Results
+from bench.stats.welch import cautious, welch
 from bench.store.sqlite import Store
-from bench.welch import cautious, welch
 from tests.unit.fake_results import MACHINE, Ask
 from tests.unit.fake_runs import write_run
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bench.answers import answer, listed, name, some
-from bench.decide import Verdict, Word
 from bench.interfaces.case import Case
 from bench.results import Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.verdict import Verdict, Word
 from tests.unit import fake_results as fake
 
 TEMPLATE = fake.twelve().groups[0].rows[0]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench.interfaces.block import Block, Burst
-from bench.pairs import burst_medians, steady
 from bench.results import Results
+from bench.stats.pairs import burst_medians, steady
 from reports import html, text
 from reports.exporters import export, formats
 from reports.samples import samples_frame

@@ -10,7 +10,7 @@ import pytest
 
 from bench.gpu.ceilings import Share, share
 from bench.results import Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
 from tests.unit.fake_results import Ask, judged, make
 
 LIMITS = {

@@ -11,9 +11,9 @@ from bench.compare import results
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import HARNESS, Case
-from bench.pairs import steady
 from bench.results import Results
 from bench.rows import ratio
+from bench.stats.pairs import steady
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 
 ROUNDS = 10

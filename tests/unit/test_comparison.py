@@ -10,10 +10,10 @@ from bench.anchored import compare_runs
 from bench.cli import main
 from bench.compare import results
 from bench.comparison import Compared, gates
-from bench.decide import Verdict
 from bench.differences import Difference
-from bench.gate import Rules
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.gate import Rules
+from bench.stats.verdict import Verdict
 from bench.store.sqlite import Store
 from bench.suite.configuration import parse_side
 from bench.within import compare_within

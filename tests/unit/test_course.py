@@ -8,7 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.course import (
+from bench.interfaces.backend import Target
+from bench.interfaces.block import Block
+from bench.interfaces.case import HARNESS, Case
+from bench.stats.stopping import (
     DISTURBED_MOST,
     REPEATS_MOST,
     Course,
@@ -22,9 +25,6 @@ from bench.course import (
     stopped,
     why_ended,
 )
-from bench.interfaces.backend import Target
-from bench.interfaces.block import Block
-from bench.interfaces.case import HARNESS, Case
 from bench.suite.profiles import PROFILES, ROUNDS, Profile
 from bench.text.numbers import percent
 from tests.unit.blocks import block, turns

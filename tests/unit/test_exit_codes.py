@@ -16,11 +16,11 @@ from bench.cli import hints, main, parser
 from bench.cli.parser import STORE, STORED, Parser
 from bench.cli.watch import resume_command
 from bench.comparison import Compared, Comparison, Loss, exit_code
-from bench.decide import Verdict
-from bench.gate import GateResult, Rules
 from bench.interfaces import errors
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, SuiteError, UsageError
-from bench.stats import UNKNOWN
+from bench.stats.estimates import UNKNOWN
+from bench.stats.gate import GateResult, Rules
+from bench.stats.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "exit-codes.md").read_text()

@@ -8,12 +8,12 @@ import pytest
 from scipy import stats as oracle
 
 from bench.comparison import Compared, Comparison, gates
-from bench.decide import Verdict, detectable, p_value
-from bench.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
+from bench.stats.verdict import Verdict, detectable, p_value
+from bench.stats.welch import cautious
 from bench.suite.profiles import LOOKS
 from bench.text.units import percent
-from bench.welch import cautious
 
 FIVE = 0.05
 

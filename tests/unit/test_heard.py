@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from bench import api, runner
-from bench.course import Course
 from bench.heard import Heard
 from bench.interfaces.backend import IOSpec, Target
 from bench.interfaces.block import Block
@@ -20,6 +19,7 @@ from bench.plan import Plan
 from bench.prepare import Prepared
 from bench.progress.plain import PlainProgress
 from bench.runner import Setting, measure
+from bench.stats.stopping import Course
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.suite.profiles import PROFILES
 from bench.suite.suite import load_suite

@@ -16,8 +16,8 @@ import pytest
 from bench.interfaces.block import Block
 from bench.lint import KINDS, RULES, Finding, findings
 from bench.results import Results, Row
-from bench.stats import Estimate
-from bench.tails import samples_needed
+from bench.stats.estimates import Estimate
+from bench.stats.percentiles import samples_needed
 from tests.unit.fake_results import Ask, Made, empty, harness, judged, make, nasty, realistic, twelve
 
 DOCS = (Path(__file__).parents[2] / "docs" / "lint.md").read_text()

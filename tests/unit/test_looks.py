@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.decide import ALPHA, benjamini_hochberg, judge, judge_together, p_value
-from bench.stats import ratio_estimate
+from bench.stats.estimates import ratio_estimate
+from bench.stats.verdict import ALPHA, benjamini_hochberg, judge, judge_together, p_value
 from bench.suite.profiles import LOOKS
 from tests.unit.chance import rate_error
 

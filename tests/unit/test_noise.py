@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from bench import noise as noises
-from bench.noise import ASSUMED, Costs, Noise, noise
-from bench.stats import Floats, hodges_lehmann
+from bench.stats import noise as noises
+from bench.stats.estimates import Floats, hodges_lehmann
+from bench.stats.noise import ASSUMED, Costs, Noise, noise
 
 PLAIN = Noise(0.06, 0.01)
 

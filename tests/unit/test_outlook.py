@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.course import Course
 from bench.gpu.part import SUSTAIN_S
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
-from bench.noise import ASSUMED, half_width
 from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
+from bench.stats.noise import ASSUMED, half_width
+from bench.stats.stopping import Course
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.suite.profiles import PROFILES
 from tests.unit.blocks import turns

@@ -12,8 +12,9 @@ import pytest
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
-from bench.pairing import Pairing
-from bench.pairs import (
+from bench.stats.estimates import hodges_lehmann
+from bench.stats.pairing import Pairing
+from bench.stats.pairs import (
     FIRST_IS_COLD_NS,
     burst_medians,
     generation_logs,
@@ -24,7 +25,6 @@ from bench.pairs import (
     steady,
     steady_burst,
 )
-from bench.stats import hodges_lehmann
 from tests.unit.blocks import block
 
 A, B, X, Y = (Case("net", "c", 1, None, name, Target()) for name in "abxy")

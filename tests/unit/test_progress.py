@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench.course import Step
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
@@ -19,6 +18,7 @@ from bench.progress.jsonl import JsonProgress
 from bench.progress.live import LiveProgress, _name
 from bench.progress.plain import PlainProgress
 from bench.progress.state import State
+from bench.stats.stopping import Step
 from bench.store.sqlite import RunRecord
 from bench.suite.profiles import PROFILES
 

@@ -15,7 +15,7 @@ from bench.interfaces.case import Case
 from bench.proof import mismatch, unranked_because
 from bench.results import Row
 from bench.rows import WORST_FIRST, ratio, row
-from bench.stats import log_estimate, ratio_estimate
+from bench.stats.estimates import log_estimate, ratio_estimate
 from bench.store.sqlite import CaseRecord
 from tests.unit.blocks import block
 

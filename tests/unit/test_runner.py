@@ -3,11 +3,11 @@
 import random
 from collections import Counter
 
-from bench.course import Course, Step, next_step
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.runner import PART_SIZE, _budget_ended, _overrun, parts
+from bench.stats.stopping import Course, Step, next_step
 from bench.suite.profiles import PROFILES
 
 ANCHOR = Case(HARNESS, "h", 1, None, "anchor", Target(), role="anchor")

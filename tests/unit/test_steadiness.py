@@ -11,8 +11,8 @@ import ruptures
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
-from bench.stats import Floats
-from bench.steadiness import (
+from bench.stats.estimates import Floats
+from bench.stats.steadiness import (
     LEAST_ROUNDS,
     PENALTY,
     best_places,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
 from bench.text import numbers
 
 

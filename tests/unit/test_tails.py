@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from bench import tails as module
-from bench.stats import Estimate
-from bench.tails import LEAST_BLOCKS, QUANTILES, resampled, samples_needed, tails
+from bench.stats import percentiles as module
+from bench.stats.estimates import Estimate
+from bench.stats.percentiles import LEAST_BLOCKS, QUANTILES, resampled, samples_needed, tails
 from tests.unit.chance import rate_error
 
 NAMES = ["p50", "p90", "p95", "p99", "p99.9"]

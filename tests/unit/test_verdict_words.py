@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.decide import Verdict
-from bench.noise import noise
-from bench.pairs import paired_rounds
 from bench.results import Results, Row
-from bench.stats import Estimate
+from bench.stats.estimates import Estimate
+from bench.stats.noise import noise
+from bench.stats.pairs import paired_rounds
+from bench.stats.verdict import Verdict
 from bench.text.numbers import factor
 from reports.quiet import Quiet
 from reports.sure import comparisons, possible

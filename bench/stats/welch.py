@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.decide import ALPHA, LEAST, least_found
-from bench.stats import Estimate, Floats
+from bench.stats.estimates import Estimate, Floats
+from bench.stats.verdict import ALPHA, LEAST, least_found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bench.interfaces.block import Block
-from bench.pairs import burst_medians, measured
-from bench.stats import Floats
+from bench.stats.estimates import Floats
+from bench.stats.pairs import burst_medians, measured
 
 LEAST_ROUNDS = 10  # under these no change can be told from chance
 SHORTEST = 2  # rounds of a level: a single odd one is no level

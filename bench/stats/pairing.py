@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.interfaces.block import Block
-from bench.pairs import burst_medians, generation_logs, measured, paired_rounds
+from bench.stats.pairs import burst_medians, generation_logs, measured, paired_rounds
 
 
 class Pairing:

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats import Floats, hodges_lehmann
+from bench.stats.estimates import Floats, hodges_lehmann
 
 # Of a comparison that nothing is known about: what the pairs of docs/logs/verdicts.jsonl showed on a
 # virtual machine of two cores with neighbours.

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.stats import Estimate, Floats, hodges_lehmann, ratio_estimate
+from bench.stats.estimates import Estimate, Floats, hodges_lehmann, ratio_estimate
 from bench.text.numbers import count, difference, signed
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "suspect", "not comparable"]

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench import noise
-from bench.decide import judge_together
 from bench.interfaces.block import MEASURED, Block
 from bench.interfaces.case import HARNESS, Case
-from bench.noise import Costs, Noise
-from bench.pairs import generation_logs, measured, paired_rounds
-from bench.stats import Floats, t_interval
+from bench.stats import noise
+from bench.stats.estimates import Floats, t_interval
+from bench.stats.noise import Costs, Noise
+from bench.stats.pairs import generation_logs, measured, paired_rounds
+from bench.stats.verdict import judge_together
 from bench.suite.profiles import ROUNDS, Profile
 from bench.text.numbers import count, percent
 

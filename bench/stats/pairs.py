@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import stats
 from bench.interfaces.block import MEASURED, Block, Burst
-from bench.stats import Floats
+from bench.stats import estimates
+from bench.stats.estimates import Floats
 
 FIRST_IS_COLD_NS = 50_000_000  # below this the first sample of a burst is left out: caches are cold
 Round = tuple[int, int]  # part, round
@@ -92,7 +92,7 @@ def paired_rounds(
 
 def generation_logs(paired: Mapping[int, Sequence[Floats]]) -> list[float]:
     """One log ratio a generation: Hodges-Lehmann over its rounds, the mean of its parts."""
-    return [float(np.mean([stats.hodges_lehmann(part) for part in parts])) for parts in paired.values()]
+    return [float(np.mean([estimates.hodges_lehmann(part) for part in parts])) for parts in paired.values()]
 
 
 def log_ratios(

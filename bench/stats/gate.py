@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.decide import ALPHA, detectable, holm, p_value
-from bench.stats import UNKNOWN, Estimate, ratio_estimate
+from bench.stats.estimates import UNKNOWN, Estimate, ratio_estimate
+from bench.stats.verdict import ALPHA, detectable, holm, p_value
+from bench.stats.welch import cautious
 from bench.text.numbers import count, difference, percent, signed
-from bench.welch import cautious
 
 GateWord = Literal["pass", "regression", "cannot tell", "gone", "broken"]
 Answer = Literal["pass", "fail"]

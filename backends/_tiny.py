@@ -20,7 +20,7 @@ from bench.converters import converters
 from bench.interfaces.backend import Array, IOSpec, ModelFile
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
 from bench.interfaces.workload import Band
-from bench.verify import Reference, compare, load_reference
+from bench.worker.verify import Reference, compare, load_reference
 from workloads import registry
 from workloads._contract import SAMPLES
 
@@ -79,7 +79,7 @@ class Tiny:
         return {name: array[start : start + batch].copy() for name, array in self._loaded.inputs.items()}
 
     def error(self, outputs: Mapping[str, Array], start: int = 0) -> float:
-        """As `bench.verify` has it; infinite for a wrong name, shape or dtype."""
+        """As `bench.worker.verify` has it; infinite for a wrong name, shape or dtype."""
         if set(outputs) != set(self._loaded.outputs):
             return float("inf")
         if any(array.dtype != np.float32 for array in outputs.values()):

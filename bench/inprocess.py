@@ -27,8 +27,8 @@ from bench.processes.process import guard
 from bench.proof import mismatch
 from bench.runner import Setting, seat
 from bench.turns import Listener, Seat
-from bench.verify import Verification, judge
-from bench.worker import Worker
+from bench.worker.verify import Verification, judge
+from bench.worker.worker import Worker
 
 
 class ReadyCase:

@@ -28,7 +28,7 @@ from bench.interfaces.workload import content_hash
 from bench.machine import cpuinfo
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Driver
-from bench.verify import LEAST_SAMPLES
+from bench.worker.verify import LEAST_SAMPLES
 
 HARNESS_IO = IOSpec(
     inputs=(TensorSpec("x", "float32", (16,)),),

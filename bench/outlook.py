@@ -17,7 +17,6 @@ import numpy as np
 from bench.gpu.part import SUSTAIN_S
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.measure import LEAST, SLOW_NS
 from bench.runner import parts
 from bench.stats import noise
 from bench.stats.noise import ASSUMED, Costs, Noise
@@ -28,7 +27,8 @@ from bench.store.sqlite import RunRecord, Store
 from bench.suite.profiles import ROUNDS
 from bench.text.numbers import count, percent
 from bench.text.units import duration
-from bench.verify import LEAST_SAMPLES
+from bench.worker.loops import LEAST, SLOW_NS
+from bench.worker.verify import LEAST_SAMPLES
 
 LOAD_GUESS_S = 3.0  # start, import, load, verify, warm up, verify again: a model of no size
 LOAD_GUESS_BYTES = 1e9  # of weights, read and packed in a second

@@ -46,7 +46,7 @@ class Prepared:
     Attributes:
         model: None for a backend that takes no model file.
         io: tensors at the case's shape.
-        reference: npz for `bench.verify.load_reference`.
+        reference: npz for `bench.worker.verify.load_reference`.
         inputs: npz of the timed input, keys are tensor names.
         error: '' or why the case cannot be measured.
         status: `failed` where something could not be made, `unsupported` where nothing makes it, `missing`

@@ -23,7 +23,7 @@ from bench.interfaces.job import Job
 from bench.interfaces.workload import Band
 from bench.link import Failure, Link
 from bench.store.sqlite import now
-from bench.verify import Verification, judge
+from bench.worker.verify import Verification, judge
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 LOG_KEPT = 4000

@@ -11,8 +11,8 @@ from time import perf_counter_ns
 
 from backends import registry
 from bench.interfaces.backend import Target
-from bench.measure import buffer, device_loop, host_loop, no_gc
 from bench.nodes import HARNESS_IO
+from bench.worker.loops import buffer, device_loop, host_loop, no_gc
 
 SAMPLES = 20_000
 REPEATS = 15

@@ -23,10 +23,10 @@ import numpy as np
 
 from backends import registry
 from bench.machine.lock import measurement_lock
-from bench.measure import no_gc
 from bench.rows import ratio
 from bench.stats.estimates import Estimate
 from bench.turns import Seat
+from bench.worker.loops import no_gc
 from benchmarks.cases import in_turns, seats
 from benchmarks.plugin.bakeoff_slowed import work
 

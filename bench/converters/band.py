@@ -18,16 +18,16 @@ from bench.interfaces.precision import Scheme, scheme
 if TYPE_CHECKING:
     import torch
 
-    from bench.verify import Floats, Reference
+    from bench.worker.verify import Floats, Reference
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band`, and `torch` (the verification of the torch run)."""
-    from bench import verify
     from bench.converters.running import error_of
     from bench.interfaces.workload import Band
+    from bench.worker import verify
 
     precision = str(job.facts["precision"])
     reference = verify.load_reference(job.parents["reference"].path)

@@ -14,8 +14,8 @@ def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band` of fp32, `torch` (torch fp32's own verification), `cost` of one sample."""
     import torch
 
-    from bench import verify
     from bench.converters.running import cost_of, error_of, run
+    from bench.worker import verify
 
     workload = job.definition()
     samples, length = int(job.facts["samples"]), job.facts["length"]

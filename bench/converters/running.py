@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.interfaces.backend import Array, IOSpec
 from bench.interfaces.errors import PrepareError
-from bench.verify import Floats, Reference, Verification, compare
+from bench.worker.verify import Floats, Reference, Verification, compare
 
 if TYPE_CHECKING:
     import torch

@@ -31,7 +31,7 @@ class Burst:
         order: place within the round's random order, from 0.
         start, count: which of the block's `host_ns` are its own.
         device_start, device_count: which of its `device_ns`.
-        disturbance: what others took meanwhile; see `bench.telemetry`.
+        disturbance: what others took meanwhile; see `bench.worker.disturbance`.
         disturbed: whether that is over the limit.
     """
 

@@ -18,7 +18,7 @@ class Job:
     Attributes:
         model: the model file, None for a backend that takes none.
         inputs: npz of the timed input, keys are tensor names; None for zeros.
-        reference: npz for `bench.verify`; None where nothing is verified.
+        reference: npz for `bench.worker.verify`; None where nothing is verified.
         band: (low, high) of the relative error; None where nothing is verified.
         cpus: logical CPUs to pin to; empty for none (macOS).
         memory_bytes: bound on the worker's private memory; None for none.

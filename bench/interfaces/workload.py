@@ -89,7 +89,8 @@ def content_hash(workload: Workload, weights_sha256: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The errors that a precision may show: `low` ≤ error ≤ `high`, both relative (see bench.verify)."""
+    """The errors that a precision may show: `low` ≤ error ≤ `high`, both relative (see
+    bench.worker.verify)."""
 
     low: float
     high: float

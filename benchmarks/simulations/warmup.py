@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from bench.measure import settled
 from bench.stats.estimates import Floats
+from bench.worker.loops import settled
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import Table
 
@@ -43,7 +43,7 @@ def _samples(rng: Generator, fades_s: float) -> array[int]:
 
 
 def _warm_up(samples: array[int]) -> int:
-    """Inferences until it ends, checked as often as `bench.measure.warm_up` does."""
+    """Inferences until it ends, checked as often as `bench.worker.loops.warm_up` does."""
     count = int(LEAST_S / INFERENCE_S)
     while count < len(samples) and not settled(samples, count):
         elapsed = count * INFERENCE_S

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import verify
 from bench.converters import Job, Parent, converters
 from bench.interfaces.workload import Band, Workload
+from bench.worker import verify
 from workloads import registry
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from backends import registry
 from backends.support import products_saturate
-from bench import verify
 from bench.converters import Job, Parent, converters
 from bench.interfaces.backend import ModelFile, Session, Target
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.workload import Band
+from bench.worker import verify
 from tests.unit.families import Made, known, make
 from workloads.bert import BertConfig, BertEncoder
 from workloads.cnn import ResNet, ResNetConfig

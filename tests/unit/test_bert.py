@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import verify
 from bench.interfaces.workload import TIMED_SEED
+from bench.worker import verify
 from tests.unit.families import Made, breakages, make, onnx_error
 from workloads.bert import WORKLOADS, BertConfig, BertEncoder
 

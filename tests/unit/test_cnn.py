@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import verify
+from bench.worker import verify
 from tests.unit.families import Made, breakages, degeneration, make, onnx_error
 from workloads.cnn import WORKLOADS, ResNet, ResNetConfig
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from backends import registry
-from bench import verify
 from bench.interfaces.backend import Array, IOSpec, ModelFile, Session, Stepping, Target
 from bench.interfaces.workload import content_hash
+from bench.worker import verify
 from benchmarks.decoding import sampled
 from tests.unit.families import Made, make
 from workloads.llama import WORKLOADS, Llama, LlamaConfig, LlamaDecode, LlamaPrefill

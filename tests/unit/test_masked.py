@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from backends import support
-from bench import doctor, telemetry
+from bench import doctor
 from bench.machine import checks, cpuinfo, fingerprint, lock, topology
 from bench.machine.cgroups import cpu_quota, memory_limit
+from bench.worker import disturbance
 from tests.unit.made_machines import fake, write
 
 V2_MOUNT = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -187,7 +188,7 @@ def test_what_this_process_may_use_is_not_what_the_machine_has(monkeypatch: pyte
     assert topology.usable_cpus() == 1
     assert support.usable_cpus() == 1
     figures = {"wall_ns": 100e6, "cpu_ns": 0.0, "others_ns": 40e6}
-    assert telemetry.disturbed(figures, ()), "one jiffy for each of 64 CPUs would hide it"
+    assert disturbance.disturbed(figures, ()), "one jiffy for each of 64 CPUs would hide it"
     monkeypatch.delattr(os, "sched_getaffinity")
     assert topology.usable_cpus() == 64
     assert support.usable_cpus() == 64

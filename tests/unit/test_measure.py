@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench import measure
+from bench.worker import loops
 
 
 class Fixed:
@@ -50,16 +50,16 @@ def busy(ns: int) -> None:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "perf_counter_ns", Clock())
+    monkeypatch.setattr(loops, "perf_counter_ns", Clock())
 
 
 def buffer(capacity: int = 1000):
-    return measure.buffer(capacity)
+    return loops.buffer(capacity)
 
 
 def test_a_host_burst_lasts_as_long_as_asked_and_takes_the_whole_way() -> None:
     session, samples = Fixed(run_ns=500_000, stage_ns=300_000), buffer()
-    count = measure.host_loop(session, {}, samples, burst_ns=20_000_000, at_least=3)
+    count = loops.host_loop(session, {}, samples, burst_ns=20_000_000, at_least=3)
     assert count == 25
     assert session.calls == ["stage", "run", "fetch"] * count
     assert set(samples[:count]) == {800_000}
@@ -67,7 +67,7 @@ def test_a_host_burst_lasts_as_long_as_asked_and_takes_the_whole_way() -> None:
 
 def test_a_device_burst_runs_and_nothing_else() -> None:
     session, samples = Fixed(run_ns=500_000, stage_ns=300_000), buffer()
-    count = measure.device_loop(session, None, samples, burst_ns=10_000_000, at_least=3)
+    count = loops.device_loop(session, None, samples, burst_ns=10_000_000, at_least=3)
     assert session.calls == ["run"] * count
     assert set(samples[:count]) == {500_000}
     assert count == 20
@@ -75,24 +75,24 @@ def test_a_device_burst_runs_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("least", [1, 3])
 def test_as_many_as_asked_where_an_inference_is_slow(least: int) -> None:
-    assert measure.host_loop(Fixed(run_ns=2_000_000), {}, buffer(), 1_000, least) == least
-    assert measure.device_loop(Fixed(run_ns=2_000_000), None, buffer(), 1_000, least) == least
+    assert loops.host_loop(Fixed(run_ns=2_000_000), {}, buffer(), 1_000, least) == least
+    assert loops.device_loop(Fixed(run_ns=2_000_000), None, buffer(), 1_000, least) == least
 
 
 def test_a_full_buffer_ends_the_burst() -> None:
-    assert measure.host_loop(Fixed(), {}, buffer(5), 10**12, 3) == 5
-    assert measure.device_loop(Fixed(), None, buffer(5), 10**12, 3) == 5
-    assert measure.host_looped(Fixed(), {}, buffer(5), 10**12, 2) == 5
-    assert measure.device_looped(Fixed(), None, buffer(5), 10**12, 2) == 5
+    assert loops.host_loop(Fixed(), {}, buffer(5), 10**12, 3) == 5
+    assert loops.device_loop(Fixed(), None, buffer(5), 10**12, 3) == 5
+    assert loops.host_looped(Fixed(), {}, buffer(5), 10**12, 2) == 5
+    assert loops.device_looped(Fixed(), None, buffer(5), 10**12, 2) == 5
 
 
 def test_a_looped_sample_is_the_mean_of_its_inferences() -> None:
     session, samples = Fixed(run_ns=20_000, stage_ns=20_000), buffer()
-    count = measure.host_looped(session, {}, samples, burst_ns=5_000_000, inner=10)
+    count = loops.host_looped(session, {}, samples, burst_ns=5_000_000, inner=10)
     assert session.calls == ["stage", "run", "fetch"] * 10 * count
     assert set(samples[:count]) == {40_000}
     session.calls.clear()
-    count = measure.device_looped(session, None, samples, burst_ns=5_000_000, inner=10)
+    count = loops.device_looped(session, None, samples, burst_ns=5_000_000, inner=10)
     assert session.calls == ["run"] * 10 * count
     assert set(samples[:count]) == {20_000}
 
@@ -104,11 +104,11 @@ def test_the_devices_own_time_is_asked_for_outside_of_the_samples() -> None:
         busy(70_000)
         return 300_000 + len(session.calls)
 
-    count = measure.device_loop(session, None, samples, 10_000_000, 3, measure.Own(own, tell))
+    count = loops.device_loop(session, None, samples, 10_000_000, 3, loops.Own(own, tell))
     assert set(samples[:count]) == {500_000}
     assert list(own[:count]) == [300_001 + i for i in range(count)]
     session.calls.clear()
-    count = measure.device_looped(session, None, samples, 10_000_000, 4, measure.Own(own, tell))
+    count = loops.device_looped(session, None, samples, 10_000_000, 4, loops.Own(own, tell))
     assert set(samples[:count]) == {500_000}
     assert list(own[:count]) == [300_004 + 4 * i for i in range(count)]
 
@@ -116,8 +116,8 @@ def test_the_devices_own_time_is_asked_for_outside_of_the_samples() -> None:
 def test_garbage_collection_is_off_and_comes_back() -> None:
     session = Fixed()
     assert gc.isenabled()
-    with measure.no_gc():
-        measure.host_loop(session, {}, buffer(), 1_000, 3)
+    with loops.no_gc():
+        loops.host_loop(session, {}, buffer(), 1_000, 3)
         assert not gc.isenabled()
     assert gc.isenabled()
     assert not session.gc_was_on
@@ -137,9 +137,9 @@ def test_the_loop_makes_no_objects_per_iteration() -> None:
             return self.result
 
     samples = buffer(20_000)
-    with measure.no_gc():
+    with loops.no_gc():
         before = gc.get_count()[0]
-        measure.host_loop(Nothing(), {}, samples, 10**12, 3)
+        loops.host_loop(Nothing(), {}, samples, 10**12, 3)
         assert gc.get_count()[0] - before < 50  # tracked containers, over 20,000 iterations
 
 
@@ -149,7 +149,7 @@ def test_warm_up_waits_for_the_steady_state() -> None:
             self.calls.append("run")
             busy(max(200_000, 3_000_000 - 60_000 * len(self.calls)))
 
-    count, spent, capped, median = measure.warm_up(Cooling(), {}, least_ns=10_000_000, most_ns=5_000_000_000)
+    count, spent, capped, median = loops.warm_up(Cooling(), {}, least_ns=10_000_000, most_ns=5_000_000_000)
     assert not capped
     assert count > 20
     assert spent >= 10_000_000
@@ -162,15 +162,15 @@ def test_warm_up_that_never_settles_is_capped() -> None:
             self.calls.append("run")
             busy(100_000 * len(self.calls))
 
-    _, spent, capped, _ = measure.warm_up(Growing(), {}, least_ns=1_000_000, most_ns=100_000_000)
+    _, spent, capped, _ = loops.warm_up(Growing(), {}, least_ns=1_000_000, most_ns=100_000_000)
     assert capped
     assert spent >= 100_000_000
 
 
 def test_settled_compares_the_last_third_with_the_third_before() -> None:
-    steady = measure.buffer(9)
+    steady = loops.buffer(9)
     for i, value in enumerate([900, 500, 400, 100, 101, 100, 102, 100, 101]):
         steady[i] = value
-    assert measure.settled(steady, 9)
-    assert not measure.settled(steady, 6)
-    assert not measure.settled(steady, 2)
+    assert loops.settled(steady, 9)
+    assert not loops.settled(steady, 6)
+    assert not loops.settled(steady, 2)

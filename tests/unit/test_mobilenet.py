@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import verify
+from bench.worker import verify
 from tests.unit.families import Made, breakages, degeneration, make, onnx_error
 from workloads.images import BRANCH, SHIFT
 from workloads.mobilenet import SPREAD, WORKLOADS, MobileNet, MobileNetConfig

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from backends.formats.onnx_fp8 import LEAST_SCALE, PRODUCTS, fits, quantise
-from bench import verify
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import FP8_MOST
+from bench.worker import verify
 from tests.unit.kitchen import FAMILIES, WORKLOADS, Kitchen
 
 PRECISION = "fp8:qdq"

@@ -12,9 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from bench import verify
 from bench.interfaces.backend import Array
 from bench.interfaces.errors import UnsupportedCase
+from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 TYPES = {"fp16": (TensorProto.FLOAT16, np.float16), "bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}

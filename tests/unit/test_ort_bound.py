@@ -14,8 +14,8 @@ import pytest
 from backends import _ort_session, support
 from backends._cuda_driver import Clock, NoDriver
 from backends._ort_bound import BoundSession, GraphSession, Place
-from bench import verify
 from bench.interfaces.backend import Fact, ModelFile, Session, Stepping, Target
+from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 HERE = Place(_ort_session.CPU, ("cpu", 0))

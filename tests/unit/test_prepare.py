@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from bench import prepare as preparing
-from bench import verify
 from bench.holdings import holdings
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import ModelFileError
 from bench.nodes import HARNESS_IO, content_for, weights_sha256
 from bench.prepare import Prepared
+from bench.worker import verify
 from tests.unit.tiny_cases import PLUGIN, Events, case, own_cache, recorded
 from workloads import registry
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from backends.formats.onnx_qdq_symmetric import PRODUCTS
-from bench import verify
+from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 FAMILIES = ["cnn", "encoder", "decoder"]

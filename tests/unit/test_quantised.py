@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from backends import registry
-from bench import verify
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import TENSOR, Scheme, item_bytes, runs_as, scheme
 from bench.interfaces.workload import Band
+from bench.worker import verify
 from tests.unit.kitchen import CELLS, CNN, WORKLOADS, Kitchen
 
 

@@ -11,9 +11,9 @@ import pytest
 from bench.interfaces.backend import Array, BaseSession, IOSpec, Target, TensorSpec
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UnsupportedCase
-from bench.kept import Kept
-from bench.measure import buffer, device_loop, host_loop
-from bench.rotating import Rotating
+from bench.worker.kept import Kept
+from bench.worker.loops import buffer, device_loop, host_loop
+from bench.worker.rotating import Rotating
 
 IO = IOSpec((TensorSpec("x", "float32", (4,)),), (TensorSpec("y", "float32", (4,)),))
 STATEFUL = IOSpec(

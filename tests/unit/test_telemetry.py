@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.telemetry import (
+from bench.worker.disturbance import (
     JIFFY_NS,
     SLOW_READ_NS,
     TRIAL_READS,
@@ -218,7 +218,7 @@ def test_threads_that_come_and_go_leave_no_open_file() -> None:
 
 def test_standard_library_alone() -> None:
     program = (
-        "import sys; before = set(sys.modules); import bench.telemetry; "
+        "import sys; before = set(sys.modules); import bench.worker.disturbance; "
         "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
         "print(sorted(new - set(sys.stdlib_module_names) - {'bench'}))"
     )

@@ -12,9 +12,9 @@ from torch.fx import symbolic_trace
 
 from backends import _torch_fp8, registry
 from backends.torch import _cuda
-from bench import verify
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
+from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 PRECISION = "fp8-dynamic"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import verify
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.workload import Band
+from bench.worker import verify
 
 N = 8
 

@@ -17,7 +17,7 @@ from time import monotonic_ns, perf_counter_ns
 from typing import Any
 
 from bench.interfaces.backend import Array
-from bench.kept import Calls
+from bench.worker.kept import Calls
 
 SLOW_NS = 1_000_000_000  # from here on one inference a turn
 LEAST = 3  # inferences of a burst up to there

@@ -25,8 +25,13 @@ from bench.interfaces.backend import Array, Backend, Measuring, Session, Timing,
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.interfaces.job import Job
-from bench.kept import Kept
-from bench.measure import (
+from bench.processes import resources
+from bench.processes.answers import say
+from bench.processes.variables import LAST_PATH
+from bench.processes.wire import Wire
+from bench.worker.disturbance import Meter, difference, disturbed
+from bench.worker.kept import Kept
+from bench.worker.loops import (
     LEAST,
     SLOW_NS,
     Own,
@@ -39,13 +44,8 @@ from bench.measure import (
     sustain,
     warm_up,
 )
-from bench.processes import resources
-from bench.processes.answers import say
-from bench.processes.variables import LAST_PATH
-from bench.processes.wire import Wire
-from bench.rotating import OnDevice, Rotating
-from bench.telemetry import Meter, difference, disturbed
-from bench.verify import Reference, check, load_reference
+from bench.worker.rotating import OnDevice, Rotating
+from bench.worker.verify import Reference, check, load_reference
 
 
 class Worker:
@@ -303,7 +303,3 @@ def main(arguments: list[str]) -> None:
     resources.be_first_to_go()
     resources.keep_freed_memory()
     serve(Wire(int(descriptor)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.interfaces.backend import Array, Session
 from bench.interfaces.errors import UnsupportedCase
-from bench.kept import Kept
+from bench.worker.kept import Kept
 
 
 class Rotating:

@@ -15,6 +15,7 @@ from backends import registry
 from bench import cache, cache_lock
 from bench.checkpoints import require_unchanged
 from bench.compare import results
+from bench.environments.probe import probe_all
 from bench.gpu.limits import with_ceilings
 from bench.gpu.link import watching
 from bench.heard import Heard
@@ -30,7 +31,6 @@ from bench.nodes import content_for
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
 from bench.prepare import Prepared, prepare
-from bench.probes import probe_all
 from bench.processes.process import guard
 from bench.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.results import Results

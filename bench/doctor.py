@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from bench.environments import find
+from bench.environments.locate import find
+from bench.environments.probe import probe_all
 from bench.interfaces.backend import Capabilities, Role, Support
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine import checks as machine_checks
@@ -19,7 +20,6 @@ from bench.machine import fingerprint, storage
 from bench.machine.checks import Check
 from bench.machine.gpu import checks as gpu_fitness
 from bench.machine.gpu import devices
-from bench.probes import probe_all
 from bench.processes.process import ROOT
 from bench.store.sqlite import DEFAULT_PATH
 

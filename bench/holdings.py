@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bench import cache
 from bench.converters import Converter, converters
-from bench.environments import interpreter, tools, versions_of
+from bench.environments.locate import interpreter, tools, versions_of
 from bench.interfaces.errors import BakeoffError
 from bench.interfaces.workload import content_hash
 from bench.text import strict_json

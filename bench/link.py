@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.environments import mend
+from bench.environments.locate import mend
 from bench.interfaces.block import Status
 from bench.interfaces.job import Job
 from bench.processes.process import Process

@@ -19,7 +19,7 @@ from backends.support import products_saturate
 from bench import cache, checkpoints
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
-from bench.environments import interpreter, tools
+from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision
 from bench.interfaces.backend import IOSpec, Target, TensorSpec, as_dict
 from bench.interfaces.case import HARNESS, Case

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from backends import registry
+from bench.environments.requirements import Needs
+from bench.environments.setup import needed
 from bench.interfaces.backend import Backend
-from bench.requirements import Needs
-from bench.setups import needed
 from bench.text.units import size_text
 
 PAGES = Path(__file__).parents[1] / "docs" / "backends"

@@ -21,7 +21,7 @@ from backends.support import products_saturate
 from bench import cache, checkpoints, nodes
 from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
-from bench.environments import installed_versions, versions_of
+from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces import precision
 from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.case import Case

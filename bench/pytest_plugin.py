@@ -166,10 +166,10 @@ def _installed() -> list[str]:
 
 def _asked(config: pytest.Config) -> dict[str, Asked]:
     """Test id → case. Backends are probed once a session, each in a process of its own."""
+    from bench.environments.probe import probe_all
     from bench.interfaces.errors import BakeoffError
     from bench.machine import fingerprint
     from bench.plan import plan, probe_name
-    from bench.probes import probe_all
     from bench.runner import Setting
     from bench.turns import Limits
 

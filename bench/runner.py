@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends import registry
-from bench.environments import interpreter
+from bench.environments.locate import interpreter
 from bench.gpu.part import Watching
 from bench.interfaces.block import FAILURES, MEASURED
 from bench.interfaces.case import Case

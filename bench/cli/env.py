@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from bench.environments import Environment, environments, root, versions_of
-from bench.installing import create, remove, why_not
+from bench.environments.install import create, remove, why_not
+from bench.environments.locate import Environment, environments, root, versions_of
 from bench.interfaces.errors import EXIT_OK
 from bench.text import strict_json
 from bench.text.units import size_text
@@ -30,7 +30,7 @@ def _say(line: str) -> None:
 
 def _runtime(made: Environment) -> str:
     """The first of its requirements as installed."""
-    from bench.requirements import distribution
+    from bench.environments.requirements import distribution
 
     first = distribution(made.facts["requirements"][0])
     have = versions_of([first], made.python)

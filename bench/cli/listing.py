@@ -31,7 +31,7 @@ def _workloads(options: argparse.Namespace) -> Rows:
 
 def _backends(options: argparse.Namespace) -> Rows:
     from backends import registry
-    from bench.probes import probe_all
+    from bench.environments.probe import probe_all
 
     names = registry.names("runtime")
     answers = probe_all(names)

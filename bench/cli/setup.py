@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from bench.cli.output import console
-from bench.installing import create
+from bench.environments.install import create
+from bench.environments.setup import Part, parts, runtimes
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BackendUnavailable, UsageError
-from bench.setups import Part, parts, runtimes
 from bench.text.units import duration, size_text
 
 
@@ -66,7 +66,7 @@ def _tell(found: list[Part]) -> None:
     from rich import box
     from rich.table import Table
 
-    from bench.environments import home
+    from bench.environments.locate import home
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("environment", "state", "size", "requirements"):

@@ -78,7 +78,8 @@ class Converter:
         model: whether it is a model file, which backends load.
         shared: whether workloads that share weights share it.
         open: whether each artefact has parents and packages of its own kind (what backends build has).
-        tools: the environment whose Python makes it (see `bench.requirements`); '' for bakeoff's own.
+        tools: the environment whose Python makes it (see `bench.environments.requirements`); '' for
+            bakeoff's own.
         make: writes `Job.output`; returns JSON-able facts. Those under `lineage` go there.
     """
 

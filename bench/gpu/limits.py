@@ -11,7 +11,7 @@ from typing import Any
 
 from backends import registry
 from bench.cache import cache_root, key_of
-from bench.environments import installed_versions, interpreter
+from bench.environments.locate import installed_versions, interpreter
 from bench.gpu.ceilings import positive
 from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case

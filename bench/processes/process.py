@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.cache import cache_root
-from bench.environments import mend
+from bench.environments.locate import mend
 from bench.interfaces.errors import MEND
 from bench.processes import reaper
 from bench.processes.reaper import RUN_MARK, WORKER_MARK, kill_marked

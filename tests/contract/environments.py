@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from bench.environments import home
-from bench.installing import create
-from bench.setups import parts, runtimes
+from bench.environments.install import create
+from bench.environments.locate import home
+from bench.environments.setup import parts, runtimes
 
 EVERY_CHANGE = ("ctranslate2", "litert", "tvm", "xla")
 

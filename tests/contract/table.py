@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from bench.environments import find, installed_versions
+from bench.environments.locate import find, installed_versions
 from bench.machine import fingerprint
 from tests.contract.suites import SUITES
 

@@ -10,7 +10,7 @@ import pytest
 
 from backends import registry
 from backends._tiny import VARIABLE, listing, tiny_model
-from bench.environments import find, versions_of
+from bench.environments.locate import find, versions_of
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
 from bench.processes.process import code_folder
 from tests.contract import test_backends

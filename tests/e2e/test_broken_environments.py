@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from bench.environments import installed_versions
-from bench.setups import runtimes
+from bench.environments.locate import installed_versions
+from bench.environments.setup import runtimes
 
 SPEC = "onnxruntime==1.30.0"
 AGAIN = f"bakeoff env create {SPEC} --again"

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from backends import registry, support
-from bench import environments, installing, probes
-from bench.environments import environment_fingerprint
+from bench.environments import install, locate
+from bench.environments import probe as probing
+from bench.environments.locate import environment_fingerprint
+from bench.environments.probe import probe
 from bench.gpu import limits
 from bench.interfaces.errors import BackendUnavailable
-from bench.probes import probe
 from bench.processes import answers
 from bench.processes.process import ROOT, Process
 from bench.processes.shadows import blamed, shadow
@@ -30,9 +31,9 @@ def user_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    environments._distributions.cache_clear()
+    locate._distributions.cache_clear()
     yield folder
-    environments._distributions.cache_clear()
+    locate._distributions.cache_clear()
 
 
 def child(code: str, interpreter: Path | None = None) -> str:
@@ -64,7 +65,7 @@ def test_its_distributions_count_for_our_own_interpreter_alone(user_path: Path) 
     (user_path / "theirs-3.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: theirs\nVersion: 3\n"
     )
-    assert "theirs==3" in environments.distributions(Path(sys.executable))
+    assert "theirs==3" in locate.distributions(Path(sys.executable))
     assert LAST_PATH in child_variables(Path("/another/python"), "code")
     assert child_variables(Path("/another/python"), "code")[LAST_PATH] == ""
 
@@ -91,13 +92,13 @@ def test_a_sitecustomize_that_prints_is_not_the_answer(
 ) -> None:
     (user_path / "sitecustomize.py").write_text(LOUD)
     loud = dict(os.environ)  # as of one in an environment's site-packages, which we do not take away
-    for module in (environments, installing):
+    for module in (locate, install):
         monkeypatch.setattr(module, "child_variables", lambda *arguments: loud)
     python = Path(sys.executable)
-    assert any(line.startswith("numpy==") for line in environments.distributions(python))
+    assert any(line.startswith("numpy==") for line in locate.distributions(python))
     assert len(environment_fingerprint(python)) == 16
     monkeypatch.setattr("bench.processes.process.child_variables", lambda *arguments: {**loud, **_code(loud)})
-    assert "cpu" in probes._ask("null", python).devices
+    assert "cpu" in probing._ask("null", python).devices
     monkeypatch.setattr(registry, "get", lambda name: registry._modules and _Measuring())
     assert limits._measured("null", "cuda:0", python) == {}
 
@@ -115,7 +116,7 @@ def test_the_version_of_an_interpreter_that_prints(tmp_path: Path) -> None:
     loud = tmp_path / "python"
     loud.write_text(f'#!/bin/sh\necho 9.9.9\nexec "{sys.executable}" "$@"\n')
     loud.chmod(0o755)
-    assert installing._version(loud) == ".".join(map(str, sys.version_info[:3]))
+    assert install._version(loud) == ".".join(map(str, sys.version_info[:3]))
 
 
 @pytest.mark.parametrize(

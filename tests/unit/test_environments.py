@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from backends import registry
-from bench import environments, probes
-from bench.environments import environment_fingerprint, installed_versions, interpreter
+from bench.environments import locate
+from bench.environments import probe as probing
+from bench.environments.locate import environment_fingerprint, installed_versions, interpreter
+from bench.environments.probe import probe, probe_all
 from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.errors import BackendUnavailable
-from bench.probes import probe, probe_all
 from bench.processes.process import Process
 from tests.waiting import until
 
@@ -86,7 +87,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for cached in (registry._entry_points, registry.get, environments._distributions):
+    for cached in (registry._entry_points, registry.get, locate._distributions):
         cached.cache_clear()
 
 
@@ -171,15 +172,15 @@ def test_a_hanging_probe_is_ended_with_its_children(odd: Path, monkeypatch: pyte
             wait = self.popen.wait
 
             def hanging(timeout: float | None = None) -> int:
-                if timeout == probes.PROBE_S:
+                if timeout == probing.PROBE_S:
                     until((odd / "child").exists, "the probe's start")
                     timeout = 0.01
                 return wait(timeout)
 
             monkeypatch.setattr(self.popen, "wait", hanging)
 
-    monkeypatch.setattr(probes, "PROBE_S", 3.0)
-    monkeypatch.setattr(probes, "Process", Patient)
+    monkeypatch.setattr(probing, "PROBE_S", 3.0)
+    monkeypatch.setattr(probing, "Process", Patient)
     with pytest.raises(BackendUnavailable, match=r"did not answer in 3 s(.|\n)*licence server"):
         probe("odd-hanging")
     child = int((odd / "child").read_text())
@@ -216,7 +217,7 @@ def test_interpreters() -> None:
 def test_a_runtime_is_found_however_its_distribution_is_spelt(
     monkeypatch: pytest.MonkeyPatch, spelt: str
 ) -> None:
-    monkeypatch.setattr(environments, "distributions", lambda python: (f"{spelt}==2.21.0", "numpy==2.4.0"))
+    monkeypatch.setattr(locate, "distributions", lambda python: (f"{spelt}==2.21.0", "numpy==2.4.0"))
     assert installed_versions("tensorflow", Path("elsewhere")) == {"tensorflow-cpu": "2.21.0"}
 
 
@@ -230,7 +231,7 @@ def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
 
 def test_importing_it_needs_no_runtime() -> None:
     program = (
-        "import sys, bench.environments; "
+        "import sys, bench.environments.locate; "
         "print([m for m in ('torch', 'onnxruntime', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

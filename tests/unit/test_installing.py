@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import environments, installing, requirements
 from bench.cli import main
-from bench.environments import environments as all_environments
-from bench.environments import find, interpreter, place, python_in, root, tools
-from bench.installing import create, python_for, remove, why_not
+from bench.environments import install, locate, requirements
+from bench.environments.install import create, python_for, remove, why_not
+from bench.environments.locate import environments as all_environments
+from bench.environments.locate import find, interpreter, place, python_in, root, tools
+from bench.environments.requirements import needs, parse, unmet
 from bench.interfaces.errors import BackendUnavailable, UsageError
-from bench.requirements import needs, parse, unmet
 from tests.waiting import PATIENCE_S
 
 QUIET = {"progress": lambda line: None}
@@ -46,18 +46,18 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     wheel(tmp_path, "bakeoff_test_helper", "1.0", needs="no-such-distribution")
     file = tmp_path / "odd.txt"
     file.write_text("# size: 1 MB\noddrt>=1  # the runtime\n")
-    for module in (requirements, environments):
+    for module in (requirements, locate):
         monkeypatch.setattr(module, "known", lambda: {"odd": file})
-    monkeypatch.setattr(installing, "NUMPY", "oddrt")  # no worker is started here
+    monkeypatch.setattr(install, "NUMPY", "oddrt")  # no worker is started here
     for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "PYTHONPATH"):
         monkeypatch.delenv(name, raising=False)
     for tool in ("PIP", "UV"):
         monkeypatch.setenv(f"{tool}_FIND_LINKS", str(tmp_path))
         monkeypatch.setenv(f"{tool}_NO_INDEX", "1")
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    environments.forget()
+    locate.forget()
     yield tmp_path
-    environments.forget()
+    locate.forget()
 
 
 def version_in(python: Path) -> str:
@@ -68,8 +68,8 @@ def version_in(python: Path) -> str:
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_one_is_made_and_found(shop: Path, installer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if installer == "pip":
-        monkeypatch.setattr(installing, "_uv", lambda: "")
-    elif not installing._uv():
+        monkeypatch.setattr(install, "_uv", lambda: "")
+    elif not install._uv():
         pytest.skip("uv is not installed")
     assert find("odd") is None
     assert place(needs("odd")) is None
@@ -81,11 +81,11 @@ def test_one_is_made_and_found(shop: Path, installer: str, monkeypatch: pytest.M
     assert "oddrt==2.0" in made.facts["distributions"]
     assert 0 < made.facts["bytes"] < 1e9
     assert why_not(made) == ""
-    before = (made.folder / environments.MARKER).stat().st_mtime_ns
+    before = (made.folder / locate.MARKER).stat().st_mtime_ns
     create("odd", **QUIET)
-    assert (made.folder / environments.MARKER).stat().st_mtime_ns == before, "it was there"
+    assert (made.folder / locate.MARKER).stat().st_mtime_ns == before, "it was there"
     create("odd", again=True, **QUIET)
-    assert (made.folder / environments.MARKER).stat().st_mtime_ns > before
+    assert (made.folder / locate.MARKER).stat().st_mtime_ns > before
 
 
 def test_versions_live_side_by_side(shop: Path) -> None:
@@ -98,7 +98,7 @@ def test_versions_live_side_by_side(shop: Path) -> None:
 
 def test_what_was_cut_off_is_not_used_and_made_anew(shop: Path) -> None:
     made = create("odd", **QUIET)
-    (made.folder / environments.MARKER).unlink()
+    (made.folder / locate.MARKER).unlink()
     assert find("odd") is None
     assert all_environments() == []
     (made.folder / "half").write_text("")
@@ -109,7 +109,7 @@ def test_what_was_cut_off_is_not_used_and_made_anew(shop: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"python": "3.11"}'])
 def test_a_damaged_marker_is_none(shop: Path, text: str) -> None:
     made = create("odd", **QUIET)
-    (made.folder / environments.MARKER).write_text(text)
+    (made.folder / locate.MARKER).write_text(text)
     assert find("odd") is None
 
 
@@ -135,7 +135,7 @@ def test_one_that_has_changed_is_made_anew(shop: Path) -> None:
     made = create("odd", **QUIET)
     for info in made.folder.glob("lib/python*/site-packages/oddrt-2.0.dist-info"):
         shutil.rmtree(info)
-    environments.forget()
+    locate.forget()
     assert why_not(made) == "packages in it have changed since it was made"
     assert why_not(create("odd", **QUIET)) == ""
     (shop / "odd.txt").write_text("oddrt==1.0\n")
@@ -148,9 +148,9 @@ def test_one_that_has_changed_is_made_anew(shop: Path) -> None:
 
 
 def test_a_version_that_is_nowhere_says_how_to_get_it(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environments, "_owners", lambda modules: {"oddrt": "1.0"})  # beside bakeoff
+    monkeypatch.setattr(locate, "_owners", lambda modules: {"oddrt": "1.0"})  # beside bakeoff
     monkeypatch.setattr("backends.registry.get", lambda name: type("B", (), {"runtime": ("oddrt",)}))
-    assert interpreter("odd", "1.0") == environments.home()
+    assert interpreter("odd", "1.0") == locate.home()
     with pytest.raises(BackendUnavailable, match="is not installed; installed: oddrt") as caught:
         interpreter("odd", "3.0")
     assert caught.value.hint == "bakeoff env create odd==3.0"

@@ -12,9 +12,9 @@ import pytest
 from backends import _elf, _ort_gpu, onnxruntime, onnxruntime_gpu
 from backends._cuda_driver import NoDriver, driver
 from backends.onnxruntime_gpu import BACKEND
+from bench.environments.requirements import needs
 from bench.interfaces.backend import IOSpec, Target, TensorSpec
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
-from bench.requirements import needs
 
 IO = IOSpec((TensorSpec("x", "float32", (1,)),), (TensorSpec("y", "float32", (1,)),))
 CPU_PACKAGE, GPU_PACKAGE = {"onnxruntime": "1.32.0"}, {"onnxruntime-gpu": "1.31.1"}

@@ -221,7 +221,7 @@ ALLOWED = {
     # keys, which nobody reads
     "bench/interfaces/case.py": "the id's canonical facts, and options in a label",
     "bench/cache.py": "an artefact's key",
-    "bench/environments.py": "a fingerprint, and what another interpreter prints for it",
+    "bench/environments/locate.py": "a fingerprint, and what another interpreter prints for it",
     "bench/hardware.py": "a key",
     "bench/machine/label.py": "a key",
     "bench/matching.py": "a key",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import installing
 from bench.cache import cache_root
 from bench.cli.surroundings import explained
+from bench.environments import install
 from bench.interfaces.errors import EXIT_NOTHING, PrepareError
 from reports.scrub import scrub
 
@@ -50,7 +50,7 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PrepareError, match="HOME is not set") as raised:
         cache_root()
     assert "export BAKEOFF_CACHE=FOLDER" in raised.value.hint
-    assert list(installing._pythons())  # one is bakeoff's own
+    assert list(install._pythons())  # one is bakeoff's own
     assert scrub("/data/models/x.onnx of a user") == "x.onnx of a user"
 
 

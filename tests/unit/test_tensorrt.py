@@ -14,10 +14,10 @@ import pytest
 from backends import _tensorrt_api, _tensorrt_cuda
 from backends._tensorrt_build import MADE, TIMINGS
 from backends.tensorrt import BACKEND
+from bench.environments.requirements import needs
+from bench.environments.setup import runtimes
 from bench.interfaces.backend import Array, IOSpec, ModelFile, Target, TensorSpec
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
-from bench.requirements import needs
-from bench.setups import runtimes
 from tests.unit import tensorrt_standin as standin
 
 VERSIONS = ("10.13.3.9", "11.4.0.106")

@@ -17,21 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cache import writing
-from bench.environments import (
-    MARKER,
-    Environment,
-    distributions,
-    find,
-    forget,
-    home,
-    python_in,
-    root,
-)
+from bench.environments.locate import MARKER, Environment, distributions, find, forget, home, python_in, root
+from bench.environments.requirements import NUMPY, Needs, distribution, needs
 from bench.holdings import folder_bytes
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.processes.answers import ask
 from bench.processes.variables import HOMES, MEDDLING, child_variables
-from bench.requirements import NUMPY, Needs, distribution, needs
 from bench.text import strict_json
 from bench.text.units import size_text
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.environments import place
+from bench.environments.locate import place
+from bench.environments.requirements import Needs, known, needs
 from bench.interfaces.errors import UsageError
-from bench.requirements import Needs, known, needs
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import interfaces
 from bench.cache import cache_root
-from bench.environments import environment_fingerprint, interpreter, mend
+from bench.environments.locate import environment_fingerprint, interpreter, mend
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu.devices import BY_BUS

@@ -5,7 +5,7 @@ A backend runs in the environment of its name where there is one, else in bakeof
 
     ROOT/environments/NAME[==VERSION]/environment.json      written last: without it, it is not used
 
-`bench.installing` makes them; `bench.probes` asks what a runtime can do there.
+`bench.environments.install` makes them; `bench.environments.probe` asks what a runtime can do there.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.cache import cache_root
+from bench.environments.requirements import Needs, distribution, known, needs, unmet
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine import cpuinfo
 from bench.machine.topology import read_text
 from bench.processes.answers import ask
 from bench.processes.variables import child_variables
-from bench.requirements import Needs, distribution, known, needs, unmet
 from bench.text import strict_json
 
 FOLDER = "environments"

@@ -25,7 +25,7 @@ from workloads import registry
 from workloads._contract import SAMPLES
 
 if TYPE_CHECKING:
-    from bench.cache import Artefact
+    from bench.cache.artefacts import Artefact
 
 VARIABLE = "BAKEOFF_CONTRACT"
 BATCHES = (1, 3)  # what the suite asks for, of each model and precision

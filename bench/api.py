@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import registry
-from bench import cache, cache_lock
+from bench.cache import artefacts, lock
 from bench.checkpoints import require_unchanged
 from bench.compare import results
 from bench.environments.probe import probe_all
@@ -133,9 +133,9 @@ def run(
         KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
     """
     fingerprint.require_supported_platform()
-    with Store.open(store, create=resume is None) as opened, guard(), cache_lock.shared():
+    with Store.open(store, create=resume is None) as opened, guard(), lock.shared():
         opened.require_writable()
-        cache.require_writable()
+        artefacts.require_writable()
         record = opened.run(resume) if resume is not None else None
         chosen = Suite.from_dict(record.suite) if record else _suite(suite)
         planned, budget, capabilities = plan_suite(chosen)

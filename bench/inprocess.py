@@ -15,8 +15,8 @@ from typing import Any
 from unittest.mock import patch
 
 from backends import registry
-from bench import cache_lock
 from bench.apart import axes
+from bench.cache import lock
 from bench.interfaces.backend import Array, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
@@ -92,7 +92,7 @@ def ready(case: Case, setting: Setting, listener: Listener) -> Iterator[ReadyCas
         BackendUnavailable, UnsupportedCase: this machine cannot do it.
         BakeoffError: something could not be made or loaded.
     """
-    with cache_lock.shared(), ExitStack() as stack:
+    with lock.shared(), ExitStack() as stack:
         with guard():
             prepared = prepare([case], listener)[case.id]
         if prepared.error:

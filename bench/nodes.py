@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.support import products_saturate
-from bench import cache, checkpoints
+from bench import checkpoints
+from bench.cache import artefacts
 from bench.converters import Converter, converters
 from bench.converters.builds import BUILDS
 from bench.environments.locate import interpreter, tools
@@ -170,8 +171,8 @@ def weights_sha256(path: str | Path) -> str:
     found = checkpoints.files(Path(path))
     try:
         if found.index is None:
-            return cache.file_sha256(found.path)
-        shards = {name: cache.file_sha256(one) for name, one in found.index.shards.items()}
+            return artefacts.file_sha256(found.path)
+        shards = {name: artefacts.file_sha256(one) for name, one in found.index.shards.items()}
     except OSError as error:
         raise ModelFileError(f"{error.filename or path}: {error.strerror}", hint="bakeoff run") from error
     canonical = json.dumps({"shards": shards, "weight_map": found.index.keys}, sort_keys=True)
@@ -211,7 +212,7 @@ def processor(device: str = "cpu") -> str:
         driver = devices.found()
         version = driver.version if isinstance(driver, Driver) else ""
         facts["gpu"] = [gpu.name, gpu.capability, gpu.memory_bytes, version]
-    return cache.key_of(facts)[:16]
+    return artefacts.key_of(facts)[:16]
 
 
 def _require_known(arithmetic: str) -> None:

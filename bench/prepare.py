@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 
 from backends.support import products_saturate
-from bench import cache, checkpoints, nodes
+from bench import checkpoints, nodes
+from bench.cache import artefacts as cache
 from bench.converters.launch import Making, OutOfMemory
 from bench.converters.ration import Rations, likely
 from bench.environments.locate import installed_versions, versions_of

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench import cache, holdings
+from bench.cache import artefacts, inventory
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 TICK_S = 1.0
@@ -27,7 +27,7 @@ class Telling:
         """Its converter has been started."""
         self._tell(label, "making", 0.0)
 
-    def settled(self, label: str, state: str, seconds: float, artefact: cache.Artefact | None) -> None:
+    def settled(self, label: str, state: str, seconds: float, artefact: artefacts.Artefact | None) -> None:
         """It is `cached`, `made`, `failed`, `unsupported` or `missing` (what would make it is)."""
         self._settled[state] += 1
         self._tell(label, state, seconds, **({"bytes": artefact.size} if artefact else {}))
@@ -43,7 +43,7 @@ class Telling:
         if self._total:
             counts = {state: self._settled[state] for state in STATES}
             seconds = time.monotonic() - self._begun
-            self._listener("prepared", {**counts, "seconds": seconds, "cache_bytes": holdings.total_bytes()})
+            self._listener("prepared", {**counts, "seconds": seconds, "cache_bytes": inventory.total_bytes()})
 
     def _progress(self) -> dict[str, int]:
         return {"done": self._settled.total(), "of": self._total}

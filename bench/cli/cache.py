@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bench import cache_lock
-from bench.cache import cache_root
-from bench.holdings import Holding, drafts, folder_bytes, holdings
+from bench.cache import lock
+from bench.cache.artefacts import cache_root
+from bench.cache.inventory import Holding, drafts, folder_bytes, holdings
+from bench.cache.prune import Choice, choose, dead_drafts, delete
 from bench.interfaces.errors import EXIT_OK, UsageError, did_you_mean
-from bench.pruning import Choice, choose, dead_drafts, delete
 from bench.text import strict_json
 from bench.text.numbers import count
 from bench.text.units import ago, size_text
@@ -57,7 +57,7 @@ def _prune(options: argparse.Namespace) -> int:
     choice = _choice(options)
     with ExitStack() as stack:
         if not options.dry_run:
-            stack.enter_context(cache_lock.alone())
+            stack.enter_context(lock.alone())
         found = holdings()
         _require_known(choice.workloads, found)
         goes, needed = choose(found, choice, time.time())

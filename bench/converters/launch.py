@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import cache
+from bench.cache import artefacts
 from bench.converters import RESULT, Converter, Job
 from bench.interfaces.backend import as_dict
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
@@ -59,12 +59,12 @@ class Making:
         self._bound = size_text(memory_bytes)
         self._lineage, self._about = lineage, about
         self._limit_s = limit_s
-        self._draft = cache.Draft(converter.kind, key)
+        self._draft = artefacts.Draft(converter.kind, key)
         try:
             folder = self._draft.folder
             whole = Job(kind=converter.kind, output=folder / converter.file, **job)
             message = {"parent_pid": os.getpid(), "memory_bytes": memory_bytes, "job": as_dict(whole)}
-            with cache.writing():
+            with artefacts.writing():
                 (folder / JOB).write_text(json.dumps(message))
             arguments = ["-m", "bench.converters", str(folder / JOB)]
             self._process = Process(arguments, interpreter=python, environment={**variables, **ENVIRONMENT})
@@ -81,7 +81,7 @@ class Making:
         """False when it has ended, or has been ended for taking too long."""
         return self._process.alive and self.seconds < self._limit_s
 
-    def result(self) -> cache.Artefact:
+    def result(self) -> artefacts.Artefact:
         """The artefact, in the cache. Raises PrepareError with the reason and the end of the log; OutOfMemory
         where its process went over its bound."""
         try:
@@ -91,7 +91,7 @@ class Making:
             facts = dict(result["facts"])
             about = {**self._about, "seconds": round(seconds, 3), "peak_bytes": result["peak_bytes"]}
             step = {**dict(self._lineage[0]), **facts.pop("lineage", {})}
-            made = self._draft.files() - {JOB, RESULT, cache.LOCK}
+            made = self._draft.files() - {JOB, RESULT, artefacts.LOCK}
             if self.converter.file not in made:
                 raise PrepareError(f"its converter ended well but wrote no {self.converter.file}")
             lineage = (step, *self._lineage[1:])

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cache import cache_root
+from bench.cache.artefacts import cache_root
 from bench.environments.requirements import Needs, distribution, known, needs, unmet
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine import cpuinfo

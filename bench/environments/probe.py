@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import interfaces
-from bench.cache import cache_root
+from bench.cache.artefacts import cache_root
 from bench.environments.locate import environment_fingerprint, interpreter, mend
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable

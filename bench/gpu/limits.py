@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from bench.cache import cache_root, key_of
+from bench.cache.artefacts import cache_root, key_of
 from bench.environments.locate import installed_versions, interpreter
 from bench.gpu.ceilings import positive
 from bench.interfaces.backend import Measuring

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.cache import cache_root
+from bench.cache.artefacts import cache_root
 from bench.environments.locate import mend
 from bench.interfaces.errors import MEND
 from bench.processes import reaper

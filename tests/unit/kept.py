@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from bench import cache
+from bench.cache import artefacts
 from bench.converters import converters
 from bench.interfaces.workload import content_hash
 from workloads import registry
@@ -16,14 +16,14 @@ from workloads import registry
 
 def put(
     kind: str,
-    *parents: cache.Artefact,
+    *parents: artefacts.Artefact,
     workload: str = "minilm-l6",
     weights: str = "",
     data: bytes = b"",
     about: Mapping[str, Any] | None = None,
     idle_s: float = 0.0,
     **changed: Any,
-) -> cache.Artefact:
+) -> artefacts.Artefact:
     """An artefact that is current, but for what `changed` says of its step.
 
     Args:
@@ -41,18 +41,18 @@ def put(
         "parents": {parent.manifest["kind"]: parent.sha256 for parent in parents},
     } | changed
     seed = {} if parents or kind != "origin" else {"weights": "checkpoint" if weights else "seed:0"}
-    key = cache.key_of(step)
-    draft = cache.Draft(kind, key)
+    key = artefacts.key_of(step)
+    draft = artefacts.Draft(kind, key)
     (draft.folder / "file").write_bytes(data or f"{kind} {key}".encode())
     chain = parents[0].lineage if parents else ()
     named = {"workload": workload, "weights": weights} if about is None else about
     made = draft.commit("file", {}, [step | seed, *chain], ["file"], named)
     used = time.time() - idle_s
-    os.utime(made.folder / cache.MANIFEST, (used, used))
+    os.utime(made.folder / artefacts.MANIFEST, (used, used))
     return made
 
 
-def family(workload: str = "minilm-l6", **more: Any) -> dict[str, cache.Artefact]:
+def family(workload: str = "minilm-l6", **more: Any) -> dict[str, artefacts.Artefact]:
     """Kind → artefact: origin, exported, onnx, reference."""
     origin = put("origin", workload=workload, **more)
     exported = put("exported", origin, workload=workload, **more)

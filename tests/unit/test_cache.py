@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import cache
+from bench.cache import artefacts
 from bench.interfaces.errors import PrepareError
 
-KEY = cache.key_of({"a": 1})
+KEY = artefacts.key_of({"a": 1})
 
 MAKE_AND_HANG = """
 import sys, time
@@ -37,8 +37,8 @@ def notes() -> list[str]:
     return []
 
 
-def put(content: bytes = b"weights", key: str = KEY) -> cache.Artefact:
-    draft = cache.Draft("kind", key)
+def put(content: bytes = b"weights", key: str = KEY) -> artefacts.Artefact:
+    draft = artefacts.Draft("kind", key)
     (draft.folder / "model").write_bytes(content)
     (draft.folder / "model.data").write_bytes(b"companion")
     (draft.folder / "job.json").write_text("{}")
@@ -46,22 +46,22 @@ def put(content: bytes = b"weights", key: str = KEY) -> cache.Artefact:
 
 
 def test_keys_follow_their_facts() -> None:
-    assert cache.key_of({"a": 1, "b": [2]}) == cache.key_of({"b": [2], "a": 1})
-    assert len({cache.key_of({"a": n}) for n in (1, 2, "1")}) == 3
+    assert artefacts.key_of({"a": 1, "b": [2]}) == artefacts.key_of({"b": [2], "a": 1})
+    assert len({artefacts.key_of({"a": n}) for n in (1, 2, "1")}) == 3
 
 
 def test_the_root_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAKEOFF_CACHE", "~/somewhere")
-    assert cache.cache_root() == Path.home() / "somewhere"
+    assert artefacts.cache_root() == Path.home() / "somewhere"
     monkeypatch.delenv("BAKEOFF_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert "bakeoff" in cache.cache_root().parts
+    assert "bakeoff" in artefacts.cache_root().parts
 
 
 def test_put_and_found(notes: list[str]) -> None:
-    assert cache.find("kind", KEY, notes.append) is None
+    assert artefacts.find("kind", KEY, notes.append) is None
     made = put()
-    found = cache.find("kind", KEY, notes.append)
+    found = artefacts.find("kind", KEY, notes.append)
     assert found == made
     assert found.path.read_bytes() == b"weights"
     assert found.sha256 == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
@@ -108,33 +108,33 @@ DAMAGES = [value for name, value in list(globals().items()) if name.startswith("
 def test_damage_is_noticed_and_made_anew(damage: Callable[[Path], None], notes: list[str]) -> None:
     folder = put().folder
     damage(folder)
-    assert cache.find("kind", KEY, notes.append) is None
+    assert artefacts.find("kind", KEY, notes.append) is None
     assert len(notes) == 1
     assert KEY in notes[0]
     assert not folder.exists()
     assert put().path.read_bytes() == b"weights"
-    assert cache.find("kind", KEY, notes.append) is not None
+    assert artefacts.find("kind", KEY, notes.append) is not None
 
 
 def test_removed_at_once(root: Path, notes: list[str]) -> None:
     folder = put().folder
-    cache.remove(folder)
+    artefacts.remove(folder)
     assert list((root / "kind").iterdir()) == []
-    assert cache.find("kind", KEY, notes.append) is None
-    cache.remove(folder)  # somebody was quicker
+    assert artefacts.find("kind", KEY, notes.append) is None
+    artefacts.remove(folder)  # somebody was quicker
     assert notes == []
 
 
 def test_what_a_killed_removal_left_is_swept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put().folder
     with monkeypatch.context() as patch:
-        patch.setattr(cache.shutil, "rmtree", lambda path: None)
-        cache.remove(folder)
+        patch.setattr(artefacts.shutil, "rmtree", lambda path: None)
+        artefacts.remove(folder)
     (aside,) = (root / "kind").iterdir()
     os.utime(aside)
-    assert list(cache.dead_drafts(root / "kind")) == []  # it may be at work yet
+    assert list(artefacts.dead_drafts(root / "kind")) == []  # it may be at work yet
     os.utime(aside, (1e9, 1e9))
-    assert list(cache.dead_drafts(root / "kind")) == [aside]
+    assert list(artefacts.dead_drafts(root / "kind")) == [aside]
     put()
     assert not aside.exists()
 
@@ -142,7 +142,7 @@ def test_what_a_killed_removal_left_is_swept(root: Path, monkeypatch: pytest.Mon
 def test_a_use_is_noted_in_a_cache_that_may_be_written() -> None:
     manifest = put().folder / "manifest.json"
     os.utime(manifest, (1e9, 1e9))
-    assert cache.find("kind", KEY, print) is not None
+    assert artefacts.find("kind", KEY, print) is not None
     assert manifest.stat().st_mtime > 1e9
 
 
@@ -152,13 +152,13 @@ def test_what_is_only_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     put()
     monkeypatch.setattr(os, "utime", read_only)
-    assert cache.find("kind", KEY, print) is not None
+    assert artefacts.find("kind", KEY, print) is not None
 
 
 def test_a_copied_cache_is_whole(notes: list[str]) -> None:
     made = put()
     os.utime(made.path)  # other modification time, same content
-    assert cache.find("kind", KEY, notes.append) is not None
+    assert artefacts.find("kind", KEY, notes.append) is not None
     assert notes == []
 
 
@@ -167,22 +167,22 @@ def test_a_killed_maker_leaves_nothing(root: Path, notes: list[str]) -> None:
     maker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert maker.stdout is not None
     folder = Path(maker.stdout.readline().strip())
-    assert cache.find("kind", KEY, notes.append) is None  # absent while it is made
+    assert artefacts.find("kind", KEY, notes.append) is None  # absent while it is made
     old = 1_000_000_000
     os.utime(folder, (old, old))
-    put(key=cache.key_of({"b": 2}))
+    put(key=artefacts.key_of({"b": 2}))
     assert folder.exists()  # its maker lives
     maker.send_signal(signal.SIGKILL)
     maker.wait()
     maker.stdout.close()
-    assert cache.find("kind", KEY, notes.append) is None
+    assert artefacts.find("kind", KEY, notes.append) is None
     put()
     assert not folder.exists()
     assert notes == []
 
 
 def test_two_makers_of_one_key() -> None:
-    first, second = cache.Draft("kind", KEY), cache.Draft("kind", KEY)
+    first, second = artefacts.Draft("kind", KEY), artefacts.Draft("kind", KEY)
     for draft in (first, second):
         (draft.folder / "model").write_bytes(b"same")
     made = [draft.commit("model", {}, [], ["model"]) for draft in (first, second)]
@@ -191,7 +191,7 @@ def test_two_makers_of_one_key() -> None:
 
 
 def test_a_discarded_draft_leaves_nothing(root: Path) -> None:
-    draft = cache.Draft("kind", KEY)
+    draft = artefacts.Draft("kind", KEY)
     draft.discard()
     draft.discard()
     assert list((root / "kind").iterdir()) == []
@@ -201,7 +201,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "file"))
     with pytest.raises(PrepareError, match=r"cannot write to the cache .*Not a directory") as caught:
-        cache.Draft("kind", KEY)
+        artefacts.Draft("kind", KEY)
     assert "BAKEOFF_CACHE" in caught.value.hint
 
 
@@ -209,12 +209,12 @@ def test_a_full_disk(root: Path, monkeypatch: pytest.MonkeyPatch, notes: list[st
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    draft = cache.Draft("kind", KEY)
+    draft = artefacts.Draft("kind", KEY)
     (draft.folder / "model").write_bytes(b"weights")
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "_sync", full)
+        patch.setattr(artefacts, "_sync", full)
         with pytest.raises(PrepareError, match="No space left"):
             draft.commit("model", {}, [], ["model"])
     draft.discard()
-    assert cache.find("kind", KEY, notes.append) is None
+    assert artefacts.find("kind", KEY, notes.append) is None
     assert list((root / "kind").iterdir()) == []

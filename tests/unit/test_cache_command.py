@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench import api, cache, cache_lock
+from bench import api
+from bench.cache import artefacts
+from bench.cache import lock as cache_lock
 from bench.cli import main
 from bench.interfaces.errors import UsageError
 from bench.machine import lock
@@ -54,7 +56,7 @@ def bakeoff(capsys: pytest.CaptureFixture[str]) -> Bakeoff:
 
 def kept() -> set[str]:
     """Kinds of what is there, hidden folders too."""
-    return {path.parent.name for path in cache.cache_root().glob("*/*")}
+    return {path.parent.name for path in artefacts.cache_root().glob("*/*")}
 
 
 def killed_maker() -> None:
@@ -112,7 +114,7 @@ def test_the_list_as_a_document(bakeoff: Bakeoff, root: Path) -> None:
 def test_without_a_flag_what_is_stale_goes(bakeoff: Bakeoff) -> None:
     family()
     put("reference", put("origin", data=b"other", revision=0), content="0" * 16)
-    draft = cache.Draft("onnx", cache.key_of({"a": 1}))  # its maker lives
+    draft = artefacts.Draft("onnx", artefacts.key_of({"a": 1}))  # its maker lives
     killed_maker()
     (draft.folder / "file").write_bytes(b"half")
     os.utime(draft.folder, (1e9, 1e9))
@@ -135,7 +137,7 @@ def test_without_a_flag_what_is_stale_goes(bakeoff: Bakeoff) -> None:
 
 
 def kept_folders() -> set[Path]:
-    return set(cache.cache_root().glob("*/*"))
+    return set(artefacts.cache_root().glob("*/*"))
 
 
 def listed(bakeoff: Bakeoff) -> list[dict[str, Any]]:

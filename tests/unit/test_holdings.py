@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import cache
-from bench.holdings import CHANGED, GONE, Holding, State, drafts, folder_bytes, holdings, total_bytes
-from bench.pruning import Choice, choose
+from bench.cache import artefacts
+from bench.cache.inventory import CHANGED, GONE, Holding, State, drafts, folder_bytes, holdings, total_bytes
+from bench.cache.prune import Choice, choose
 from tests.unit.kept import family, put
 
 OWN = "ab" * 32  # a checkpoint's SHA-256
@@ -51,7 +51,7 @@ def test_what_is_made_today_is_current(root: Path) -> None:
 def test_a_use_is_noted_and_making_is_not_forgotten() -> None:
     made = put("origin", idle_s=40 * DAY_S)
     before, begun = holdings()[0], time.time() - COARSE_S
-    cache.find("origin", made.folder.name, lambda text: None)
+    artefacts.find("origin", made.folder.name, lambda text: None)
     after = holdings()[0]
     assert before.used < begun - 39 * DAY_S
     assert begun <= after.used <= time.time()
@@ -153,7 +153,7 @@ def test_older_contents_that_do_not_tell_their_workload() -> None:
 
 @pytest.mark.parametrize("manifest", ["{", "[]", '{"files": {}, "lineage": []}', '{"lineage": [3]}', None])
 def test_what_cannot_be_read_is_stale(manifest: str | None) -> None:
-    path = put("origin").folder / cache.MANIFEST
+    path = put("origin").folder / artefacts.MANIFEST
     if manifest is None:
         path.unlink()
     else:
@@ -200,7 +200,7 @@ def test_what_a_runtime_compiled_is_judged_by_the_runtime_that_is_here() -> None
 
 
 def test_what_is_half_made_counts() -> None:
-    draft = cache.Draft("origin", cache.key_of({"a": 1}))
+    draft = artefacts.Draft("origin", artefacts.key_of({"a": 1}))
     (draft.folder / "file").write_bytes(b"half")
     assert drafts() == [draft.folder]
     assert total_bytes() == folder_bytes(draft.folder) == 4

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import api, cache
+from bench import api
+from bench.cache import artefacts
 from bench.cli import main
 from bench.files import places
 from bench.files.places import require_place, try_folder
@@ -41,7 +42,7 @@ def refuse_writing(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int = 
         if places.there(where).is_relative_to(folder):
             raise OSError(number, os.strerror(number))
 
-    for module in (places, cache, storage):
+    for module in (places, artefacts, storage):
         monkeypatch.setattr(module, "try_folder", tried)
 
 
@@ -91,11 +92,11 @@ def test_a_cache_that_cannot_be_written_ends_a_run_before_it_is_planned(
     said = capsys.readouterr().err
     assert "cannot write to the cache" in said
     assert "BAKEOFF_CACHE" in said
-    (here / "cache" / "onnx" / ("0" * cache.KEY_DIGITS)).mkdir(parents=True)
-    cache.require_writable()  # one that may only be read serves as far as it goes
+    (here / "cache" / "onnx" / ("0" * artefacts.KEY_DIGITS)).mkdir(parents=True)
+    artefacts.require_writable()  # one that may only be read serves as far as it goes
     monkeypatch.setenv("BAKEOFF_CACHE", str(here / "results" / "bakeoff.sqlite"))
     with pytest.raises(PrepareError, match="cannot write to the cache"):
-        cache.require_writable()
+        artefacts.require_writable()
 
 
 def test_a_store_that_cannot_be_written_ends_a_run_before_it_is_planned(here: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench import prepare as preparing
-from bench.holdings import holdings
+from bench.cache.inventory import holdings
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import ModelFileError

@@ -220,7 +220,7 @@ def test_an_option_that_is_not_finite_is_typed_as_yaml_has_it() -> None:
 ALLOWED = {
     # keys, which nobody reads
     "bench/interfaces/case.py": "the id's canonical facts, and options in a label",
-    "bench/cache.py": "an artefact's key",
+    "bench/cache/artefacts.py": "an artefact's key",
     "bench/environments/locate.py": "a fingerprint, and what another interpreter prints for it",
     "bench/hardware.py": "a key",
     "bench/machine/label.py": "a key",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cache import cache_root
+from bench.cache.artefacts import cache_root
 from bench.cli.surroundings import explained
 from bench.environments import install
 from bench.interfaces.errors import EXIT_NOTHING, PrepareError

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cache
-from bench.holdings import Holding, drafts, folder_bytes
+from bench.cache import artefacts
+from bench.cache.inventory import Holding, drafts, folder_bytes
 
 GRACE_S = 1.0  # a draft is locked the moment it exists; nobody makes any while the cache is pruned
 
@@ -50,20 +50,20 @@ def choose(found: Sequence[Holding], choice: Choice, now: float) -> tuple[list[H
 def dead_drafts() -> list[tuple[Path, int]]:
     """Drafts whose maker was killed, with their bytes."""
     homes = {folder.parent for folder in drafts()}
-    dead = [folder for home in sorted(homes) for folder in cache.dead_drafts(home, GRACE_S)]
+    dead = [folder for home in sorted(homes) for folder in artefacts.dead_drafts(home, GRACE_S)]
     return [(folder, folder_bytes(folder)) for folder in dead]
 
 
 def delete(goes: Sequence[Holding], leftover: Sequence[tuple[Path, int]]) -> None:
-    """Deletes folder by folder, each gone at once. The caller holds `bench.cache_lock.alone`.
+    """Deletes folder by folder, each gone at once. The caller holds `bench.cache.lock.alone`.
 
     Raises:
         PrepareError: the cache cannot be written.
     """
     for one in goes:
-        cache.remove(one.folder)
+        artefacts.remove(one.folder)
     for folder, _ in leftover:
-        with cache.writing():
+        with artefacts.writing():
             shutil.rmtree(folder)
 
 

@@ -179,7 +179,7 @@ class Draft:
     ) -> Artefact:
         """Puts the files named in `keep` (`main` among them) in place with a manifest; drops the rest.
 
-        `about` stands in the manifest beside what the key was made of (see `bench.holdings.Holding`).
+        `about` stands in the manifest beside what the key was made of (see `bench.cache.inventory.Holding`).
         """
         with writing():
             for name in self.files() - {*keep, LOCK}:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import cache
+from bench.cache import artefacts as cache
 from bench.converters import Converter, converters
 from bench.environments.locate import interpreter, tools, versions_of
 from bench.interfaces.errors import BakeoffError

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.converters import converters
 from bench.interfaces.backend import Array, IOSpec, ModelFile
+from bench.interfaces.converter import converters
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
 from bench.interfaces.workload import Band
 from bench.worker.verify import Reference, compare, load_reference
@@ -124,7 +124,7 @@ def _made(fact: Fact) -> Mapping[str, Any]:
         if "refused" in found:
             raise UnsupportedCase(found["refused"])
         return found
-    from bench.prepare import artefact
+    from bench.prepare.prepare import artefact
 
     workload, kind, facts = _asked(fact)
     return _described(artefact(workload, kind, **facts))
@@ -157,7 +157,7 @@ def listing(
             facts += [_fact(workload, "band", 1, precision)]
             batches = BATCHES if precision in PRECISIONS else (1,)
             facts += [_file(workload, kind, batch, precision) for kind in files for batch in batches]
-    from bench.prepare import artefacts
+    from bench.prepare.prepare import artefacts
 
     facts = list(dict.fromkeys(facts))
     found = zip(facts, artefacts(_asked(fact) for fact in facts), strict=True)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from backends import registry
 from bench.cache import artefacts, lock
-from bench.checkpoints import require_unchanged
 from bench.compare import results
 from bench.environments.probe import probe_all
 from bench.gpu.limits import with_ceilings
@@ -27,10 +26,11 @@ from bench.machine import fingerprint
 from bench.machine.gpu import devices
 from bench.machine.label import others
 from bench.machine.lock import measurement_lock
-from bench.nodes import content_for
 from bench.outlook import outlook
 from bench.plan import Plan, plan, probe_name
-from bench.prepare import Prepared, prepare
+from bench.prepare.checkpoints.checkpoints import require_unchanged
+from bench.prepare.graph import content_for
+from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.results import Results

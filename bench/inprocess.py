@@ -22,7 +22,7 @@ from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
 from bench.interfaces.workload import Band
 from bench.machine.lock import measurement_lock
-from bench.prepare import Prepared, prepare
+from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.proof import mismatch
 from bench.runner import Setting, seat

@@ -110,7 +110,7 @@ def _asked(
     suite: Suite, budget: Budget, gpus: Mapping[str, Gpu]
 ) -> Iterator[tuple[BackendEntry | None, Case]]:
     """Every combination, workload and shape outermost, so that the cases of a group follow each other."""
-    from bench.nodes import content_for
+    from bench.prepare.graph import content_for
     from workloads.registry import get
 
     for entry in suite.workloads:

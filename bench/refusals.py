@@ -8,7 +8,7 @@ from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BakeoffError
 from bench.plan import Plan, Refusal
-from bench.prepare import Prepared
+from bench.prepare.prepare import Prepared
 from bench.store.sqlite import Store, now
 
 PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker

@@ -16,7 +16,7 @@ from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.machine.fingerprint import Budget
 from bench.machine.gpu import devices
-from bench.prepare import Prepared
+from bench.prepare.prepare import Prepared
 from bench.refusals import PREPARE
 from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.api import plan_suite, silent
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
-from bench.prepare import prepare
+from bench.prepare.prepare import prepare
 from bench.runner import Setting, seat
 from bench.suite.suite import load_suite, suite_from_flags
 from bench.turns import Limits, Seat, measure_part

@@ -19,8 +19,8 @@ import numpy as np
 from backends import registry
 from bench.interfaces.backend import Array, Session, Stepping, Target
 from bench.interfaces.case import Case
-from bench.nodes import content_for
-from bench.prepare import prepare
+from bench.prepare.graph import content_for
+from bench.prepare.prepare import prepare
 from workloads.registry import get
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def reference(context: int, steps: int) -> tuple[Step, list[int]]:
 
 
 def _module(workload: Any) -> torch.nn.Module:
-    from bench.converters.origin import SEED
+    from bench.prepare.converters.weights import SEED
 
     module: torch.nn.Module = workload.build()
     workload.seed_weights(module, SEED)

@@ -11,7 +11,7 @@ from time import perf_counter_ns
 
 from backends import registry
 from bench.interfaces.backend import Target
-from bench.nodes import HARNESS_IO
+from bench.prepare.graph import HARNESS_IO
 from bench.worker.loops import buffer, device_loop, host_loop, no_gc
 
 SAMPLES = 20_000

@@ -11,7 +11,7 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.job import Job
 from bench.link import Link
 from bench.machine.fingerprint import core_budget
-from bench.nodes import HARNESS_IO
+from bench.prepare.graph import HARNESS_IO
 
 TURNS = 200
 

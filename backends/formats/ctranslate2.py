@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.formats import ctranslate2_graph
-from bench.converters import Converter, Job
+from bench.interfaces.converter import Converter, Job
 
 
 def make(job: Job) -> Mapping[str, Any]:

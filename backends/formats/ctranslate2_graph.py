@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.converters import Job
 from bench.interfaces.backend import Array
+from bench.interfaces.converter import Job
 from bench.interfaces.errors import UnsupportedCase
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.formats import executorch_graph
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
+from bench.interfaces.converter import Converter, Job
+from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:

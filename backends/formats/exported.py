@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
+from bench.interfaces.converter import Converter, Job
+from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from backends.support import refusals
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
+from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
+from bench.prepare.converters.weights import restore
 
 SUFFIXES = {"int64": "i64", "float32": "f32"}
 HEAD = 2  # lines of a .param file before its layers: the magic number, and the counts

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.formats.exported import AXES
-from bench.converters import Converter, Job
 from bench.interfaces.backend import IOSpec
+from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import PrepareError
 
 if TYPE_CHECKING:

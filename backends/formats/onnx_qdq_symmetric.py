@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.formats import onnx_qdq
-from bench.converters import Converter, Job
+from bench.interfaces.converter import Converter, Job
 
 PRODUCTS = ["Conv", *onnx_qdq.PRODUCTS]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import saved_model_ops
-from bench.converters import Converter, Job
+from bench.interfaces.converter import Converter, Job
 
 if TYPE_CHECKING:
     import onnx

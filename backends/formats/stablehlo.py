@@ -15,10 +15,10 @@ from typing import Any
 
 from backends import support
 from backends._stablehlo import WEIGHTS
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
+from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import FLOAT_BYTES
+from bench.prepare.converters.weights import restore
 
 DTYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 

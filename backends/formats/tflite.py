@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
+from bench.interfaces.converter import Converter, Job
+from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:

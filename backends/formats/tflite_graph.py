@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from backends.support import usable_cpus
-from bench.converters import Job
-from bench.converters.quantising import samples
 from bench.interfaces.backend import Array
+from bench.interfaces.converter import Job
 from bench.interfaces.workload import CALIBRATION_SEED
+from bench.prepare.quantising import samples
 
 # Operators that multiply, with the place of their weights.
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from backends import _torch_graph
 from backends.formats.exported import export
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
-from bench.converters.quantising import require_quantised, samples
+from bench.interfaces.converter import Converter, Job
+from bench.prepare.converters.weights import restore
+from bench.prepare.quantising import require_quantised, samples
 
 if TYPE_CHECKING:
     import torch

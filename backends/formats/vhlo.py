@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backends._stablehlo import ARGUMENTS, read_weights
-from bench.converters import Converter, Job
+from bench.interfaces.converter import Converter, Job
 
 
 def make(job: Job) -> Mapping[str, Any]:

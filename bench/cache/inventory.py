@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.cache import artefacts as cache
-from bench.converters import Converter, converters
 from bench.environments.locate import interpreter, tools, versions_of
+from bench.interfaces.converter import Converter, converters
 from bench.interfaces.errors import BakeoffError
 from bench.interfaces.workload import content_hash
 from bench.text import strict_json

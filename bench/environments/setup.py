@@ -43,7 +43,7 @@ def runtimes() -> list[str]:
 def needed(spec: str) -> Sequence[Needs]:
     """The runtime's, then the tools' behind its model files. Raises UsageError."""
     from backends import registry
-    from bench.converters import converters
+    from bench.interfaces.converter import converters
 
     name, _, version = registry.parse(spec)
     if name not in known():

@@ -17,7 +17,7 @@ from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu import devices
-from bench.nodes import processor
+from bench.prepare.graph import processor
 from bench.processes.answers import heard
 from bench.processes.process import Process
 from bench.text import strict_json

@@ -16,8 +16,8 @@ from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.link import Failure, Link
-from bench.nodes import content_for
-from bench.prepare import Prepared, prepare
+from bench.prepare.graph import content_for
+from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN

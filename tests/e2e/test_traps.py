@@ -21,8 +21,8 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.lint import Finding, findings
-from bench.nodes import content_for
-from bench.prepare import prepare
+from bench.prepare.graph import content_for
+from bench.prepare.prepare import prepare
 from bench.processes.process import guard
 from bench.results import Results, Row
 from bench.store.sqlite import CaseRecord, RunRecord, Store

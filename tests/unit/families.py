@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.converters import Job, Parent, converters
+from bench.interfaces.converter import Job, Parent, converters
 from bench.interfaces.workload import Band, Workload
 from bench.worker import verify
 from workloads import registry

@@ -1,4 +1,5 @@
-"""Artefacts for tests of the cache, made of bytes, under the keys that `bench.prepare` would give them."""
+"""Artefacts for tests of the cache, made of bytes, under the keys that `bench.prepare.prepare` would give
+them."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from bench.cache import artefacts
-from bench.converters import converters
+from bench.interfaces.converter import converters
 from bench.interfaces.workload import content_hash
 from workloads import registry
 

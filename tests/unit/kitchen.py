@@ -10,8 +10,8 @@ from typing import Any
 
 from backends import registry
 from backends.support import products_saturate
-from bench.converters import Job, Parent, converters
 from bench.interfaces.backend import ModelFile, Session, Target
+from bench.interfaces.converter import Job, Parent, converters
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.workload import Band
 from bench.worker import verify

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bench.interfaces.errors import EXIT_USAGE, ModelFileError
-from bench.nodes import content_for
+from bench.prepare.graph import content_for
 from workloads import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,7 +203,7 @@ def refused(path: Path | str) -> str:
 
 def converted(path: Path | str) -> dict[str, Any]:
     """The module's state with the weights that its converter takes from a checkpoint."""
-    from bench.converters.origin import load_checkpoint
+    from bench.prepare.converters.weights import load_checkpoint
 
     workload = registry.get(WORKLOAD)
     module = workload.build()

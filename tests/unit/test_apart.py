@@ -302,7 +302,7 @@ OPTIONS: dict[str, Any] = {
 def test_the_command_measures_that_case(
     keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.checkpoints.check", lambda *_: None)
+    monkeypatch.setattr("bench.prepare.checkpoints.checkpoints.check", lambda *_: None)
     path = tmp_path / "own weights.pt"
     path.write_bytes(b"made up")
     weights = str(path) if keys.pop("weights", "") else ""

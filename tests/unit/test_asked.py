@@ -15,7 +15,7 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
 from bench.machine.fingerprint import Budget
 from bench.plan import Plan, plan
-from bench.prepare import HARNESS_IO, Prepared
+from bench.prepare.prepare import HARNESS_IO, Prepared
 from bench.refusals import NothingMeasurable, require_measurable, require_prepared
 from bench.store.sqlite import RunRecord, Store
 from bench.suite.suite import Suite

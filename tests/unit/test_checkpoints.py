@@ -80,7 +80,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     shard.unlink()
     os.mkfifo(shard)
     code = (
-        "import sys\nfrom bench.nodes import content_for\n"
+        "import sys\nfrom bench.prepare.graph import content_for\n"
         "from bench.interfaces.errors import ModelFileError\n"
         "for path in sys.argv[1:]:\n"
         "    try: content_for('mobilenet-v2', path)\n"
@@ -125,7 +125,7 @@ TAKEN: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("form", TAKEN)
 def test_what_is_taken(tmp_path: Path, form: str) -> None:
-    from bench.checkpoints import check
+    from bench.prepare.checkpoints.checkpoints import check
 
     path = TAKEN[form](tmp_path / "w")
     reading = check(WORKLOAD, str(path))
@@ -155,8 +155,8 @@ WRAPPED: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("form", WRAPPED)
 def test_a_known_wrapper_or_prefix_is_taken_and_said(tmp_path: Path, form: str) -> None:
-    from bench.checkpoints import check
-    from bench.converters.origin import load_checkpoint
+    from bench.prepare.checkpoints.checkpoints import check
+    from bench.prepare.converters.weights import load_checkpoint
 
     content, said = WRAPPED[form]
     path = saved(tmp_path / "w.pt", content())
@@ -171,8 +171,8 @@ def test_a_known_wrapper_or_prefix_is_taken_and_said(tmp_path: Path, form: str) 
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "module._orig_mod.model."])
 def test_a_prefix_that_is_the_workloads_own_stays(prefix: str) -> None:
     """All names of a Llama begin with `model.`."""
-    from bench.checkpoints.fitting import fit
-    from bench.checkpoints.tree import Tensor
+    from bench.prepare.checkpoints.fitting import fit
+    from bench.prepare.checkpoints.tree import Tensor
 
     name = "llama-small:prefill"
     table = {key: Tensor(dtype, tuple(shape)) for key, (dtype, *shape) in (states.of(name) or {}).items()}
@@ -321,7 +321,7 @@ def test_hostile_pickles_end(tmp_path: Path) -> None:
     for name, content in HOSTILE.items():
         (tmp_path / f"{name}.pt").write_bytes(zipped({"m/data.pkl": content, "m/version": b"3"}))
     code = (
-        "import resource, sys\nfrom bench.nodes import content_for\n"
+        "import resource, sys\nfrom bench.prepare.graph import content_for\n"
         "from bench.interfaces.errors import ModelFileError\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
         "for path in sys.argv[1:]:\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.interfaces.errors import EXIT_USAGE
-from bench.nodes import content_for, weights_sha256
+from bench.prepare.graph import content_for, weights_sha256
 from tests.unit.strangers import (
     BIAS,
     WORKLOAD,
@@ -118,7 +118,7 @@ def test_a_folder_without_an_index(tmp_path: Path) -> None:
 
 
 def test_an_index_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.checkpoints import sharded as module
+    from bench.prepare.checkpoints import sharded as module
 
     folder = sharded(tmp_path / "w", state())
     monkeypatch.setattr(module, "MAX_INDEX", 1000)
@@ -165,9 +165,9 @@ def test_nothing_is_started_for_a_file_that_is_none(
 def test_how_it_is_read_is_told_once_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench import prepare as preparing
     from bench.interfaces.backend import Target
     from bench.interfaces.case import Case
+    from bench.prepare import prepare as preparing
 
     class Making(Exception):
         pass

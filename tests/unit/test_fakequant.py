@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.converters import fakequant
-from bench.converters.fakequant import in_fp8, quantised, rounded_weight
 from bench.interfaces.precision import TENSOR, Scheme, scheme
+from bench.prepare import fakequant
+from bench.prepare.fakequant import in_fp8, quantised, rounded_weight
 from tests.unit.kitchen import Kitchen
 
 STATIC, DYNAMIC = (scheme(one) for one in ("fp8:qdq", "fp8-dynamic"))

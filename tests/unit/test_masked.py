@@ -195,7 +195,7 @@ def test_what_this_process_may_use_is_not_what_the_machine_has(monkeypatch: pyte
 
 
 def test_converters_at_once_are_as_many_as_the_affinity_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import prepare
+    from bench.prepare import prepare
 
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)

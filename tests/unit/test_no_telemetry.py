@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from backends import registry
-from bench.converters import converters
 from bench.interfaces.backend import Target
-from bench.nodes import Node
+from bench.interfaces.converter import converters
+from bench.prepare.graph import Node
 
 OPENVINOS = {"openvino-int8", "openvino-weight"}
 ONNX_RUNTIMES = {"onnx-dynamic", "onnx-qdq", "onnx-qdq-symmetric", "onnx-weight", "onnx-fp8"}

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import prepare as preparing
 from bench.cache.inventory import holdings
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import ModelFileError
-from bench.nodes import HARNESS_IO, content_for, weights_sha256
-from bench.prepare import Prepared
+from bench.prepare import prepare as preparing
+from bench.prepare.graph import HARNESS_IO, content_for, weights_sha256
+from bench.prepare.prepare import Prepared
 from bench.worker import verify
 from tests.unit.tiny_cases import PLUGIN, Events, case, own_cache, recorded
 from workloads import registry
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_made_anew(first: tuple[list[Case], dict[str, Prepared
 
 def test_the_parent_imports_no_runtime(cache: Path) -> None:
     code = (
-        "import sys; from tests.unit.tiny_cases import case; from bench.prepare import prepare\n"
+        "import sys; from tests.unit.tiny_cases import case; from bench.prepare.prepare import prepare\n"
         "one = case('onnxruntime'); ready = prepare([one], lambda *_: None)[one.id]\n"
         "print(ready.error, sorted({'torch', 'onnxruntime', 'pandas', 'onnx'} & set(sys.modules)))"
     )
@@ -231,7 +231,7 @@ BAD: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
 
 @pytest.mark.parametrize(("change", "says"), BAD)
 def test_bad_checkpoints(tmp_path: Path, change: Callable[[dict[str, Any]], Any], says: str) -> None:
-    from bench.converters.origin import load_checkpoint
+    from bench.prepare.converters.weights import load_checkpoint
 
     workload = registry.get("tiny-cnn")
     path = checkpoint(tmp_path / "bad.pt", change)
@@ -249,7 +249,7 @@ def test_bad_checkpoints(tmp_path: Path, change: Callable[[dict[str, Any]], Any]
     ],
 )
 def test_files_that_are_no_checkpoint(tmp_path: Path, name: str, content: bytes, says: str) -> None:
-    from bench.converters.origin import read_checkpoint
+    from bench.prepare.converters.weights import read_checkpoint
 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelFileError, match=name) as caught:
@@ -258,7 +258,7 @@ def test_files_that_are_no_checkpoint(tmp_path: Path, name: str, content: bytes,
 
 
 def test_a_pickle_with_code_is_never_loaded(tmp_path: Path) -> None:
-    from bench.converters.origin import read_checkpoint
+    from bench.prepare.converters.weights import read_checkpoint
 
     trace, path = tmp_path / "it-ran", tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps({"conv1.weight": Evil(trace)}))

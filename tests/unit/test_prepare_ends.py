@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import bench
-from bench import prepare as preparing
 from bench.api import open_run
-from bench.converters.launch import Making
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
-from bench.nodes import content_for
+from bench.prepare import prepare as preparing
+from bench.prepare.graph import content_for
+from bench.prepare.launch import Making
 from bench.refusals import NothingMeasurable
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
 from tests.waiting import PATIENCE_S, until
@@ -130,7 +130,7 @@ INTERRUPTED = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 from tests.unit.tiny_cases import case
-from bench.prepare import prepare
+from bench.prepare.prepare import prepare
 from bench.processes.process import guard
 with guard():  # as `bench.run` does
     prepare([case(batch=13)], lambda kind, facts: print(facts.get("state"), flush=True))
@@ -213,7 +213,7 @@ def converting(cache: Path) -> list[int]:
                 line = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"bench.converters" in line and str(cache).encode() in line:
+            if b"bench.prepare" in line and str(cache).encode() in line:
                 found.append(int(entry.name))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.converters.ration import LEAST, Rations, likely, ration
+from bench.prepare.memory import LEAST, Rations, likely, ration
 
 GB = 10**9
 

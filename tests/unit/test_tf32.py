@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.converters.tf32 import rounded, tf32_products
 from bench.interfaces.workload import Band
+from bench.prepare.tf32 import rounded, tf32_products
 from bench.worker import verify
 
 STEP = 2.0**-10

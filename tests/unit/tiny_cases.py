@@ -11,8 +11,8 @@ import pytest
 
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
-from bench.nodes import content_for
-from bench.prepare import Prepared, prepare
+from bench.prepare.graph import content_for
+from bench.prepare.prepare import Prepared, prepare
 from workloads import registry
 
 PLUGIN = Path(__file__).parent.parent / "plugin"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.checkpoints import archives, headers, sharded
-from bench.checkpoints.sharded import Index
-from bench.checkpoints.tree import Tree, listed, shown
 from bench.files import heads, regular
 from bench.interfaces.errors import ModelFileError
+from bench.prepare.checkpoints import archives, headers, sharded
+from bench.prepare.checkpoints.sharded import Index
+from bench.prepare.checkpoints.tree import Tree, listed, shown
 
 NAME_ONE = "name a safetensors file, a saved state_dict, or the folder of a sharded one after --weights"
 T = TypeVar("T")

@@ -8,11 +8,11 @@ import functools
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.checkpoints.fitting import Reading, candidates, fit
-from bench.checkpoints.looking import Files, Stamp, files, look, stamp
-from bench.checkpoints.tree import Tensor
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UsageError
+from bench.prepare.checkpoints.fitting import Reading, candidates, fit
+from bench.prepare.checkpoints.looking import Files, Stamp, files, look, stamp
+from bench.prepare.checkpoints.tree import Tensor
 from workloads import registry, states
 
 __all__ = ["Files", "check", "files", "require_unchanged"]

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
-from bench.checkpoints.archives import AGAIN
-from bench.checkpoints.tree import Other, Tensor, Tree, listed, shown
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.workload import Workload
+from bench.prepare.checkpoints.archives import AGAIN
+from bench.prepare.checkpoints.tree import Other, Tensor, Tree, listed, shown
 
 # Under which training loops keep weights beside what else they keep.
 WRAPPERS = (

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from bench.checkpoints.tree import Other, Tensor, Tree, shown
+from bench.prepare.checkpoints.tree import Other, Tensor, Tree, shown
 
 MOST_OPCODES = 5_000_000
 DEEPEST = 3  # dictionaries in one another that are looked into

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
+from bench.interfaces.converter import Converter, Job
+from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band` of fp32, `torch` (torch fp32's own verification), `cost` of one sample."""
     import torch
 
-    from bench.converters.running import cost_of, error_of, run
+    from bench.prepare.torch_runs import cost_of, error_of, run
     from bench.worker import verify
 
     workload = job.definition()

@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.converters import Converter, Job
-from bench.converters.origin import restore
 from bench.interfaces.backend import IOSpec
+from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import PrepareError, UnsupportedCase
 from bench.interfaces.precision import Scheme, scheme
+from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +25,8 @@ DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
 def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band`, and `torch` (the verification of the torch run)."""
-    from bench.converters.running import error_of
     from bench.interfaces.workload import Band
+    from bench.prepare.torch_runs import error_of
     from bench.worker import verify
 
     precision = str(job.facts["precision"])
@@ -51,8 +51,8 @@ def _in_floats(job: Job, reference: Reference, precision: str) -> dict[str, Floa
     """Outputs of a run with weights and activations in a type of floats, or with TF32's products."""
     import torch
 
-    from bench.converters.running import run
-    from bench.converters.tf32 import tf32_products
+    from bench.prepare.tf32 import tf32_products
+    from bench.prepare.torch_runs import run
 
     if precision == "tf32":
         with tf32_products():
@@ -67,8 +67,8 @@ def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
     """Outputs of a run in fp32 that rounds as the scheme does."""
     import torch
 
-    from bench.converters.fakequant import Besides, quantised
-    from bench.converters.running import CHUNK, run
+    from bench.prepare.fakequant import Besides, quantised
+    from bench.prepare.torch_runs import CHUNK, run
 
     module = restore(job)
     # A range that is found at each inference is that of a batch.
@@ -89,7 +89,7 @@ def _calibration(job: Job, module: torch.nn.Module) -> Iterator[Callable[[], Any
     """Runs of the module on the calibration samples."""
     import torch
 
-    from bench.converters.quantising import samples
+    from bench.prepare.quantising import samples
 
     for arrays in samples(job.parents["calibration"].path):
         tensors = [torch.from_numpy(arrays[spec.name]) for spec in _io(job).inputs]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.converters import Converter, Job
-from bench.converters.inputs import save
+from bench.interfaces.converter import Converter, Job
 from bench.interfaces.workload import CALIBRATION_SEED
+from bench.prepare.converters.inputs import save
 
 SAMPLES = 16
 STEPS = 64  # where a sample is a single token, and shows as little

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench.checkpoints.tree import listed, shown
 from bench.files import regular
 from bench.interfaces.errors import ModelFileError
+from bench.prepare.checkpoints.tree import listed, shown
 
 NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")

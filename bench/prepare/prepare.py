@@ -18,10 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from backends.support import products_saturate
-from bench import checkpoints, nodes
 from bench.cache import artefacts as cache
-from bench.converters.launch import Making, OutOfMemory
-from bench.converters.ration import Rations, likely
 from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces import precision
 from bench.interfaces.backend import IOSpec, ModelFile
@@ -29,9 +26,13 @@ from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
 from bench.interfaces.workload import Band, Cost
 from bench.machine.topology import usable_cpus
-from bench.nodes import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
+from bench.prepare import graph
+from bench.prepare.checkpoints import checkpoints
+from bench.prepare.events import Listener, Telling
+from bench.prepare.graph import HARNESS_IO, Needs, Node, closure, content_for, weights_sha256
+from bench.prepare.launch import Making, OutOfMemory
+from bench.prepare.memory import Rations, likely
 from bench.processes.signals import held
-from bench.telling import Listener, Telling
 
 LIMIT_S = 1800.0
 POLL_S = 0.02
@@ -96,7 +97,7 @@ def prepare(cases: Sequence[Case], listener: Listener, limit_s: float = LIMIT_S)
     needs: dict[str, Needs] = {}
     for case in cases:
         try:
-            needs[case.id] = nodes.needs(case)
+            needs[case.id] = graph.needs(case)
         except BakeoffError as error:
             prepared[case.id] = Prepared(None, HARNESS_IO, error=error.reason, status=_kind(error))
     for text in dict.fromkeys(filter(None, map(_read, cases))):
@@ -122,7 +123,7 @@ def artefact(workload: str, kind: str, **facts: Any) -> cache.Artefact:
     """One artefact of a workload with seeded weights, from the cache or made now with all it descends from.
 
     Args:
-        facts: the axes of its converter and of those before it (see `bench.converters.Job.facts`).
+        facts: the axes of its converter and of those before it (see `bench.interfaces.converter.Job.facts`).
 
     Raises:
         BakeoffError: as the case would be refused.
@@ -145,7 +146,7 @@ def artefacts(wanted: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[cach
 def _node_or_error(workload: str, kind: str, facts: Mapping[str, Any]) -> Node | BakeoffError:
     known = {"batch": 1, "length": None, "precision": "fp32", "narrow": products_saturate(), **facts}
     try:
-        return nodes.node(kind, Node(kind, workload, content_for(workload), "", ()), known)
+        return graph.node(kind, Node(kind, workload, content_for(workload), "", ()), known)
     except BakeoffError as error:
         return error
 

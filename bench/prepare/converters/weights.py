@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.checkpoints import fitting
-from bench.checkpoints.archives import AGAIN
-from bench.checkpoints.looking import files, joined, look
-from bench.checkpoints.pickles import DEEPEST
-from bench.checkpoints.tree import Other, Tensor
-from bench.converters import Converter, Job
 from bench.files import heads, regular
+from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.workload import Workload
+from bench.prepare.checkpoints import fitting
+from bench.prepare.checkpoints.archives import AGAIN
+from bench.prepare.checkpoints.looking import files, joined, look
+from bench.prepare.checkpoints.pickles import DEEPEST
+from bench.prepare.checkpoints.tree import Other, Tensor
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def load_checkpoint(workload: Workload, module: torch.nn.Module, path: Path) -> 
 
 
 def _described(value: Any, depth: int = DEEPEST) -> Any:
-    """Facts of what torch read, as `bench.checkpoints.look` finds them without it."""
+    """Facts of what torch read, as `bench.prepare.checkpoints.checkpoints.look` finds them without it."""
     import torch
 
     if isinstance(value, torch.Tensor):

@@ -10,11 +10,11 @@ import zipfile
 import zlib
 from typing import BinaryIO
 
-from bench.checkpoints import pickles
-from bench.checkpoints.pickles import Pickled
-from bench.checkpoints.tree import Other, Tree, listed, shown
 from bench.files.heads import SAVE, TORCH, UNPACK
 from bench.interfaces.errors import ModelFileError
+from bench.prepare.checkpoints import pickles
+from bench.prepare.checkpoints.pickles import Pickled
+from bench.prepare.checkpoints.tree import Other, Tree, listed, shown
 
 MOST_PICKLED = 64 << 20  # bytes: names and shapes, no values
 # The pickle of 0x1950a86a20f9469cfc6c, with which an old file begins.

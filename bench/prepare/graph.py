@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from backends.support import products_saturate
-from bench import checkpoints
 from bench.cache import artefacts
-from bench.converters import Converter, converters
-from bench.converters.builds import BUILDS
 from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision
 from bench.interfaces.backend import IOSpec, Target, TensorSpec, as_dict
 from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.converter import Converter, converters
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.workload import content_hash
 from bench.machine import cpuinfo
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Driver
+from bench.prepare.checkpoints import checkpoints
+from bench.prepare.converters.builds import BUILDS
 from bench.worker.verify import LEAST_SAMPLES
 
 HARNESS_IO = IOSpec(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cache import artefacts
-from bench.converters import RESULT, Converter, Job
 from bench.interfaces.backend import as_dict
+from bench.interfaces.converter import RESULT, Converter, Job
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
 from bench.processes import resources
 from bench.processes.process import Process
@@ -66,7 +66,7 @@ class Making:
             message = {"parent_pid": os.getpid(), "memory_bytes": memory_bytes, "job": as_dict(whole)}
             with artefacts.writing():
                 (folder / JOB).write_text(json.dumps(message))
-            arguments = ["-m", "bench.converters", str(folder / JOB)]
+            arguments = ["-m", "bench.prepare", str(folder / JOB)]
             self._process = Process(arguments, interpreter=python, environment={**variables, **ENVIRONMENT})
         except BaseException:
             self._draft.discard()

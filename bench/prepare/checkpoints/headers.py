@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from bench.checkpoints.tree import Tensor, shown
 from bench.files.heads import MAX_HEADER
+from bench.prepare.checkpoints.tree import Tensor, shown
 
 DTYPES = {  # safetensors' word → ours, bits
     "F64": ("float64", 64),

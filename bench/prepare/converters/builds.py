@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bench.converters import Converter, Job
 from bench.interfaces.backend import ModelFile, Target
+from bench.interfaces.converter import Converter, Job
 
 BUILDS = "builds"
 FILE = "build.json"

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench.converters import RESULT, Job, converters
+from bench.interfaces.converter import RESULT, Job, converters
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.processes import resources
 

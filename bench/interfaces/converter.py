@@ -1,4 +1,4 @@
-"""Converters make the files that cases need, each in a process: `python -P -m bench.converters JOB`.
+"""Converters make the files that cases need, each in a process: `python -P -m bench.prepare JOB`.
 
 One file a converter, with a module attribute `CONVERTER`; putting the file here, or in `backends/formats` if
 it makes model files for a runtime, is all it takes to add one. The modules are imported by the parent too,
@@ -96,7 +96,7 @@ class Converter:
     open: bool = False
 
 
-PACKAGES = (__name__, "backends.formats")
+PACKAGES = ("bench.prepare.converters", "backends.formats")
 
 
 @functools.cache

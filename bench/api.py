@@ -27,15 +27,15 @@ from bench.machine.gpu import devices
 from bench.machine.label import others
 from bench.machine.lock import measurement_lock
 from bench.outlook import outlook
-from bench.plan import Plan, plan, probe_name
+from bench.plan.plan import Plan, plan, probe_name
+from bench.plan.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
+from bench.plan.shards import Share, lacking, share_of
 from bench.prepare.checkpoints.checkpoints import require_unchanged
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
-from bench.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.results import Results
 from bench.runner import Rerun, Setting, measure
-from bench.shares import Share, lacking, share_of
 from bench.stats.stopping import Course
 from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite.suite import Suite, load_suite

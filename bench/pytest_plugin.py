@@ -169,7 +169,7 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
     from bench.environments.probe import probe_all
     from bench.interfaces.errors import BakeoffError
     from bench.machine import fingerprint
-    from bench.plan import plan, probe_name
+    from bench.plan.plan import plan, probe_name
     from bench.runner import Setting
     from bench.turns import Limits
 

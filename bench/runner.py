@@ -16,8 +16,8 @@ from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.machine.fingerprint import Budget
 from bench.machine.gpu import devices
+from bench.plan.refusals import PREPARE
 from bench.prepare.prepare import Prepared
-from bench.refusals import PREPARE
 from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store
 from bench.suite.profiles import Profile
@@ -93,7 +93,7 @@ def measure(
     `always` the caller has dropped the blocks.
     No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
 
-    Cases that could not be prepared are rows already (`bench.refusals`).
+    Cases that could not be prepared are rows already (`bench.plan.refusals`).
 
     Returns:
         A sentence where the budget ended it, or where it took longer than the budget, else ''.

@@ -20,7 +20,7 @@ from bench.cli.turns import flags
 from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import Case, settings
 from bench.machine.fingerprint import Budget
-from bench.plan import plan
+from bench.plan.plan import plan
 from bench.results import Results
 from bench.settle import reproduce, written
 from bench.store.sqlite import CaseRecord

@@ -14,9 +14,9 @@ from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
 from bench.machine.fingerprint import Budget
-from bench.plan import Plan, plan
+from bench.plan.plan import Plan, plan
+from bench.plan.refusals import NothingMeasurable, require_measurable, require_prepared
 from bench.prepare.prepare import HARNESS_IO, Prepared
-from bench.refusals import NothingMeasurable, require_measurable, require_prepared
 from bench.store.sqlite import RunRecord, Store
 from bench.suite.suite import Suite
 from tests.unit.fake_results import Ask

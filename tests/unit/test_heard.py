@@ -15,7 +15,7 @@ from bench.interfaces.backend import IOSpec, Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.machine.fingerprint import Budget
-from bench.plan import Plan
+from bench.plan.plan import Plan
 from bench.prepare.prepare import Prepared
 from bench.progress.plain import PlainProgress
 from bench.runner import Setting, measure

@@ -12,7 +12,7 @@ from bench.interfaces.case import Case
 from bench.machine import checks, cpuinfo, fingerprint
 from bench.machine.cores import core_kinds
 from bench.machine.topology import topology
-from bench.plan import _threads
+from bench.plan.plan import _threads
 from tests.unit.made_machines import capacities, fake, frequencies, hybrid, write
 
 

@@ -12,7 +12,7 @@ from bench.interfaces.errors import BackendUnavailable
 from bench.machine.fingerprint import Budget
 from bench.machine.gpu.devices import named
 from bench.machine.gpu.nvml import Gpu
-from bench.plan import Plan, Probed, plan, probe_name
+from bench.plan.plan import Plan, Probed, plan, probe_name
 from bench.suite.suite import Suite
 
 NATIVE, NONE = Support("native"), Support("none", "it casts")

@@ -16,10 +16,10 @@ import bench
 from bench.api import open_run
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
+from bench.plan.refusals import NothingMeasurable
 from bench.prepare import prepare as preparing
 from bench.prepare.graph import content_for
 from bench.prepare.launch import Making
-from bench.refusals import NothingMeasurable
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
 from tests.waiting import PATIENCE_S, until
 from workloads import registry

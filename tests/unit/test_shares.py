@@ -7,8 +7,8 @@ import pytest
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import UsageError
-from bench.plan import Plan
-from bench.shares import Share, lacking, parse_share, share_of
+from bench.plan.plan import Plan
+from bench.plan.shards import Share, lacking, parse_share, share_of
 
 ANCHOR = Case(HARNESS, "h", 1, None, "anchor", Target(), role="anchor")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BakeoffError
-from bench.plan import Plan, Refusal
+from bench.plan.plan import Plan, Refusal
 from bench.prepare.prepare import Prepared
 from bench.store.sqlite import Store, now
 

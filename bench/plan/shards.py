@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from bench.interfaces.case import HARNESS
 from bench.interfaces.errors import UsageError
-from bench.plan import Plan
+from bench.plan.plan import Plan
 
 WRITTEN = re.compile(r"(\d+)/(\d+)", re.ASCII)
 

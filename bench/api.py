@@ -15,8 +15,6 @@ from backends import registry
 from bench.cache import artefacts, lock
 from bench.compare import results
 from bench.environments.probe import probe_all
-from bench.gpu.limits import with_ceilings
-from bench.gpu.link import watching
 from bench.heard import Heard
 from bench.interfaces.backend import Capabilities
 from bench.interfaces.block import BROKEN, MEASURED, Block
@@ -26,7 +24,11 @@ from bench.machine import fingerprint
 from bench.machine.gpu import devices
 from bench.machine.label import others
 from bench.machine.lock import measurement_lock
-from bench.outlook import outlook
+from bench.measure.forecast import outlook
+from bench.measure.gpu.peaks import with_ceilings
+from bench.measure.gpu.watch_link import watching
+from bench.measure.run import Rerun, Setting, measure
+from bench.measure.turns import Limits, Listener
 from bench.plan.plan import Plan, plan, probe_name
 from bench.plan.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.plan.shards import Share, lacking, share_of
@@ -35,11 +37,9 @@ from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.results import Results
-from bench.runner import Rerun, Setting, measure
 from bench.stats.stopping import Course
 from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite.suite import Suite, load_suite
-from bench.turns import Limits, Listener
 from bench.unlike import gone_on
 
 if TYPE_CHECKING:

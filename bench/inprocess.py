@@ -22,11 +22,11 @@ from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
 from bench.interfaces.workload import Band
 from bench.machine.lock import measurement_lock
+from bench.measure.run import Setting, seat
+from bench.measure.turns import Listener, Seat
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.proof import mismatch
-from bench.runner import Setting, seat
-from bench.turns import Listener, Seat
 from bench.worker.verify import Verification, judge
 from bench.worker.worker import Worker
 

@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from bench.inprocess import ReadyCase
     from bench.interfaces.case import Case
-    from bench.runner import Setting
+    from bench.measure.run import Setting
     from bench.suite.suite import Suite
 
 FIXTURE = "bakeoff_case"
@@ -169,9 +169,9 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
     from bench.environments.probe import probe_all
     from bench.interfaces.errors import BakeoffError
     from bench.machine import fingerprint
+    from bench.measure.run import Setting
+    from bench.measure.turns import Limits
     from bench.plan.plan import plan, probe_name
-    from bench.runner import Setting
-    from bench.turns import Limits
 
     if ASKED not in config.stash:
         suite = _suite(config)

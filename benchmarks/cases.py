@@ -9,10 +9,10 @@ from dataclasses import replace
 from bench.api import plan_suite, silent
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
+from bench.measure.run import Setting, seat
+from bench.measure.turns import Limits, Seat, measure_part
 from bench.prepare.prepare import prepare
-from bench.runner import Setting, seat
 from bench.suite.suite import load_suite, suite_from_flags
-from bench.turns import Limits, Seat, measure_part
 
 Enough = Callable[[list[Block], list[Block]], bool]
 

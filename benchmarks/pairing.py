@@ -22,11 +22,11 @@ from pathlib import Path
 from bench.api import silent
 from bench.interfaces.block import Block
 from bench.machine.lock import measurement_lock
-from bench.runner import parts
+from bench.measure.run import parts
+from bench.measure.turns import Limits, Seat, measure_part
 from bench.stats.estimates import Estimate
 from bench.text import strict_json
 from bench.text.numbers import duration
-from bench.turns import Limits, Seat, measure_part
 from benchmarks.cases import twins
 from benchmarks.spread import ESTIMATORS, PAIRED, Generation, Mode, log_ratios_of, seconds, spread, worth
 

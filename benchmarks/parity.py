@@ -20,9 +20,9 @@ from importlib.util import find_spec
 
 from backends import registry
 from bench.interfaces.block import Block
+from bench.measure.turns import Seat
 from bench.rows import ratio
 from bench.stats.pairs import burst_medians
-from bench.turns import Seat
 from benchmarks.cases import Failed, bare, in_turns, seats
 
 GOAL = 0.05

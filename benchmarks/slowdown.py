@@ -23,9 +23,9 @@ import numpy as np
 
 from backends import registry
 from bench.machine.lock import measurement_lock
+from bench.measure.turns import Seat
 from bench.rows import ratio
 from bench.stats.estimates import Estimate
-from bench.turns import Seat
 from bench.worker.loops import no_gc
 from benchmarks.cases import in_turns, seats
 from benchmarks.plugin.bakeoff_slowed import work

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from bench.link import Link
+from bench.measure.link import Link
 from benchmarks.cases import seats
 
 REPEATS = 7

@@ -9,8 +9,8 @@ from statistics import median
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.job import Job
-from bench.link import Link
 from bench.machine.fingerprint import core_budget
+from bench.measure.link import Link
 from bench.prepare.graph import HARNESS_IO
 
 TURNS = 200

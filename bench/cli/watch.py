@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api import Run, run
 from bench.interfaces.errors import EXIT_INTERRUPTED, BakeoffError
+from bench.measure.run import Rerun
 from bench.plan.shards import parse_share
-from bench.runner import Rerun
 from bench.suite.suite import Suite
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """How much a row takes of what its device can at most: the matrix rate of its precision, or the bandwidth.
 
-`bench.gpu.limits` measures; this reads what stands with a machine's facts.
+`bench.measure.gpu.peaks` measures; this reads what stands with a machine's facts.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ class Block:
         device_ns: other inferences, from staged inputs to outputs complete where the runtime leaves them.
         own_ns: of the inferences of `device_ns` what the device took by its own clock; empty where it has
             none, or the runtime does not tell.
-        gpu: what the watcher read of its GPU (`bench.gpu.figures.block_figures`), or why nothing (`lost`);
-            empty for a block that used none.
+        gpu: what the watcher read of its GPU (`bench.measure.gpu.figures.block_figures`), or why nothing
+            (`lost`); empty for a block that used none.
     """
 
     case_id: str

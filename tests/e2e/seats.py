@@ -9,7 +9,7 @@ from bench.interfaces.backend import IOSpec, Target, TensorSpec
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.job import Job
-from bench.turns import Limits, Seat, measure_part
+from bench.measure.turns import Limits, Seat, measure_part
 
 IO = IOSpec((TensorSpec("x", "float32", (16,)),), (TensorSpec("y", "float32", (16,)),))
 

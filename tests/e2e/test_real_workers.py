@@ -15,11 +15,11 @@ from bench.api import silent
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
-from bench.link import Failure, Link
+from bench.measure.link import Failure, Link
+from bench.measure.turns import Limits, Seat, measure_part
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
-from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN
 
 pytestmark = pytest.mark.slow

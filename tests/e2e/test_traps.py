@@ -21,13 +21,13 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.lint import Finding, findings
+from bench.measure.turns import Limits, Seat, measure_part
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import prepare
 from bench.processes.process import guard
 from bench.results import Results, Row
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.text.numbers import percent
-from bench.turns import Limits, Seat, measure_part
 from tests.e2e.conftest import PLUGIN
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import turns
 from bench.machine.gpu.nvml import Reading
+from bench.measure import turns
+from bench.measure.turns import Limits, measure_part
 from bench.processes import reaper
 from bench.processes.process import guard
 from bench.processes.reaper import WORKER_MARK
-from bench.turns import Limits, measure_part
 from tests.e2e.seats import measured, seat
 from tests.waiting import until
 

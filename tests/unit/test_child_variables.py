@@ -16,8 +16,8 @@ from bench.environments import install, locate
 from bench.environments import probe as probing
 from bench.environments.locate import environment_fingerprint
 from bench.environments.probe import probe
-from bench.gpu import limits
 from bench.interfaces.errors import BackendUnavailable
+from bench.measure.gpu import peaks
 from bench.processes import answers
 from bench.processes.process import ROOT, Process
 from bench.processes.shadows import blamed, shadow
@@ -100,7 +100,7 @@ def test_a_sitecustomize_that_prints_is_not_the_answer(
     monkeypatch.setattr("bench.processes.process.child_variables", lambda *arguments: {**loud, **_code(loud)})
     assert "cpu" in probing._ask("null", python).devices
     monkeypatch.setattr(registry, "get", lambda name: registry._modules and _Measuring())
-    assert limits._measured("null", "cuda:0", python) == {}
+    assert peaks._measured("null", "cuda:0", python) == {}
 
 
 def _code(variables: dict[str, str]) -> dict[str, str]:

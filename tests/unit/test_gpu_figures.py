@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.gpu.figures import Life, block_figures, disturbed, memory, strangers, sustained, within
 from bench.machine.gpu.nvml import Reading
+from bench.measure.gpu.figures import Life, block_figures, disturbed, memory, strangers, sustained, within
 
 S = 1_000_000_000
 GB = 1_000_000_000

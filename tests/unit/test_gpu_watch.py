@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench.gpu import watch as watching
-from bench.gpu.link import Watch, free_cpus
+from bench.measure.gpu import watch as watching
+from bench.measure.gpu.watch_link import Watch, free_cpus
 from bench.processes.process import guard
 from bench.processes.wire import Wire
 from tests import waiting

@@ -9,21 +9,22 @@ from typing import Any
 
 import pytest
 
-from bench import api, runner
+from bench import api
 from bench.heard import Heard
 from bench.interfaces.backend import IOSpec, Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.machine.fingerprint import Budget
+from bench.measure import run
+from bench.measure.run import Setting, measure
+from bench.measure.turns import Limits
 from bench.plan.plan import Plan
 from bench.prepare.prepare import Prepared
 from bench.progress.plain import PlainProgress
-from bench.runner import Setting, measure
 from bench.stats.stopping import Course
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.suite.profiles import PROFILES
 from bench.suite.suite import load_suite
-from bench.turns import Limits
 
 RUN = "20260101-000000"
 ANCHOR = Case(HARNESS, HARNESS, 1, None, "anchor", Target(), role="anchor")
@@ -44,7 +45,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store, and an engine whose plan is the harness's own two cases and whose workers are made up."""
     budget = Budget((0,), "made up", 1 << 30)
     cases = (ANCHOR, NULL)
-    monkeypatch.setattr(runner, "measure_part", measured)
+    monkeypatch.setattr(run, "measure_part", measured)
     monkeypatch.setattr(
         api, "plan_suite", lambda suite: (Plan(cases, (), {}, {}, PROFILES["quick"]), budget, {})
     )
@@ -118,7 +119,7 @@ def test_an_interrupted_run_keeps_the_note(store: Path, monkeypatch: pytest.Monk
     def interrupted(*_: Any, **__: Any) -> list[Block]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "measure_part", interrupted)
+    monkeypatch.setattr(run, "measure_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
         api.run(load_suite("quick"), store=store, listener=listener)
     assert kept(store)[0].notes == [NOTE.format("run", "ValueError: two lines")]
@@ -138,7 +139,7 @@ def test_a_renderer_on_a_stream_that_fails_is_a_listener_like_any(store: Path) -
 def test_a_block_is_stored_before_anybody_hears_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "measure_part", measured)
+    monkeypatch.setattr(run, "measure_part", measured)
     heard = []
     with Store.open(tmp_path / "s.sqlite", create=True) as opened:
         opened.create_run(RunRecord(RUN, "quick", "running", "2026-01-01T00:00:00+00:00"))

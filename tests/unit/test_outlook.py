@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.gpu.part import SUSTAIN_S
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
-from bench.outlook import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
+from bench.measure.forecast import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN_GUESS, outlook, recall
+from bench.measure.gpu.timeline import SUSTAIN_S
 from bench.stats.noise import ASSUMED, half_width
 from bench.stats.stopping import Course
 from bench.store.sqlite import CaseRecord, RunRecord, Store

@@ -15,7 +15,7 @@ from bench.interfaces.backend import IOSpec, Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
-from bench.turns import Seat
+from bench.measure.turns import Seat
 from benchmarks import spread
 from benchmarks.pairing import in_turns, lines, one_after_another
 from benchmarks.spread import ESTIMATORS, PAIRED, Generation, jackknife, log_ratios_of

@@ -6,7 +6,7 @@ from collections import Counter
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.runner import PART_SIZE, _budget_ended, _overrun, parts
+from bench.measure.run import PART_SIZE, _budget_ended, _overrun, parts
 from bench.stats.stopping import Course, Step, next_step
 from bench.suite.profiles import PROFILES
 

@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 from rich.console import Console
 
-from bench import link
 from bench.cli import watch
+from bench.measure import link
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 

@@ -1,6 +1,6 @@
 """A process that reads GPUs a few times a second while others are measured, on a core that is not theirs.
 
-    python -P -m bench.gpu.watch --serve FD PARENT
+    python -P -m bench.measure.gpu.watch --serve FD PARENT
 
 It answers two commands: `watch` (UUIDs, CPUs, period) once, then `readings` between two times. Readings
 before the

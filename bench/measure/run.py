@@ -10,19 +10,19 @@ from typing import Literal
 
 from backends import registry
 from bench.environments.locate import interpreter
-from bench.gpu.part import Watching
 from bench.interfaces.block import FAILURES, MEASURED
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.machine.fingerprint import Budget
 from bench.machine.gpu import devices
+from bench.measure.gpu.timeline import Watching
+from bench.measure.turns import Limits, Listener, Seat, measure_part
 from bench.plan.refusals import PREPARE
 from bench.prepare.prepare import Prepared
 from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store
 from bench.suite.profiles import Profile
 from bench.text.units import duration
-from bench.turns import Limits, Listener, Seat, measure_part
 
 Rerun = Literal["never", "onfail", "always"]
 CLOCKS_S = 1.0  # of warming up, at least, for a GPU to raise its clocks

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bench.gpu import figures
-from bench.gpu.figures import WINDOW_S, Life, Span
 from bench.interfaces.block import Block
 from bench.machine.gpu.nvml import Reading
+from bench.measure.gpu import figures
+from bench.measure.gpu.figures import WINDOW_S, Life, Span
 
 BEFORE_NS = 1_000_000_000  # what is looked at of the time before the first worker
 SUSTAIN_S = WINDOW_S + 0.5
 
 
 class Watching(Protocol):
-    """What hands out readings (`bench.gpu.link.Watch`)."""
+    """What hands out readings (`bench.measure.gpu.watch_link.Watch`)."""
 
     lost: str
 

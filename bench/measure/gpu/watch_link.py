@@ -1,4 +1,4 @@
-"""The parent's hold on the process that watches the GPUs (`bench.gpu.watch`)."""
+"""The parent's hold on the process that watches the GPUs (`bench.measure.gpu.watch`)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Watch:
         self.lost = ""
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = ["-m", "bench.gpu.watch", "--serve", str(theirs.fileno()), str(os.getpid())]
+            arguments = ["-m", "bench.measure.gpu.watch", "--serve", str(theirs.fileno()), str(os.getpid())]
             self._process = Process(arguments, pass_fds=(theirs.fileno(),))
         self._wire = Wire(ours.detach())
         message = {"uuids": sorted(uuids), "cpus": free_cpus(measured), "period_s": PERIOD_S}

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.gpu.part import SUSTAIN_S
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.runner import parts
+from bench.measure.gpu.timeline import SUSTAIN_S
+from bench.measure.run import parts
 from bench.stats import noise
 from bench.stats.noise import ASSUMED, Costs, Noise
 from bench.stats.pairs import measured

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.gpu.part import SUSTAIN_S, Track, Watching, settle
 from bench.interfaces.block import Block, Burst, Samples, Status
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.interfaces.workload import Band
-from bench.link import Failure, Link
+from bench.measure.gpu.timeline import SUSTAIN_S, Track, Watching, settle
+from bench.measure.link import Failure, Link
 from bench.store.sqlite import now
 from bench.worker.verify import Verification, judge
 

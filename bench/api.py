@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from backends import registry
 from bench.cache import artefacts, lock
-from bench.compare import results
+from bench.compare.comparability import gone_on
+from bench.compare.judge import results
+from bench.compare.results import Results
 from bench.environments.probe import probe_all
 from bench.heard import Heard
 from bench.interfaces.backend import Capabilities
@@ -36,11 +38,9 @@ from bench.prepare.checkpoints.checkpoints import require_unchanged
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
-from bench.results import Results
 from bench.stats.stopping import Course
 from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite.suite import Suite, load_suite
-from bench.unlike import gone_on
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,9 @@ from typing import Any
 from unittest.mock import patch
 
 from backends import registry
-from bench.apart import axes
 from bench.cache import lock
+from bench.compare.naming import axes
+from bench.compare.proof import mismatch
 from bench.interfaces.backend import Array, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
@@ -26,7 +27,6 @@ from bench.measure.run import Setting, seat
 from bench.measure.turns import Listener, Seat
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
-from bench.proof import mismatch
 from bench.worker.verify import Verification, judge
 from bench.worker.worker import Worker
 

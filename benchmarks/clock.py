@@ -12,8 +12,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.compare import results
-from bench.results import Results, Row
+from bench.compare.judge import results
+from bench.compare.results import Results, Row
 from bench.store.sqlite import Store
 
 LONG_S = 1e-3

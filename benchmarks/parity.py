@@ -19,9 +19,9 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from backends import registry
+from bench.compare.rows import ratio
 from bench.interfaces.block import Block
 from bench.measure.turns import Seat
-from bench.rows import ratio
 from bench.stats.pairs import burst_medians
 from benchmarks.cases import Failed, bare, in_turns, seats
 

@@ -22,9 +22,9 @@ from time import perf_counter_ns, thread_time_ns
 import numpy as np
 
 from backends import registry
+from bench.compare.rows import ratio
 from bench.machine.lock import measurement_lock
 from bench.measure.turns import Seat
-from bench.rows import ratio
 from bench.stats.estimates import Estimate
 from bench.worker.loops import no_gc
 from benchmarks.cases import in_turns, seats

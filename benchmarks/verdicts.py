@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from bench import streams
-from bench.aa import FALSE, Share, resample
 from bench.api import Run, own_version, run
+from bench.compare.self_test import FALSE, Share, resample
 from bench.machine import fingerprint
 from bench.processes.process import guard
 from bench.stats.noise import Costs

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bench.apart import AXES, axes
-from bench.gpu.ceilings import share
-from bench.results import Results, Row
-from bench.settle import reproduce
+from bench.compare.commands import reproduce
+from bench.compare.naming import AXES, axes
+from bench.compare.results import Results, Row
+from bench.compare.roofline import share
 from bench.text.numbers import told
 
 

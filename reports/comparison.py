@@ -15,8 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.answers import listed
-from bench.comparison import Compared, Comparison, exit_code
+from bench.compare.answer import listed
+from bench.compare.comparison import Compared, Comparison, exit_code
 from bench.stats.gate import GateResult, Rules, closed
 from bench.text import strict_json
 from bench.text.numbers import (

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.answers import listed
-from bench.gpu.ceilings import Share, share
-from bench.results import Group, OnGpu, Row
+from bench.compare.answer import listed
+from bench.compare.results import Group, OnGpu, Row
+from bench.compare.roofline import Share, share
 from bench.text.numbers import (
     UNTOLD,
     Unit,

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.results import Results
+from bench.compare.results import Results
 from bench.text import strict_json
 from bench.text.numbers import SHARP, difference
 from reports import gpu, machines, method, sure, views

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.hardware import RAW, OnMachines, Standing, across_machines
+from bench.compare.across_machines import RAW, OnMachines, Standing, across_machines
+from bench.compare.results import Results
 from bench.machine.label import label
-from bench.results import Results
 from bench.text.numbers import UNTOLD, Unit, interval, ratio, spread, time_unit
 from reports.verdicts import Chip, chip
 from reports.views import Cell, details

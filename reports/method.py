@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.differences import INSTRUCTIONS, LABELS, WHOLE
+from bench.compare.environment_diff import INSTRUCTIONS, LABELS, WHOLE
+from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
 from bench.machine.label import ALSO, cache_name, gpu_names
-from bench.results import Results, Row
 from bench.stats.verdict import ALPHA
 from bench.suite.profiles import profile_of
 from bench.text.numbers import count, duration, interval, percent, significant, span, time_unit

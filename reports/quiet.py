@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from bench.answers import listed, name, some
-from bench.results import Group, Results, Row
+from bench.compare.answer import listed, name, some
+from bench.compare.results import Group, Results, Row
 from bench.stats.estimates import Estimate
 from bench.stats.pairs import log_ratios, marked_rounds, measured
 from bench.stats.verdict import Verdict, judge_together

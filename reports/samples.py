@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.compare.results import Results
 from bench.interfaces.block import Block, Burst
-from bench.results import Results
 from bench.stats import pairs
 
 if TYPE_CHECKING:

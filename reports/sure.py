@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.compare.results import Group, Results, Row
 from bench.interfaces.block import Block
-from bench.results import Group, Results, Row
 from bench.stats import noise
 from bench.stats.noise import Noise
 from bench.stats.pairs import measured, paired_rounds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.results import Group, Results, Row
+from bench.compare.results import Group, Results, Row
 from bench.text.numbers import told
 from reports.columns import COLUMNS, SPEC
 from reports.samples import SAMPLE_COLUMNS, samples_frame

@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.answers import name, some
-from bench.results import Group as Cases
-from bench.results import Results
+from bench.compare.answer import name, some
+from bench.compare.results import Group as Cases
+from bench.compare.results import Results
 from bench.text.numbers import UNTOLD, duration, quantity, ratio, significant, spread, time_unit
 from reports.quiet import Quiet
 from reports.tables import in_order

@@ -6,8 +6,8 @@ import shlex
 from collections import defaultdict
 from typing import NamedTuple
 
-from bench.results import Results, Row
-from bench.settle import ab_command
+from bench.compare.commands import ab_command
+from bench.compare.results import Results, Row
 from bench.stats.verdict import ALPHA, Verdict
 from bench.suite.profiles import PROFILES, profile_of
 from bench.text.numbers import SHARP, UNTOLD, difference, percent, rough, told
@@ -66,10 +66,10 @@ _KINDS = {"wrong": "cannot be", "harm": "does harm", "doubt": "in doubt"}
 
 def findings(results: Results) -> list[Found]:
     """What the linter found, rule by rule, the worst first."""
-    from bench import lint
+    from bench.compare.lint import rules
 
     texts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for one in lint.findings(results):
+    for one in rules.findings(results):
         texts[_KINDS[one.kind], one.rule, one.look].append(one.text)
     return [Found(kind, rule, tuple(said), look) for (kind, rule, look), said in texts.items()]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from bench.answers import name
+from bench.compare.answer import name
+from bench.compare.commands import reproduce
+from bench.compare.results import Group, Results, Row
 from bench.interfaces.case import settings
-from bench.results import Group, Results, Row
-from bench.settle import reproduce
 from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
 from bench.store.sqlite import RunRecord
 from bench.text.numbers import (

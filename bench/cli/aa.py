@@ -6,10 +6,10 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from bench.aa import Machine, Share, study
 from bench.cli.turns import flags, measured, require_measured
+from bench.compare.results import Results, Row
+from bench.compare.self_test import Machine, Share, study
 from bench.interfaces.errors import EXIT_OK, BakeoffError
-from bench.results import Results, Row
 from bench.stats.pairs import paired_rounds
 from bench.stats.stopping import costs
 from bench.suite.configuration import parse_side

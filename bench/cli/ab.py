@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from bench.cli.compare import show
 from bench.cli.turns import flags, measured, require_measured
+from bench.compare.within_run import compare_within
 from bench.suite.configuration import parse_side
 from bench.suite.pair import ab_suite
 from bench.suite.suite import load_suite
-from bench.within import compare_within
 
 
 def command(options: argparse.Namespace) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.compare import results
-from bench.comparison import Compared, exit_code, gates
+from bench.compare.comparison import Compared, exit_code, gates
+from bench.compare.judge import results
+from bench.compare.results import Results
+from bench.compare.select import Runs, both, one_run
 from bench.interfaces.errors import UsageError
 from bench.machine.label import label
-from bench.named import Runs, both, one_run
-from bench.results import Results
 from bench.stats.gate import Rules
 from bench.store.sqlite import RunRecord, Store
 from bench.suite.configuration import Side
@@ -53,7 +53,7 @@ def _compared(options: argparse.Namespace) -> Compared:
             hint="bakeoff compare --machines BASE.sqlite NEW.sqlite",
         )
     if isinstance(base, Side) and isinstance(new, Side):
-        from bench.within import compare_within
+        from bench.compare.within_run import compare_within
 
         with Store.open(options.store) as store:
             found = results(store, one_run(options.run or "latest", options.store))
@@ -71,10 +71,10 @@ def _compared(options: argparse.Namespace) -> Compared:
         for side, found in zip((base, new), sides, strict=True)
     ]
     if options.machines:
-        from bench.hardware import compare_machines
+        from bench.compare.across_machines import compare_machines
 
         return compare_machines(sides[0], sides[1], (lines[0], lines[1]))
-    from bench.anchored import compare_runs
+    from bench.compare.across_runs import compare_runs
 
     return compare_runs(sides[0], sides[1], (lines[0], lines[1]))
 

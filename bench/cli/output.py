@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from bench.compare.results import Results
 from bench.files.places import STDOUT, require_place
 from bench.interfaces.errors import BakeoffError, UsageError
-from bench.results import Results
 from bench.text.printable import printable
 
 PIPE_WIDTH = 100  # rich takes 80 where there is no terminal, which costs columns

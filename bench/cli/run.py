@@ -11,10 +11,10 @@ from bench.api import Run, failed
 from bench.cli.hints import as_typed
 from bench.cli.sweep import require_no_sweep, suite_from
 from bench.cli.watch import resume_command, watched
+from bench.compare.results import Results
 from bench.files.places import STDOUT, require_place
 from bench.interfaces.block import MEASURED
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BakeoffError, UsageError
-from bench.results import Results
 
 
 def command(options: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 from bench.api import Run
 from bench.cli.sweep import flags_of
 from bench.cli.watch import watched
+from bench.compare.results import Results, Row
 from bench.interfaces.errors import BakeoffError
-from bench.results import Results, Row
 from bench.suite.suite import Suite
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from bench.across import Sides, judge_runs, within_runs
+from bench.compare.welch_runs import Sides, judge_runs, within_runs
 from bench.stats.estimates import Floats
 from bench.stats.pairs import generation_logs
 from bench.stats.verdict import ALPHA

@@ -36,7 +36,8 @@ def simulate(repeats: int = 200, seed: int = 0) -> Table:
 
 
 def _named(logs: Floats, looks: tuple[int, ...]) -> tuple[int, list[int]]:
-    """The case with the fastest figure, and those that cannot be told from it, as in `bench.compare`."""
+    """The case with the fastest figure, and those that cannot be told from it, as in
+    `bench.compare.judge`."""
     winner = int(np.argmin(logs.mean(axis=1)))
     others = {str(i): list(logs[i] - logs[winner]) for i in range(len(logs)) if i != winner}
     verdicts = judge_together(others, RELEVANT, looks)

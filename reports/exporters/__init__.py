@@ -16,7 +16,7 @@ from bench.interfaces.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.results import Results
+    from bench.compare.results import Results
 
 
 def formats() -> list[str]:

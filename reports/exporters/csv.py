@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.results import Results
+from bench.compare.results import Results
 from reports.exporters import table
 from reports.files import write_whole
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import lint
-from bench.results import Results
+from bench.compare.lint import rules
+from bench.compare.results import Results
 from bench.text import strict_json
 from reports.exporters import table
 from reports.files import write_whole
@@ -47,5 +47,5 @@ def _findings(results: Results) -> list[dict[str, object]]:
             "text": scrub(one.text, private),
             "look": scrub(one.look, private),
         }
-        for one in lint.findings(results)
+        for one in rules.findings(results)
     ]

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench.compare.results import Group, Results, Row
 from bench.interfaces.case import settings
 from bench.interfaces.errors import UsageError
-from bench.results import Group, Results, Row
 from bench.text.numbers import (
     SHARP,
     UNTOLD,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from bench.compare.results import Results
 from bench.interfaces.errors import BackendUnavailable
-from bench.results import Results
 from reports.exporters import table
 from reports.files import write_whole
 

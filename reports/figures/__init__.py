@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.results import Group, Results
+from bench.compare.results import Group, Results
 from bench.text.numbers import told
 from reports.figures.accuracy import accuracy
 from reports.figures.axes import ticks

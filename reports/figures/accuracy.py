@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.answers import listed, name
-from bench.results import Row
+from bench.compare.answer import listed, name
+from bench.compare.results import Row
 from bench.text.numbers import quantity, time_unit, told
 from reports.figures.axes import fitted, log_axis
 from reports.figures.keys import legend

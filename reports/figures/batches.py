@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from bench.answers import listed, name
-from bench.results import Results, Row
+from bench.compare.answer import listed, name
+from bench.compare.results import Results, Row
 from bench.text.numbers import quantity, significant, span, time_unit, told
 from reports.figures.axes import Axis, fitted, place
 from reports.figures.keys import apart, dashes, legend

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.results import Row
+from bench.compare.results import Row
 from bench.stats.estimates import Estimate
 from reports.figures.marks import ends_of, hover, tick, value_of
 from reports.palette import TEXT

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.answers import name
-from bench.results import Row
+from bench.compare.answer import name
+from bench.compare.results import Row
 from reports.palette import DARK, MUTED
 
 SYMBOLS: Mapping[str, str] = {  # plotly's name → the same as an SVG path around (15, 6)

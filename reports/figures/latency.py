@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.answers import name
-from bench.results import Row
+from bench.compare.answer import name
+from bench.compare.results import Row
 from bench.text.numbers import interval, quantity, time_unit
 from reports.figures.axes import fitted
 from reports.figures.dots import dots, rows_px

@@ -6,8 +6,8 @@ import html
 import math
 from collections.abc import Sequence
 
-from bench.answers import name
-from bench.results import Row
+from bench.compare.answer import name
+from bench.compare.results import Row
 from bench.stats.estimates import Estimate
 from bench.text.numbers import interval, time_unit, told
 from reports.palette import PAGE

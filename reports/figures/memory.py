@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.answers import name
-from bench.results import Row
+from bench.compare.answer import name
+from bench.compare.results import Row
 from bench.text.numbers import megabytes, told
 from reports.figures.keys import apart, by_width
 from reports.figures.marks import cut, hollow, hover, precisions

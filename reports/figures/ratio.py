@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.answers import name
-from bench.results import Row
+from bench.compare.answer import name
+from bench.compare.results import Row
 from bench.stats.estimates import Estimate
 from bench.stats.verdict import Verdict
 from bench.text.numbers import difference, factor, told

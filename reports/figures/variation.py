@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from bench.compare.results import Row
 from bench.interfaces.block import Block
-from bench.results import Row
 from bench.text.numbers import percent
 from reports.figures.axes import log_axis
 from reports.figures.dots import rows_axis, rows_px

@@ -16,16 +16,16 @@ import pytest
 
 from backends import registry
 from bench.api import silent
-from bench.compare import results
+from bench.compare.judge import results
+from bench.compare.lint.rules import Finding, findings
+from bench.compare.results import Results, Row
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
-from bench.lint import Finding, findings
 from bench.measure.turns import Limits, Seat, measure_part
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import prepare
 from bench.processes.process import guard
-from bench.results import Results, Row
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.text.numbers import percent
 from tests.e2e.conftest import PLUGIN

@@ -1,4 +1,5 @@
-"""Synthetic results for the tests of reports: real Blocks with seeded samples, judged by `bench.compare`.
+"""Synthetic results for the tests of reports: real Blocks with seeded samples, judged by
+`bench.compare.judge`.
 
 Test data only. The samples wander and fall in two modes, as measured ones do.
 """
@@ -14,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare import results
+from bench.compare.judge import results
+from bench.compare.results import Results
 from bench.interfaces.backend import Actual, Fact, Role, Target
 from bench.interfaces.block import Block, Burst, Status
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.precision import runs_as
 from bench.machine import topology
-from bench.results import Results
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from bench.aa import SLOWDOWNS, Share, resample, study
+from bench.compare.self_test import SLOWDOWNS, Share, resample, study
 from bench.stats.estimates import Floats
 from bench.stats.noise import Costs
 from bench.suite.profiles import PROFILES

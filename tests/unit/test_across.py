@@ -10,11 +10,11 @@ import pytest
 from scipy import stats as oracle
 from statsmodels.stats.weightstats import ttost_ind
 
-from bench.across import Sides, judge_runs
-from bench.anchored import compare_runs
-from bench.compare import results
-from bench.comparison import Compared, Comparison, gates
-from bench.results import Results
+from bench.compare.across_runs import compare_runs
+from bench.compare.comparison import Compared, Comparison, gates
+from bench.compare.judge import results
+from bench.compare.results import Results
+from bench.compare.welch_runs import Sides, judge_runs
 from bench.stats.welch import cautious, welch
 from bench.store.sqlite import Store
 from tests.unit.fake_results import MACHINE, Ask

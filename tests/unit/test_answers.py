@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.answers import answer, listed, name, some
+from bench.compare.answer import answer, listed, name, some
+from bench.compare.results import Row
 from bench.interfaces.case import Case
-from bench.results import Row
 from bench.stats.estimates import Estimate
 from bench.stats.verdict import Verdict, Word
 from tests.unit import fake_results as fake

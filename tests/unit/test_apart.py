@@ -12,22 +12,23 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench import apart, pytest_plugin
-from bench.answers import name
+from bench import pytest_plugin
 from bench.cli.parser import parse
 from bench.cli.sweep import suite_from
 from bench.cli.turns import flags
+from bench.compare import naming
+from bench.compare.answer import name
+from bench.compare.commands import reproduce, written
+from bench.compare.results import Results
+from bench.compare.within_run import compare_within
 from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import Case, settings
 from bench.machine.fingerprint import Budget
 from bench.plan.plan import plan
-from bench.results import Results
-from bench.settle import reproduce, written
 from bench.store.sqlite import CaseRecord
 from bench.suite.configuration import parse_side
 from bench.suite.pair import aa_suite
 from bench.suite.suite import load_suite
-from bench.within import compare_within
 from reports import columns, html
 from reports.exporters import export, markdown
 from reports.figures import sweeps
@@ -101,8 +102,8 @@ def test_every_field_has_its_other_value() -> None:
 
 def test_every_field_has_a_column() -> None:
     names = {field.name for one in (Case, Target) for field in fields(one)} - {"target"}
-    assert set(apart.AXES) == names
-    assert set(apart.axes(BASE)) == names
+    assert set(naming.AXES) == names
+    assert set(naming.axes(BASE)) == names
     assert set(columns.IDENTITY) <= set(columns.COLUMNS)
     assert len(columns.IDENTITY) == len(names)
 
@@ -344,5 +345,5 @@ def test_an_option_that_cannot_be_read_is_a_usage_error(text: str) -> None:
 def test_an_option_that_json_has_not_is_strict_and_told_apart() -> None:
     values = (float("inf"), None, "inf")
     cases = [replace(BASE, target=Target(options={"a": value})) for value in values]
-    texts = [apart.axes(case)["options"] for case in cases]
+    texts = [naming.axes(case)["options"] for case in cases]
     assert texts == ['{"a": null, "not_finite": {"/a": "inf"}}', '{"a": null}', '{"a": "inf"}']

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from backends import _torch_int8
+from bench.compare.proof import mismatch
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.precision import runs_as
-from bench.proof import mismatch
 from bench.worker import verify
 from tests.unit.breaking import broken, of_the_neighbour, twice
 from tests.unit.kitchen import CELLS, FAMILIES, Cell, Kitchen

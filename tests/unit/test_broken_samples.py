@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.compare.results import Results
 from bench.interfaces.block import Block, Burst
-from bench.results import Results
 from bench.stats.pairs import burst_medians, steady
 from reports import html, text
 from reports.exporters import export, formats

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.gpu.ceilings import Share, share
-from bench.results import Row
+from bench.compare.results import Row
+from bench.compare.roofline import Share, share
 from bench.stats.estimates import Estimate
 from tests.unit.fake_results import Ask, judged, make
 

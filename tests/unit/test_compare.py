@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.compare import results
+from bench.compare.judge import results
+from bench.compare.results import Results
+from bench.compare.rows import ratio
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import HARNESS, Case
-from bench.results import Results
-from bench.rows import ratio
 from bench.stats.pairs import steady
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 

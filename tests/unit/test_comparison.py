@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.anchored import compare_runs
 from bench.cli import main
-from bench.compare import results
-from bench.comparison import Compared, gates
-from bench.differences import Difference
+from bench.compare.across_runs import compare_runs
+from bench.compare.comparison import Compared, gates
+from bench.compare.environment_diff import Difference
+from bench.compare.judge import results
+from bench.compare.within_run import compare_within
 from bench.stats.estimates import Estimate
 from bench.stats.gate import Rules
 from bench.stats.verdict import Verdict
 from bench.store.sqlite import Store
 from bench.suite.configuration import parse_side
-from bench.within import compare_within
 from reports import comparison as shown
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.differences import Difference, differences
+from bench.compare.environment_diff import Difference, differences
 from bench.store.sqlite import RunRecord
 from tests.unit.fake_results import MACHINE, VERSIONS
 

@@ -15,7 +15,7 @@ import pytest
 from bench.cli import hints, main, parser
 from bench.cli.parser import STORE, STORED, Parser
 from bench.cli.watch import resume_command
-from bench.comparison import Compared, Comparison, Loss, exit_code
+from bench.compare.comparison import Compared, Comparison, Loss, exit_code
 from bench.interfaces import errors
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, SuiteError, UsageError
 from bench.stats.estimates import UNKNOWN

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.results import Results
+from bench.compare.results import Results
 from reports.figures import Shown, figures, ticks
 from reports.palette import DARK, colours
 from reports.quiet import Quiet

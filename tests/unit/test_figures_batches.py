@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from bench.results import Results
+from bench.compare.results import Results
 from reports.figures import Shown, sweeps
 from reports.figures.axes import place
 from reports.palette import PAGE

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bench.results import Results
+from bench.compare.results import Results
 from reports.figures import Shown, figures
 from reports.figures.axes import log_axis
 from reports.figures.keys import by_width, symbols

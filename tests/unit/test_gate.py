@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from bench.comparison import Compared, Comparison, gates
+from bench.compare.comparison import Compared, Comparison, gates
 from bench.stats.estimates import Estimate
 from bench.stats.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
 from bench.stats.verdict import Verdict, detectable, p_value

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
+from bench.compare.rows import on_gpu
 from bench.interfaces.block import Block, Burst
 from bench.machine.gpu.nvml import Reading
 from bench.measure.gpu.timeline import Track, settle
-from bench.rows import on_gpu
 
 UUID = "GPU-1"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.hardware import across_machines, case_name, compare_machines, shared
-from bench.results import Results
+from bench.compare.across_machines import across_machines, case_name, compare_machines, shared
+from bench.compare.results import Results
 from reports import comparison as shown
 from reports.machines import machines, reasons
 from tests.unit import fake_results as fake

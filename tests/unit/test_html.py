@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.compare.results import Results
 from bench.interfaces.errors import BakeoffError
 from bench.machine import topology
-from bench.results import Results
 from bench.text.numbers import MILLISECONDS, interval
 from reports import html, method, views
 from reports.palette import DARK

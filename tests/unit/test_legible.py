@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.named import named
+from bench.compare.select import named
 from bench.store.sqlite import Store
 from bench.suite.configuration import Side
 from tests.unit.fake_results import Ask

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.compare.lint.rules import KINDS, RULES, Finding, findings
+from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
-from bench.lint import KINDS, RULES, Finding, findings
-from bench.results import Results, Row
 from bench.stats.estimates import Estimate
 from bench.stats.percentiles import samples_needed
 from tests.unit.fake_results import Ask, Made, empty, harness, judged, make, nasty, realistic, twelve
@@ -395,7 +395,7 @@ def test_cases_that_never_lived_together_meet_in_a_third(beside: str) -> None:
 
 def test_finding_imports_no_slow_statistics() -> None:
     code = (
-        "import sys; from tests.unit.fake_results import realistic; from bench.lint import findings\n"
+        "import sys; from tests.unit.fake_results import realistic; from bench.compare.lint.rules import findings\n"
         "findings(realistic()); print(sorted({'scipy.stats', 'pandas', 'torch'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]

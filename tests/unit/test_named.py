@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare import results
-from bench.comparison import Compared
+from bench.compare.commands import written
+from bench.compare.comparison import Compared
+from bench.compare.judge import results
+from bench.compare.results import Results
+from bench.compare.select import Runs, both, named, one_run
+from bench.compare.within_run import compare_within
 from bench.interfaces.errors import StoreError, UsageError
-from bench.named import Runs, both, named, one_run
-from bench.results import Results
-from bench.settle import written
 from bench.store.sqlite import RunRecord, Store
 from bench.suite.configuration import Side, parse_side
-from bench.within import compare_within
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.compare.proof import mismatch, unranked_because
+from bench.compare.results import Row
+from bench.compare.rows import WORST_FIRST, ratio, row
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
-from bench.proof import mismatch, unranked_because
-from bench.results import Row
-from bench.rows import WORST_FIRST, ratio, row
 from bench.stats.estimates import log_estimate, ratio_estimate
 from bench.store.sqlite import CaseRecord
 from tests.unit.blocks import block

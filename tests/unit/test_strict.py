@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from bench.cli import doctor
-from bench.compare import results
+from bench.compare.commands import written
+from bench.compare.judge import results
+from bench.compare.rows import row as row_of
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.progress.jsonl import JsonProgress
-from bench.rows import row as row_of
-from bench.settle import written
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.text import strict_json
 from reports import html
@@ -222,9 +222,9 @@ ALLOWED = {
     "bench/interfaces/case.py": "the id's canonical facts, and options in a label",
     "bench/cache/artefacts.py": "an artefact's key",
     "bench/environments/locate.py": "a fingerprint, and what another interpreter prints for it",
-    "bench/hardware.py": "a key",
+    "bench/compare/across_machines.py": "a key",
     "bench/machine/label.py": "a key",
-    "bench/matching.py": "a key",
+    "bench/compare/match.py": "a key",
     "bench/prepare/graph.py": "a key",
     "bench/interfaces/workload.py": "a key",
     "workloads/states.py": "the table of tensors in this package, when a developer makes it anew",

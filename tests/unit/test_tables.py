@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.settle import reproduce
+from bench.compare.commands import reproduce
 from bench.stats import pairs
 from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, samples_frame
 from tests.unit import fake_results as fake

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.results import Results
+from bench.compare.results import Results
 from reports import text
 from tests.unit import fake_results as fake
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench.anchored import compare_runs
-from bench.comparison import Compared, gates
-from bench.differences import differences
-from bench.hardware import compare_machines
+from bench.compare.across_machines import compare_machines
+from bench.compare.across_runs import compare_runs
+from bench.compare.comparability import CAPS, gone_on, unlike
+from bench.compare.comparison import Compared, gates
+from bench.compare.environment_diff import differences
+from bench.compare.results import Results
 from bench.machine.label import machines_of
-from bench.results import Results
-from bench.unlike import CAPS, gone_on, unlike
 from reports import comparison as shown
 from reports import method
 from tests.unit import fake_results as fake

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.results import Results, Row
+from bench.compare.results import Results, Row
 from bench.stats.estimates import Estimate
 from bench.stats.noise import noise
 from bench.stats.pairs import paired_rounds

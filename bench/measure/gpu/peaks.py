@@ -11,8 +11,8 @@ from typing import Any
 
 from backends import registry
 from bench.cache.artefacts import cache_root, key_of
+from bench.compare.roofline import positive
 from bench.environments.locate import installed_versions, interpreter
-from bench.gpu.ceilings import positive
 from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.compare.proof import mismatch, unranked_because
+from bench.compare.results import OnGpu, Row, RowStatus
 from bench.interfaces.block import Block, Status
-from bench.proof import mismatch, unranked_because
-from bench.results import OnGpu, Row, RowStatus
 from bench.stats import estimates
 from bench.stats.estimates import UNKNOWN, Estimate
 from bench.stats.pairs import Round, log_ratios, measured, steady

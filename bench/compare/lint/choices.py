@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
+from bench.compare.lint.contrasts import Contrast, proven, told
+from bench.compare.lint.finding import Finding
+from bench.compare.results import Results, Row
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
-from bench.lint.contrasts import Contrast, proven, told
-from bench.lint.finding import Finding
-from bench.results import Results, Row
 from bench.text.numbers import count, percent, significant
 
 FULL = "fp32"

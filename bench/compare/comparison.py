@@ -1,5 +1,5 @@
-"""Two sides compared, as plain data, a gate over it, and the exit code. Made by `bench.within`,
-`bench.anchored` and `bench.hardware`."""
+"""Two sides compared, as plain data, a gate over it, and the exit code. Made by `bench.compare.within_run`,
+`bench.compare.across_runs` and `bench.compare.across_machines`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.differences import Difference
+from bench.compare.environment_diff import Difference
+from bench.compare.proof import ASKED
+from bench.compare.results import Row
 from bench.interfaces.block import BROKEN
 from bench.interfaces.errors import EXIT_GATE, EXIT_NOTHING, EXIT_OK
-from bench.proof import ASKED
-from bench.results import Row
 from bench.stats.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
 from bench.stats.verdict import Verdict
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.answers import answer
-from bench.apart import labels, titles
+from bench.compare.answer import answer
+from bench.compare.naming import labels, titles
+from bench.compare.results import Group, Results, Row
+from bench.compare.rows import row
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS
-from bench.results import Group, Results, Row
-from bench.rows import row
 from bench.stats.pairing import Pairing
 from bench.stats.pairs import log_ratios, marked_rounds
 from bench.stats.steadiness import unsteady

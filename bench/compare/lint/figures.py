@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from bench.compare.lint.finding import Finding, every_row
+from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
-from bench.lint.finding import Finding, every_row
-from bench.results import Results, Row
 from bench.stats.estimates import hodges_lehmann
 from bench.stats.pairs import measured, steady_burst
 from bench.stats.percentiles import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.compare.results import Row
 from bench.interfaces.precision import runs_as
 from bench.machine.gpu.devices import KIND
-from bench.results import Row
 
 COPY = "copy_bytes_per_s"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.differences import OF_A_GPU, Difference, between, flat, gathered, labelled
+from bench.compare.environment_diff import OF_A_GPU, Difference, between, flat, gathered, labelled
 from bench.machine.label import ALSO, machines_of
 from bench.store.sqlite import RunRecord
 

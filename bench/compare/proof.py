@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.compare.results import RowStatus
 from bench.interfaces.case import Case
 from bench.interfaces.precision import runs_as
-from bench.results import RowStatus
 
 ASKED = "asked for"  # how the reason begins where something else ran; where nothing is known: `unproven`
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.results import Results, Row
+from bench.compare.results import Results, Row
 from bench.stats.estimates import Estimate
 from bench.stats.pairing import Pairing
 from bench.stats.verdict import judge_together

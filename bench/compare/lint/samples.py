@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bench.compare.lint.finding import Finding, again, every_row
+from bench.compare.results import Results, Row
 from bench.interfaces.block import Block, Samples
-from bench.lint.finding import Finding, again, every_row
-from bench.results import Results, Row
 from bench.text.numbers import count, duration
 
 LEAST = 3  # samples that are the same in two places by no accident: each counts nanoseconds

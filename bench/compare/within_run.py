@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.compare import incomparable
-from bench.comparison import Compared, Comparison, loss
-from bench.differences import Difference
+from bench.compare.commands import ab_command, written
+from bench.compare.comparison import Compared, Comparison, loss
+from bench.compare.environment_diff import Difference
+from bench.compare.judge import incomparable
+from bench.compare.results import Group, Results, Row
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case, settings
 from bench.interfaces.errors import UsageError
-from bench.results import Group, Results, Row
-from bench.settle import ab_command, written
 from bench.stats.estimates import UNKNOWN
 from bench.stats.pairs import log_ratios
 from bench.stats.verdict import Verdict, judge_together

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bench.across import Sides, enough, judge_runs, units
-from bench.comparison import Compared, Comparison, loss
-from bench.differences import Difference, differences
-from bench.matching import Found, Match, match, other_threads
-from bench.results import Results, Row
-from bench.settle import ab_command, repeat_command
+from bench.compare.commands import ab_command, repeat_command
+from bench.compare.comparability import sentence, unlike
+from bench.compare.comparison import Compared, Comparison, loss
+from bench.compare.environment_diff import Difference, differences
+from bench.compare.match import Found, Match, match, other_threads
+from bench.compare.results import Results, Row
+from bench.compare.welch_runs import Sides, enough, judge_runs, units
 from bench.stats.estimates import UNKNOWN
 from bench.stats.pairs import log_ratios
 from bench.stats.verdict import Verdict
-from bench.unlike import sentence, unlike
 
 HOW_TO_ANCHOR = "`bakeoff run` measures one, unless the suite says `anchor: false`"
 _BEYOND = re.compile(r"[^\w.+!]", re.ASCII)  # what no version holds

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from bench.results import Results, Row
+from bench.compare.results import Results, Row
 
 Kind = Literal["wrong", "harm", "doubt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

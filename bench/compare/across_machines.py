@@ -1,8 +1,8 @@
 """The same case on several machines, and each machine's best: ratios of latencies as they are.
 
 Machines share no rounds and no anchor, so that nothing takes out how fast each was on its day. The interval
-is what the generations within the runs show; as in `bench.across`, several runs on each side tell more.
-"""
+is what the generations within the runs show; as in `bench.compare.welch_runs`, several runs on each side
+tell more."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.across import Run, enough, judge_runs, units
-from bench.comparison import Compared, Comparison
+from bench.compare.comparability import among
+from bench.compare.comparison import Compared, Comparison
+from bench.compare.results import Results, Row
+from bench.compare.rows import latencies
+from bench.compare.welch_runs import Run, enough, judge_runs, units
 from bench.interfaces.backend import as_dict
 from bench.interfaces.case import Case, settings
 from bench.machine.label import label
-from bench.results import Results, Row
-from bench.rows import latencies
 from bench.stats.estimates import UNKNOWN
 from bench.stats.verdict import Verdict
-from bench.unlike import among
 
 WHERE = ("device", "threads")  # of a target: what differs from machine to machine
 UNSHARED = ("weights", "role", "version")

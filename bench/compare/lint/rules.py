@@ -6,9 +6,9 @@ one) and appended to `RULES`: nothing else knows the rules by name.
 
 from __future__ import annotations
 
-from bench.lint import choices, circumstances, figures, outputs, samples
-from bench.lint.finding import KINDS, Finding, Kind, Rule
-from bench.results import Results
+from bench.compare.lint import choices, circumstances, figures, outputs, samples
+from bench.compare.lint.finding import KINDS, Finding, Kind, Rule
+from bench.compare.results import Results
 
 __all__ = ["KINDS", "RULES", "Finding", "Kind", "Rule", "findings"]
 

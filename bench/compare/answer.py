@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from bench.compare.results import Row
 from bench.interfaces.case import settings
-from bench.results import Row
 from bench.text.numbers import interval, significant, time_unit
 
 MANY = 3  # more names than these are hard to read in a sentence

@@ -1,4 +1,4 @@
-"""What a run comes to: rows, groups and their answers, as plain data. Made by `bench.compare`.
+"""What a run comes to: rows, groups and their answers, as plain data. Made by `bench.compare.judge`.
 
 A row is what tables, figures and reports show; nothing downstream reads blocks except the figures of
 distributions.

@@ -17,7 +17,6 @@ from bench.compare.comparability import gone_on
 from bench.compare.judge import results
 from bench.compare.results import Results
 from bench.environments.probe import probe_all
-from bench.heard import Heard
 from bench.interfaces.backend import Capabilities
 from bench.interfaces.block import BROKEN, MEASURED, Block
 from bench.interfaces.case import HARNESS
@@ -38,6 +37,7 @@ from bench.prepare.checkpoints.checkpoints import require_unchanged
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
+from bench.progress.heard import Heard
 from bench.stats.stopping import Course
 from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
 from bench.suite.suite import Suite, load_suite

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from bench import streams
 from bench.api import own_version
+from bench.cli import streams
 from bench.interfaces.errors import did_you_mean
 from bench.machine import fingerprint
 from bench.processes.process import guard

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from bench import streams
 from bench.api import Run, own_version, run
+from bench.cli import streams
 from bench.compare.self_test import FALSE, Share, resample
 from bench.machine import fingerprint
 from bench.processes.process import guard

@@ -18,7 +18,7 @@ from bench.text.printable import printable
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses and runs; returns the exit code. No traceback is shown unless `--debug` asks for it."""
-    from bench import streams
+    from bench.cli import streams
 
     streams.settle()
     code = _call(list(sys.argv[1:] if arguments is None else arguments))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from bench import streams
+from bench.cli import streams
 from bench.interfaces.errors import did_you_mean
 from benchmarks.simulations import NAMES
 

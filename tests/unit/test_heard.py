@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from bench import api
-from bench.heard import Heard
 from bench.interfaces.backend import IOSpec, Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
@@ -20,6 +19,7 @@ from bench.measure.run import Setting, measure
 from bench.measure.turns import Limits
 from bench.plan.plan import Plan
 from bench.prepare.prepare import Prepared
+from bench.progress.heard import Heard
 from bench.progress.plain import PlainProgress
 from bench.stats.stopping import Course
 from bench.store.sqlite import CaseRecord, RunRecord, Store

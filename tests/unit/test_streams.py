@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench import streams
-from bench.cli import main
+from bench.cli import main, streams
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run

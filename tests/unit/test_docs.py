@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from bench import pages
 from bench.cli.parser import parse
 from bench.interfaces.block import Status
 from bench.suite.suite import Limits, Suite, load_suite
+from tools import backend_pages
 from workloads import registry as workloads
 
 ROOT = Path(__file__).parents[2]
@@ -73,15 +73,15 @@ def test_every_workload_and_runtime_is_named() -> None:
 
 @pytest.mark.parametrize("name", registry.names("runtime"))
 def test_the_page_of_a_backend_says_what_its_code_does(name: str) -> None:
-    page = (pages.PAGES / f"{name}.md").read_text()
-    assert pages.update(page, name) == page, "python -m bench.pages writes it anew"
+    page = (backend_pages.PAGES / f"{name}.md").read_text()
+    assert backend_pages.update(page, name) == page, "python -m tools.backend_pages writes it anew"
     for title in ("How it is run", "What its proof reads", "What it cannot hold"):
         assert f"## {title}\n" in page
 
 
 def test_a_page_without_its_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="lacks the line"):
-        pages.update("# torch\n", "torch")
+        backend_pages.update("# torch\n", "torch")
 
 
 @pytest.mark.parametrize(

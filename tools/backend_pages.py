@@ -1,7 +1,7 @@
 """The part of a backend's page that its code knows: how it is installed, variants, precisions and presets.
 
-`python -m bench.pages` writes it into `docs/backends/*.md`, between two markers; the rest is written by hand.
-"""
+`python -m tools.backend_pages` writes it into `docs/backends/*.md`, between two markers; the rest is written
+by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.interfaces.backend import Backend
 from bench.text.units import size_text
 
 PAGES = Path(__file__).parents[1] / "docs" / "backends"
-BEGIN, END = "<!-- from the code: python -m bench.pages -->", "<!-- by hand from here -->"
+BEGIN, END = "<!-- from the code: python -m tools.backend_pages -->", "<!-- by hand from here -->"
 FLOATS = ("fp32", "bf16", "fp16")  # tf32 is told by hand, where a runtime has GPUs
 BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
 

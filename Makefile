@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
-$(STAMP): pyproject.toml hatch_build.py $(wildcard backends/*.txt)
+$(STAMP): pyproject.toml hatch_build.py $(wildcard backends/*/requirements.txt)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$(TORCH)"

@@ -1,4 +1,4 @@
-"""Makes the extras: one per backend from `backends/NAME.txt`, and the sets that people install.
+"""Makes the extras: one per backend from `backends/NAME/requirements.txt`, and the sets that people install.
 
 A backend's requirements stand beside its file and nowhere else; adding a backend adds its extra.
 """
@@ -38,9 +38,9 @@ CPU = ("torch", "onnxruntime", "openvino")
 def requirements(root: Path) -> dict[str, list[str]]:
     """Extra → requirements, comments and blank lines left out."""
     extras = {}
-    for path in sorted((root / "backends").glob("*.txt")):
+    for path in sorted((root / "backends").glob("*/requirements.txt")):
         lines = (line.split("#", 1)[0].strip() for line in path.read_text().splitlines())
-        extras[path.stem] = [line for line in lines if line]
+        extras[path.parent.name.replace("_", "-")] = [line for line in lines if line]
     return extras
 
 

@@ -31,8 +31,10 @@ SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w
 
 @functools.cache
 def _modules() -> frozenset[str]:
-    found = {module.name for module in pkgutil.iter_modules(backends.__path__)}
-    return frozenset(name.replace("_", "-") for name in found - NOT_BACKENDS if not name.startswith("_"))
+    found = {module.name for module in pkgutil.iter_modules(backends.__path__) if not module.ispkg}
+    files = {name.replace("_", "-") for name in found - NOT_BACKENDS if not name.startswith("_")}
+    folders = (file.parent.name for file in Path(backends.__path__[0]).glob("*/backend.py"))
+    return frozenset(files | {name.replace("_", "-") for name in folders})
 
 
 @functools.cache
@@ -59,7 +61,12 @@ def _has_role(name: str, role: Role) -> bool:
 
 def module_of(name: str) -> str:
     """Where a backend of this package of that name lies."""
-    return f"backends.{name.replace('-', '_')}"
+    module = f"backends.{name.replace('-', '_')}"
+    return f"{module}.backend" if (_folder(name) / "backend.py").is_file() else module
+
+
+def _folder(name: str) -> Path:
+    return Path(backends.__path__[0], name.replace("-", "_"))
 
 
 @functools.cache
@@ -122,6 +129,8 @@ def parse(spec: str) -> tuple[str, str, str | None]:
 def requirements(name: str) -> list[str]:
     """What pip installs for a backend of this package; empty for one that needs nothing more."""
     path = Path(__file__).with_name(f"{name}.txt")
+    if not path.is_file():
+        path = _folder(name) / "requirements.txt"
     if not path.is_file():
         return []
     lines = (line.split("#", 1)[0].strip() for line in path.read_text().splitlines())

@@ -54,8 +54,9 @@ class Needs:
 
 def known() -> dict[str, Path]:
     """Name → file, of backends and of tools."""
-    found = sorted((*BACKENDS.glob("*.txt"), *FORMATS.glob("*.txt")))
-    return {path.stem: path for path in found}
+    own = {path.parent.name.replace("_", "-"): path for path in sorted(BACKENDS.glob("*/requirements.txt"))}
+    files = sorted((*BACKENDS.glob("*.txt"), *FORMATS.glob("*.txt"), *BACKENDS.glob("*/formats/*.txt")))
+    return own | {path.stem: path for path in files}
 
 
 def needs(spec: str) -> Needs:

@@ -96,14 +96,16 @@ class Converter:
     open: bool = False
 
 
-PACKAGES = ("bench.prepare.converters", "backends.formats")
+PACKAGES = ("bench.prepare.converters", "backends.formats")  # and `formats` of every backend's folder
 
 
 @functools.cache
 def converters() -> Mapping[str, Converter]:
     """Kind → converter, of every file in these folders."""
     found: dict[str, Converter] = {}
-    for package in PACKAGES:
+    folders = importlib.import_module("backends").__path__
+    own = (path.parent.name for folder in folders for path in Path(folder).glob("*/formats"))
+    for package in (*PACKAGES, *(f"backends.{name}.formats" for name in sorted(own))):
         for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
             if info.name != "__main__":
                 module = importlib.import_module(f"{package}.{info.name}")

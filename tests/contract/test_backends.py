@@ -23,10 +23,10 @@ from backends import (
     openvino,
     reference,
     tensorflow,
-    torch,
 )
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
+from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
@@ -35,13 +35,13 @@ SUITE_TARGET = Target(threads=2)  # what the process is started for
 
 
 class TestTorch(BackendContract):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(threads=2)
 
 
 @pytest.mark.heavy
 class TestTorchCompile(BackendContract):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(threads=2, variant="compile")
     loads = 3
     expected_failures: ClassVar[Failures] = {
@@ -54,7 +54,7 @@ class TestTorchCompile(BackendContract):
 
 @pytest.mark.heavy
 class TestTorchAoti(BackendContract):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(threads=2, variant="aoti")
     loads = 3
 
@@ -66,7 +66,7 @@ class TestTorchAoti(BackendContract):
 
 
 class TestTorchScript(BackendContract):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(threads=2, variant="script")
 
 

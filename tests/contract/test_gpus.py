@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from backends import onnxruntime_gpu, tensorrt, torch, tvm, xla
+from backends import onnxruntime_gpu, tensorrt, tvm, xla
 from backends._ort_bound import TF32_OVERRIDE
 from backends._ort_gpu import packages
 from backends._tiny import Tiny
 from backends.contract import BackendContract
+from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
@@ -91,7 +92,7 @@ class OnAGpu(BackendContract):
 
 
 class TestTorchCuda(OnAGpu):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(device="cuda:0")
 
     def test_run_waits_for_a_long_kernel_and_the_clocks_agree(
@@ -121,19 +122,19 @@ class TestTorchCuda(OnAGpu):
 
 
 class TestTorchCudaAoti(OnAGpu):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(device="cuda:0", variant="aoti")
     loads = 3
 
 
 class TestTorchCudaCompile(OnAGpu):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(device="cuda:0", variant="compile")
     loads = 3
 
 
 class TestTorchCudaGraphs(OnAGpu):
-    backend = torch.BACKEND
+    backend = torch_backend.BACKEND
     target = Target(device="cuda:0", variant="cudagraphs")
     loads = 3
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import _onnx_file, onnxruntime, openvino, reference, support, torch
+from backends import _onnx_file, onnxruntime, openvino, reference, support
 from backends._tiny import Tiny, tiny_model
+from backends.torch import backend as torch_backend
 from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -98,11 +99,11 @@ def test_openvino_always_names_the_precision(encoder: Tiny) -> None:
 def test_torch_graph_holds_no_checks_and_no_fp32_once_cast(encoder: Tiny) -> None:
     import torch as pytorch
 
-    module = torch._graph(encoder.files["torch-graph"], "cpu")
+    module = torch_backend._graph(encoder.files["torch-graph"], "cpu")
     assert "_assert_tensor_metadata" not in module.code
     assert "pytree" not in module.code
     assert "torch.float32" in module.code, "the tiny encoder casts its mask: else this test shows nothing"
-    torch._cast(module, pytorch.bfloat16)
+    torch_backend._cast(module, pytorch.bfloat16)
     assert "torch.float32" not in module.code
     assert {tensor.dtype for tensor in module.state_dict().values()} == {pytorch.bfloat16}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backends import _torch_int8
+from backends.torch import int8
 from bench.compare.proof import mismatch
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.case import Case
@@ -124,7 +124,7 @@ def test_a_torch_that_quantises_wrongly_is_over_its_band(
     """Its file knows no scales: they come to be while it is loaded."""
     import torch
 
-    packed = _torch_int8._packed
+    packed = int8._packed
 
     def wrong(weight: Any, bias: Any) -> Any:
         right, bias = torch.ops.quantized.linear_unpack(packed(weight, bias))
@@ -138,7 +138,7 @@ def test_a_torch_that_quantises_wrongly_is_over_its_band(
         whole = torch._make_per_channel_quantized_tensor(integers, scales, zeros, 0)
         return torch.ops.quantized.linear_prepack(whole, bias)
 
-    monkeypatch.setattr(_torch_int8, "_packed", wrong)
+    monkeypatch.setattr(int8, "_packed", wrong)
     found = kitchen.check(name, *ON_THE_FLY, kitchen.file(name, *ON_THE_FLY))
     assert kitchen.band(name, "int8-dynamic").high < found.error < inf
 

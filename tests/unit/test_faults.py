@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from backends import _plain_paths, _torch_variants, registry, support
+from backends import registry, support
+from backends.torch import plain_paths, variants
 from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
 from bench.processes.resources import speaks_of_memory
@@ -77,8 +78,8 @@ def test_defects_and_want_of_memory_stay_what_they_are(error: Exception) -> None
 @pytest.mark.parametrize(
     ("name", "module", "error"),
     [
-        ("torch", "backends._torch_variants.build", InductorError(CppCompileError("C++ compile error"))),
-        ("torch", "backends._torch_variants.build", TypeError("'NoneType' object is not callable")),
+        ("torch", "backends.torch.variants.build", InductorError(CppCompileError("C++ compile error"))),
+        ("torch", "backends.torch.variants.build", TypeError("'NoneType' object is not callable")),
     ],
 )
 def test_a_failed_compiler_is_no_unsupported_case(
@@ -88,7 +89,7 @@ def test_a_failed_compiler_is_no_unsupported_case(
         raise error
 
     monkeypatch.setattr(module, fail)
-    monkeypatch.setattr("backends.torch._module", lambda *arguments: None)
+    monkeypatch.setattr("backends.torch.backend._module", lambda *arguments: None)
     model = ModelFile("torch-graph", tmp_path / "graph.pt", "")
     with pytest.raises((PrepareError, TypeError)):
         registry.get(name).build(model, Target(variant="compile"), IO, tmp_path)
@@ -175,26 +176,26 @@ def test_a_tvm_device_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_plain_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_plain_paths.tempfile, "tempdir", str(tmp_path))
-    assert _plain_paths.plain(tmp_path / "inductor") == tmp_path / "inductor"
+    monkeypatch.setattr(plain_paths.tempfile, "tempdir", str(tmp_path))
+    assert plain_paths.plain(tmp_path / "inductor") == tmp_path / "inductor"
     for name in ("a b", "it's", 'a"b', "ü", "a;b", "$(x)", "a\nb"):
-        link = _plain_paths.plain(tmp_path / name)
-        assert _plain_paths.PLAIN.fullmatch(str(link))
+        link = plain_paths.plain(tmp_path / name)
+        assert plain_paths.PLAIN.fullmatch(str(link))
         assert link.resolve() == (tmp_path / name).resolve()
-        assert _plain_paths.plain(tmp_path / name) == link
+        assert plain_paths.plain(tmp_path / name) == link
     (tmp_path / "a b").rmdir()
-    gone = sum(not link.exists() for link in _plain_paths.private().iterdir())
-    _plain_paths.plain(tmp_path / "c d")
-    assert (gone, [link for link in _plain_paths.private().iterdir() if not link.exists()]) == (1, [])
+    gone = sum(not link.exists() for link in plain_paths.private().iterdir())
+    plain_paths.plain(tmp_path / "c d")
+    assert (gone, [link for link in plain_paths.private().iterdir() if not link.exists()]) == (1, [])
 
 
 def test_a_private_folder_of_others_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_plain_paths.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(_plain_paths, "FALLBACKS", ())
+    monkeypatch.setattr(plain_paths.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(plain_paths, "FALLBACKS", ())
     (tmp_path / f"bakeoff-{os.getuid()}").mkdir()
     (tmp_path / f"bakeoff-{os.getuid()}").chmod(0o777)  # anybody may have put links there
     with pytest.raises(PrepareError, match="neither blanks nor quotes") as raised:
-        _plain_paths.plain(tmp_path / "a b")
+        plain_paths.plain(tmp_path / "a b")
     assert "TMPDIR" in raised.value.hint
 
 
@@ -204,10 +205,10 @@ def test_temporary_files_of_a_compiler_lie_under_a_plain_path(
     blank = tmp_path / "t 'ü"
     blank.mkdir()
     monkeypatch.setenv("TMPDIR", str(blank))
-    monkeypatch.setattr(_plain_paths.tempfile, "tempdir", None)
-    _plain_paths.plain_temporary()
-    assert _plain_paths.PLAIN.fullmatch(os.environ["TMPDIR"])
-    assert _plain_paths.tempfile.gettempdir() == os.environ["TMPDIR"]
+    monkeypatch.setattr(plain_paths.tempfile, "tempdir", None)
+    plain_paths.plain_temporary()
+    assert plain_paths.PLAIN.fullmatch(os.environ["TMPDIR"])
+    assert plain_paths.tempfile.gettempdir() == os.environ["TMPDIR"]
 
 
 @pytest.mark.slow
@@ -225,10 +226,10 @@ def test_torch_compiles_where_the_path_has_blanks_quotes_and_accents(
     blank = tmp_path / "a 'b\" ü"
     (blank / "tmp").mkdir(parents=True)
     monkeypatch.setenv("TMPDIR", str(blank / "tmp"))
-    monkeypatch.setattr(_plain_paths.tempfile, "tempdir", None)
+    monkeypatch.setattr(plain_paths.tempfile, "tempdir", None)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
     example = (torch.ones(2, 2),)
-    path = _torch_variants.build("compile", symbolic_trace(Sum()), example, blank, "cpu")
+    path = variants.build("compile", symbolic_trace(Sum()), example, blank, "cpu")
     assert path.parent == blank
-    assert _torch_variants.load("compile", path, example, "cpu")(*example)[0].tolist() == [[2, 2], [2, 2]]
+    assert variants.load("compile", path, example, "cpu")(*example)[0].tolist() == [[2, 2], [2, 2]]
     assert any((blank / "inductor").iterdir())

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from backends._cuda_kernels import fullness, named
-from backends._torch_cuda import kernels
 from backends.support import weigh
+from backends.torch.cuda import kernels
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch.fx import symbolic_trace
 
-from backends import _torch_fp8, registry
-from backends.torch import _cuda
+from backends import registry
+from backends.torch import fp8
+from backends.torch.backend import _cuda
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 from bench.worker import verify
@@ -82,7 +83,7 @@ def test_only_layers_with_fitting_sides_are_replaced() -> None:
     module = Two().requires_grad_(False)
     traced, x = symbolic_trace(module), torch.randn(2, 3, 64)
     expected = module(x)
-    _torch_fp8.quantise(traced, (x,))
+    fp8.quantise(traced, (x,))
     targets = [node.target for node in traced.graph.nodes]
     assert targets.count(torch.ops.aten._scaled_mm.default) == 1
     assert targets.count(torch.ops.aten.linear.default) == 1

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from backends import _torch_graph, registry
+from backends import registry
+from backends.torch import graph
 from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
 from bench.interfaces.errors import ModelFileError
 
@@ -44,7 +45,7 @@ def program() -> torch.export.ExportedProgram:
 @pytest.fixture(scope="module")
 def path(program: torch.export.ExportedProgram, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph") / "graph.pt"
-    _torch_graph.save(program, path)
+    graph.save(program, path)
     return path
 
 
@@ -52,7 +53,7 @@ def path(program: torch.export.ExportedProgram, tmp_path_factory: pytest.TempPat
 def test_it_computes_the_same_bits(
     program: torch.export.ExportedProgram, path: Path, shape: tuple[int, ...]
 ) -> None:
-    module = _torch_graph.load(path, "cpu")
+    module = graph.load(path, "cpu")
     x = torch.randn(shape)
     for found, expected in zip(module(x), program.module()(x), strict=True):
         assert found.dtype == expected.dtype
@@ -61,13 +62,13 @@ def test_it_computes_the_same_bits(
 
 
 def test_tied_weights_stay_one(path: Path) -> None:
-    module = _torch_graph.load(path, "cpu")
+    module = graph.load(path, "cpu")
     weights = [tensor for name, tensor in module.state_dict().items() if "weight" in name]
     assert len({tensor.data_ptr() for tensor in weights}) == 1
 
 
 def test_it_goes_to_a_device_with_all_that_it_makes(path: Path) -> None:
-    module = _torch_graph.load(path, "meta")
+    module = graph.load(path, "meta")
     assert {tensor.device.type for tensor in module.state_dict().values()} == {"meta"}
     assert {out.device.type for out in module(torch.empty(2, 3, 6, device="meta"))} == {"meta"}
 
@@ -90,7 +91,7 @@ class Branching(nn.Module):
 def test_control_flow_is_refused_by_name(tmp_path: Path) -> None:
     program = torch.export.export(Branching(), (torch.randn(3),))
     with pytest.raises(ModelFileError, match="calls cond") as caught:
-        _torch_graph.save(program, tmp_path / "graph.pt")
+        graph.save(program, tmp_path / "graph.pt")
     assert caught.value.hint
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backends._torch_session import mover
+from backends.torch.session import mover
 from bench.interfaces.backend import Target
 
 IMAGE = np.random.default_rng(0).standard_normal((2, 3, 4, 5), dtype=np.float32)

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 import torch.ao.quantization.fx._decomposed  # its operations, which quantised graphs hold
 
-from backends import _torch_graph
+from backends.torch import graph
 from tests.unit.breaking import LEAST
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 def load(path: Path) -> Any:
-    return _torch_graph.load(path, "cpu")
+    return graph.load(path, "cpu")
 
 
 def save(module: Any, path: Path) -> None:
-    _torch_graph.write(module, path)
+    graph.write(module, path)
 
 
 def weights(module: Any) -> list[Any]:

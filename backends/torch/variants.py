@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _torch_graph
-from backends._plain_paths import plain, plain_temporary
+from backends.torch import graph
+from backends.torch.plain_paths import plain, plain_temporary
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ def build(variant: str, module: GraphModule, example: Tensors, folder: Path, dev
     plain_temporary()
     with torch.no_grad():
         if variant in INDUCTOR:
-            _torch_graph.write(module, path)
+            graph.write(module, path)
             _inductor(path, device, graphs=False)(*example)
         elif variant == "aoti":
             program = torch.export.export(module, example)
@@ -87,7 +87,7 @@ def _inductor(path: Path, device: str, *, graphs: bool) -> Run:
     config.freezing = True
     # What mode="reduce-overhead" sets; the mode itself would undo the setting above.
     config.triton.cudagraphs = graphs
-    run: Run = torch.compile(_torch_graph.load(path, device), dynamic=False)
+    run: Run = torch.compile(graph.load(path, device), dynamic=False)
     return run
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends import _torch_graph
+from backends.torch import graph
 from bench.interfaces.converter import Converter, Job
 
 
 def make(job: Job) -> Mapping[str, Any]:
     import torch
 
-    _torch_graph.save(torch.export.load(job.parents["exported"].path), job.output)
+    graph.save(torch.export.load(job.parents["exported"].path), job.output)
     return {}
 
 

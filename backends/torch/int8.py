@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from backends._torch_graph import constant
+from backends.torch.graph import constant
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import ENOUGH
 

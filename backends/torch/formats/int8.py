@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends import _torch_graph
 from backends.formats.exported import export
+from backends.torch import graph
 from bench.interfaces.converter import Converter, Job
 from bench.prepare.converters.weights import restore
 from bench.prepare.quantising import require_quantised, samples
@@ -36,7 +36,7 @@ def make(job: Job) -> Mapping[str, Any]:
             observed(*(torch.from_numpy(arrays[name]) for name in inputs))
     quantised = convert_pt2e(observed)
     shares = require_quantised("torchao's PT2E", "int8", _weights(quantised))
-    _torch_graph.save(export(job, quantised), job.output)
+    graph.save(export(job, quantised), job.output)
     quantiser = f"torchao PT2E, X86InductorQuantizer{', reduced range' if narrow else ''}"
     return {"shares": shares, "lineage": {"exporter": "torch.export", "quantiser": quantiser}}
 

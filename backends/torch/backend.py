@@ -10,17 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import (
-    _torch_ceilings,
-    _torch_cuda,
-    _torch_fp8,
-    _torch_graph,
-    _torch_int8,
-    _torch_variants,
-    support,
-)
-from backends._torch_cuda import CudaCompiledSession, CudaSession
-from backends._torch_session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
+from backends import support
+from backends.torch import cuda, fp8, graph, int8, peaks
+from backends.torch import variants as torch_variants
+from backends.torch.cuda import CudaCompiledSession, CudaSession
+from backends.torch.session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
 from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
@@ -65,7 +59,7 @@ class TorchBackend(BaseBackend):
     }
     install = "pip install 'bakeoff[torch]'"
     runtime: tuple[str, ...] = ("torch",)
-    variants: Mapping[str, str] = {"": "eager, operation by operation", **_torch_variants.VARIANTS}
+    variants: Mapping[str, str] = {"": "eager, operation by operation", **torch_variants.VARIANTS}
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "PyTorch docs, 'Inference mode': defaults"),
         "expert": Preset(
@@ -86,12 +80,12 @@ class TorchBackend(BaseBackend):
             detail["cuda"] = "no usable GPU"
         for i in range(torch.cuda.device_count()):
             detail[f"cuda:{i}"] = torch.cuda.get_device_name(i)
-        compiled = {variant: _devices(variant) for variant in _torch_variants.VARIANTS}
+        compiled = {variant: _devices(variant) for variant in torch_variants.VARIANTS}
         return Capabilities(torch.__version__, _devices(), detail, compiled)
 
     def ceilings(self, device: str) -> dict[str, float]:
         support.import_runtime(self)
-        return _torch_ceilings.measure(device) if device.startswith("cuda") else {}
+        return peaks.measure(device) if device.startswith("cuda") else {}
 
     def builds(self, target: Target) -> bool:
         return bool(target.variant)
@@ -107,7 +101,7 @@ class TorchBackend(BaseBackend):
         what = f"torch:{target.variant} cannot compile this model"
         kinds = (RuntimeError, torch.jit.frontend.FrontendError)  # Dynamo's and Inductor's are of the first
         with support.refusals(what, "leave this variant out for this workload", kinds):
-            path = _torch_variants.build(target.variant, module, example, folder, target.device)
+            path = torch_variants.build(target.variant, module, example, folder, target.device)
         return ModelFile(f"torch-{target.variant}", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TorchSession:
@@ -117,7 +111,7 @@ class TorchBackend(BaseBackend):
         if target.variant:
             example = _example(target, io, settings)
             try:
-                run = _torch_variants.load(target.variant, model.path, example, target.device)
+                run = torch_variants.load(target.variant, model.path, example, target.device)
             except Exception as error:
                 raise support.broken(model, error) from error
             compiled = CudaCompiledSession if target.device_kind == "cuda" else CompiledSession
@@ -136,7 +130,7 @@ class TorchBackend(BaseBackend):
         torch.set_num_threads(target.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
-        _torch_cuda.set_arithmetic(target)
+        cuda.set_arithmetic(target)
         torch.backends.cudnn.benchmark = bool(settings.get("cudnn_benchmark", False))
         torch.set_flush_denormal(bool(settings.get("flush_denormal", False)))
         if target.arithmetic == "int8:native":
@@ -150,11 +144,11 @@ def _module(model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str,
 
     module = _graph(model, target.device)
     if target.arithmetic == "int8-dynamic":
-        _torch_int8.quantise_dynamically(module)
+        int8.quantise_dynamically(module)
     elif target.arithmetic in ("bf16", "fp16", "fp8-dynamic"):
         _cast(module, getattr(torch, DTYPES[target.arithmetic]))
     if target.arithmetic == "fp8-dynamic":
-        _torch_fp8.quantise(module, _example(target, io, settings))
+        fp8.quantise(module, _example(target, io, settings))
     if settings.get("channels_last"):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
@@ -191,8 +185,8 @@ def _cpu(variant: str) -> dict[str, Support]:
 def _devices(variant: str = "") -> Devices:
     import torch
 
-    devices = {} if variant in _torch_variants.ON_CUDA_ALONE else {"cpu": _cpu(variant)}
-    if variant not in _torch_variants.ON_CPU_ALONE:
+    devices = {} if variant in torch_variants.ON_CUDA_ALONE else {"cpu": _cpu(variant)}
+    if variant not in torch_variants.ON_CPU_ALONE:
         for i in range(torch.cuda.device_count()):
             devices[f"cuda:{i}"] = _cuda(*torch.cuda.get_device_capability(i))
     return devices
@@ -213,7 +207,7 @@ def _cuda(major: int, minor: int) -> dict[str, Support]:
 
 def _graph(model: ModelFile, device: str) -> GraphModule:
     try:
-        return _torch_graph.load(model.path, device)
+        return graph.load(model.path, device)
     except ModelFileError:
         raise
     except Exception as error:

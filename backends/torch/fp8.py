@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from backends._torch_graph import constant
+from backends.torch.graph import constant
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import ENOUGH, FP8_MOST
 

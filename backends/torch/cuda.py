@@ -14,7 +14,8 @@ from typing import Any
 
 from backends import support
 from backends._cuda_kernels import UNNAMED, fullness, multiplies, named, short
-from backends._torch_session import (
+from backends.support import PRECISIONS, Operation
+from backends.torch.session import (
     PRODUCTS,
     PROFILED_TYPES,
     CompiledSession,
@@ -24,7 +25,6 @@ from backends._torch_session import (
     Tensors,
     TorchSession,
 )
-from backends.support import PRECISIONS, Operation
 from bench.interfaces.backend import Fact, IOSpec, Target
 
 ON_CUDA = (

@@ -395,7 +395,8 @@ def test_cases_that_never_lived_together_meet_in_a_third(beside: str) -> None:
 
 def test_finding_imports_no_slow_statistics() -> None:
     code = (
-        "import sys; from tests.unit.fake_results import realistic; from bench.compare.lint.rules import findings\n"
+        "import sys; from tests.unit.fake_results import realistic\n"
+        "from bench.compare.lint.rules import findings\n"
         "findings(realistic()); print(sorted({'scipy.stats', 'pandas', 'torch'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]

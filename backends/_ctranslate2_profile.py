@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from backends import _ctranslate2_model, _onednn
-from backends.support import PROFILED, Operation, quickest
+from backends import _ctranslate2_model
+from backends.support import onednn
+from backends.support.targets import PROFILED, Operation, quickest
 
 ROOT = Path(__file__).parents[1]
 SPOKEN = {"DNNL_VERBOSE": "1", "MKL_VERBOSE": "1"}
@@ -62,12 +63,12 @@ def _product(line: str) -> Operation | None:
         precision = next((kind for word, kind in MKL_TYPES.items() if word in name), "")
         if precision and not name.endswith(("_PACK", "_GET_SIZE")):
             return Operation(name.lower(), precision, float(time) * UNITS[unit], True)
-    return _onednn.product(line)
+    return onednn.product(line)
 
 
 def _threads(line: str) -> int:
     found = MKL.match(line)
-    return int(found[4]) if found else _onednn.threads(line)
+    return int(found[4]) if found else onednn.threads(line)
 
 
 def main(arguments: list[str]) -> None:

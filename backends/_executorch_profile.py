@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends import _xnnpack, support
-from backends._xnnpack import Found
-from backends.support import PRECISIONS, PROFILED, Operation
+from backends.support import targets, xnnpack
+from backends.support.targets import PRECISIONS, PROFILED, Operation
+from backends.support.xnnpack import Found
 from bench.interfaces.backend import Fact
 
 PROGRAM = "schema/program.fbs"
@@ -46,8 +46,8 @@ def executed(library: Any, path: Path, inputs: Sequence[Any]) -> Found:
     root = Path(library.__file__).parents[2]
     plan = _plan(root, path)
     runs = [_operations(run, plan) for run in _runs(library, root, path, inputs)]
-    operations = support.quickest(runs)
-    precision, shares = support.weigh(operations, "ETDump of an untimed program")
+    operations = targets.quickest(runs)
+    precision, shares = targets.weigh(operations, "ETDump of an untimed program")
     kernels = [one for one in operations if "::" in one.kind]
     spent = sum(one.ns for one in kernels)
     share = 1 - spent / (sum(one.ns for one in operations) or 1)
@@ -97,7 +97,7 @@ def _operations(events: Sequence[Json], plan: Json) -> list[Operation]:
     for event in events:
         ns = event["end_time"] - event["start_time"]
         if name := event.get("delegate_debug_id_str"):
-            found.append(_xnnpack.operation(name, ns))
+            found.append(xnnpack.operation(name, ns))
         elif event.get("name") == KERNEL:
             instruction = plan["chains"][event["chain_index"]]["instructions"][event["instruction_id"]]
             kind = plan["operators"][instruction["instr_args"]["op_index"]]["name"]

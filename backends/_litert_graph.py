@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from backends import _litert_profile, _xnnpack, support
-from backends._xnnpack import Found
-from backends.support import Operation
+from backends import _litert_profile
+from backends.support import targets, xnnpack
+from backends.support.targets import Operation
+from backends.support.xnnpack import Found
 from bench.interfaces.backend import Fact
 
 DELEGATE = "DELEGATE"
@@ -34,8 +35,8 @@ def executed(interpreter: Any, path: Path, threads: int) -> Found:
     shares = {"outside_xnnpack": dict(kernels.most_common())}
     if profiled := _litert_profile.runs(path, threads):
         places = {int(node["index"]): node for node in ours}
-        operations = support.quickest([_operation(*line, places) for line in run] for run in profiled)
-        precision, spent = support.weigh(operations, "profile of the file in LiteRT's C API")
+        operations = targets.quickest([_operation(*line, places) for line in run] for run in profiled)
+        precision, spent = targets.weigh(operations, "profile of the file in LiteRT's C API")
         return Found(precision, provider, {**spent, **shares})
     return Found(_reported(ours, tensors), provider, shares)
 
@@ -65,8 +66,8 @@ def _outside(nodes: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list
 def _operation(kind: str, name: str, ns: float, places: Mapping[int, Mapping[str, Any]]) -> Operation:
     """A line of the profile: an operator of XNNPACK with its types, or a built-in kernel with its node."""
     kind = kind.removeprefix("Delegate/")
-    if _xnnpack.TYPES.search(kind):
-        return _xnnpack.operation(kind, ns)
+    if xnnpack.TYPES.search(kind):
+        return xnnpack.operation(kind, ns)
     number = name.rpartition(":")[2]
     node = places.get(int(number)) if number.isdigit() else None
     product = kind in PRODUCTS

@@ -15,8 +15,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import _elf, support
-from backends._cuda_driver import LIBRARY, NoDriver, capabilities
+from backends import _elf
+from backends.support import targets
+from backends.support.cuda_driver import LIBRARY, NoDriver, capabilities
 from bench.interfaces.backend import Backend, Devices, Support
 from bench.interfaces.errors import BackendUnavailable
 
@@ -133,7 +134,7 @@ def register_plugin() -> str:
     try:
         ort.register_execution_provider_library(plugin.get_ep_name(), plugin.get_library_path())
     except Exception as error:
-        said = support.first_line(error)
+        said = targets.first_line(error)
         return f"its plugin does not load: {said.rpartition('with error: ')[2]}"
     return "" if plugin_devices() else "its plugin finds no GPU that it takes (Ampere and later)"
 
@@ -157,7 +158,7 @@ def table(variant: str) -> Devices:
 
 def _precisions(capability: tuple[int, int], variant: str, why: str) -> dict[str, Support]:
     """By compute capability."""
-    ampere, ada = (support.since(least, capability) for least in ((8, 0), (8, 9)))
+    ampere, ada = (targets.since(least, capability) for least in ((8, 0), (8, 9)))
     refused = NOT_IN_ENGINES if variant else NOT_ON_CUDA
     here = {name: Support("native") for name in ("fp32", "fp16", *INTEGERS) if name not in refused}
     everything = {**here, "tf32": ampere, "bf16": ampere, "fp8:qdq": ada}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import _onnx_file, support
-from backends.support import PRECISIONS, Operation
+from backends.support import onnx_file, targets
+from backends.support.targets import PRECISIONS, Operation
 from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, ModelFile, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -99,10 +99,10 @@ class OnnxRuntimeSession(BaseSession):
         options = self._session.get_session_options()
         runs = self.profile()
         held = weights(self._model)
-        operations = support.quickest(
+        operations = targets.quickest(
             [operation(node["args"], node["dur"] * 1e3, held) for node in nodes] for nodes in runs
         )
-        precision, shares = support.weigh(operations, "profile of an untimed session")
+        precision, shares = targets.weigh(operations, "profile of an untimed session")
         providers: Counter[str] = Counter()
         for node in chain.from_iterable(runs):
             providers[node["args"]["provider"]] += max(1, node["dur"])
@@ -143,7 +143,7 @@ class OnnxRuntimeSession(BaseSession):
             prefix = str(Path(folder) / "profile")
             session = self._open(prefix)
             once = self._untimed(session)
-            for _ in range(1 + support.PROFILED):
+            for _ in range(1 + targets.PROFILED):
                 once()
             events = json.loads(Path(session.end_profiling()).read_text())
         nodes = [event for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
@@ -156,7 +156,7 @@ class OnnxRuntimeSession(BaseSession):
 
     def _untimed(self, session: ort.InferenceSession) -> Callable[[], Any]:
         """A run of that session that only shows what executes."""
-        untimed = support.untimed_inputs(self._io)
+        untimed = targets.untimed_inputs(self._io)
         feeds = {in_file: self._typed(in_file, untimed[name]) for name, in_file in self._inputs}
         return lambda: session.run(self._wanted, feeds)
 
@@ -252,7 +252,7 @@ def loaded(
 
     try:
         if model.format != OPTIMISED:
-            for dimension, extent in _onnx_file.extents(model.path, io).items():
+            for dimension, extent in onnx_file.extents(model.path, io).items():
                 options.add_free_dimension_override_by_name(dimension, extent)
         # It would fall back to other providers, and print that it does.
         session = ort.InferenceSession(
@@ -263,7 +263,7 @@ def loaded(
             disabled_optimizers=[BIAS_OPTIMISER] if model.format in FLOAT_BIASES else None,
         )
     except state.NotImplemented as error:
-        raise UnsupportedCase(f"onnxruntime: {support.first_line(error)}", hint="bakeoff doctor") from error
+        raise UnsupportedCase(f"onnxruntime: {targets.first_line(error)}", hint="bakeoff doctor") from error
     except (
         OSError,
         ValueError,
@@ -274,7 +274,7 @@ def loaded(
         state.NoModel,
         state.NoSuchFile,
     ) as error:
-        raise support.broken(model, error) from error
+        raise targets.broken(model, error) from error
     names = [one if isinstance(one, str) else one[0] for one in wanted]
     # Where the CPU's is left out it is there all the same, and takes nothing if it is told so.
     if names and session.get_providers() not in (names, [*names, CPU]):
@@ -294,7 +294,7 @@ def write_optimised(
 ) -> None:
     """The model in the ORT format, as a session with these settings makes it of the file for this shape."""
     open_session(model, target, io, settings, optimised=path)
-    path.with_name(WEIGHTS).write_text(_onnx_file.weights(model.path))
+    path.with_name(WEIGHTS).write_text(onnx_file.weights(model.path))
 
 
 def _providers(target: Target) -> list[Provider]:
@@ -312,7 +312,7 @@ def _providers(target: Target) -> list[Provider]:
 def weights(model: ModelFile) -> str:
     """As `_onnx_file.weights`; of an optimised file it stands beside it."""
     if model.format != OPTIMISED:
-        return _onnx_file.weights(model.path)
+        return onnx_file.weights(model.path)
     return model.path.with_name(WEIGHTS).read_text()
 
 

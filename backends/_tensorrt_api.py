@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import support
+from backends.support import targets
 from bench.interfaces.backend import Array
 from bench.interfaces.errors import BackendUnavailable
 
@@ -184,7 +184,7 @@ def place(array: Array, into: Array, dtype: str) -> None:
     if dtype != BFLOAT16:
         np.copyto(into, array, casting="unsafe")
         return
-    np.copyto(into, support.bf16_bits(array))
+    np.copyto(into, targets.bf16_bits(array))
 
 
 def taken(buffer: Array, dtype: str, wanted: str) -> Array:

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backends import _onnx_file, _tensorrt_api, support
+from backends import _tensorrt_api
 from backends._tensorrt_cuda import Gpu
+from backends.support import onnx_file, targets
 from bench.interfaces.backend import IOSpec, ModelFile, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -94,15 +95,15 @@ def build(
 def _require_readable(model: ModelFile, io: IOSpec) -> None:
     """By the outer form of the protobuf: of an empty or cut-off file the parser says less."""
     try:
-        _onnx_file.extents(model.path, io)
+        onnx_file.extents(model.path, io)
     except (OSError, ValueError) as error:
-        raise support.broken(model, error) from error
+        raise targets.broken(model, error) from error
 
 
 def _refused(model: ModelFile, refusals: list[_tensorrt_api.Refusal], log: Any) -> Exception:
     first = refusals[0] if refusals else _tensorrt_api.Refusal("", "", _tensorrt_api.failure(log))
     if first.broken:
-        return support.unfit(model, first.words)
+        return targets.unfit(model, first.words)
     more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
     return UnsupportedCase(
         f"tensorrt, its ONNX parser: {first.words}{more}", hint="leave this backend out for this workload"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backends import _tensorrt_api, support
+from backends import _tensorrt_api
 from backends._tensorrt_build import Made
 from backends._tensorrt_cuda import CudaError, Gpu
+from backends.support import targets
 from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -29,7 +30,7 @@ class Engine:
         self.runtime.max_threads = threads
         self._engine = self.runtime.deserialize_cuda_engine(model.path.read_bytes())
         if self._engine is None:
-            raise support.broken(model, ValueError(self.failure()))
+            raise targets.broken(model, ValueError(self.failure()))
         self.dtypes = {name: dtype for name, _, dtype in _tensorrt_api.tensors(trt, self._engine)}
         _require_same(model, self.dtypes, io)
         self.inputs = tuple(spec for spec in io.inputs if spec.name_in_file in self.dtypes)
@@ -78,19 +79,19 @@ class Engine:
         del self.runtime
 
     def _other(self, name: str, wanted: Iterable[int], found: Iterable[int]) -> ModelFileError:
-        return support.unfit(self._model, f"{name} is {list(found)} in it, {list(wanted)} in this case")
+        return targets.unfit(self._model, f"{name} is {list(found)} in it, {list(wanted)} in this case")
 
 
 def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
     """What stands beside an engine. Raises ModelFileError if it is missing, or of another version or GPU."""
     if not model.path.is_file():
-        raise support.broken(model, FileNotFoundError())
+        raise targets.broken(model, FileNotFoundError())
     try:
         made = Made.beside(model.path)
     except (OSError, ValueError, TypeError) as error:
-        raise support.unfit(model, f"nothing beside it says what it was built for: {error}") from error
+        raise targets.unfit(model, f"nothing beside it says what it was built for: {error}") from error
     if why := made.other(tensorrt, gpu):
-        raise support.unfit(model, why)
+        raise targets.unfit(model, why)
     return made
 
 

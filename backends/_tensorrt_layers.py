@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends import _cuda_kernels
-from backends.support import Operation
+from backends.support import cuda_kernels
+from backends.support.targets import Operation
 
 TYPES = (
     ("bf16", re.compile(r"\b(bf16|bfloat16)\b", re.IGNORECASE)),
@@ -126,8 +126,8 @@ def named(tactic: str) -> str:
     """The arithmetic that a tactic's name tells, or ''."""
     tactic = HASH.sub("", tactic)
     if TACTIC.search(tactic):
-        return _cuda_kernels.named(tactic)
-    return _cuda_kernels.by_grammar(tactic)
+        return cuda_kernels.named(tactic)
+    return cuda_kernels.by_grammar(tactic)
 
 
 def precision_of(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import _tensorrt_api, _tensorrt_layers, support
+from backends import _tensorrt_api, _tensorrt_layers
 from backends._tensorrt_cuda import (
     NON_BLOCKING,
     THREAD_LOCAL,
@@ -28,6 +28,7 @@ from backends._tensorrt_cuda import (
 )
 from backends._tensorrt_engine import Engine
 from backends._tensorrt_layers import UNTOLD
+from backends.support import targets
 from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target, TensorSpec
 from bench.interfaces.errors import UnsupportedCase
 
@@ -153,7 +154,7 @@ class TensorRtSession(BaseSession):
         profiles = [_tensorrt_layers.profile(known, times, made.tf32) for times in runs]
         untold, unknown = (max(getattr(one, share) for one in profiles) for share in ("untold", "unknown"))
         source = "TensorRT's profile of untimed runs, types by its engine inspector"
-        precision, shares = support.weigh(support.quickest(one.operations for one in profiles), source)
+        precision, shares = targets.weigh(targets.quickest(one.operations for one in profiles), source)
         if precision.evidence == "executed" and max(untold, unknown) > UNTOLD:
             detail = (
                 f"{precision.detail}; {untold:.0%} of the products untold, {unknown:.0%} of the time unknown"
@@ -183,10 +184,10 @@ class TensorRtSession(BaseSession):
         """The inspector's JSON, and of each run the layers' times; a first run is not counted."""
         profiler = _tensorrt_api.profiler(self._trt)
         context = self._engine.context(self._io, self._places, profiler)
-        untimed = TensorRtSession.stage(self, support.untimed_inputs(self._io))
+        untimed = TensorRtSession.stage(self, targets.untimed_inputs(self._io))
         _bind(context, untimed)
         runs = []
-        for _ in range(1 + support.PROFILED):
+        for _ in range(1 + targets.PROFILED):
             profiler.times = []
             self._enqueue(context)
             self._wait()
@@ -201,7 +202,7 @@ class GraphSession(TensorRtSession):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._fixed = dict(super().stage(support.untimed_inputs(self._io)))
+        self._fixed = dict(super().stage(targets.untimed_inputs(self._io)))
         # The first run after a change of shapes does more than a graph can hold.
         super().run(self._fixed)
         self._graph = self._captured()

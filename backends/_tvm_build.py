@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _tvm_cuda, _tvm_onnx, _tvm_schedule, _tvm_tuned, support
+from backends import _tvm_cuda, _tvm_onnx, _tvm_schedule, _tvm_tuned
+from backends.support import targets
 from bench.interfaces.backend import IOSpec, ModelFile, Target
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def compiled(
     try:
         file = _tvm_onnx.read(model.path, io)
     except (OSError, ValueError, DecodeError) as error:
-        raise support.broken(model, error) from error
+        raise targets.broken(model, error) from error
     shapes = {tensor.name_in_file: list(tensor.shape) for tensor in io.inputs}
     with made_for, tvm.transform.PassContext(opt_level=3):
         with _refusals("its ONNX frontend"):
@@ -57,7 +58,7 @@ def _refusals(whose: str) -> Iterator[None]:
     """What TVM itself refuses, in its words. Its exceptions are of many kinds, Python's own among them; what
     our passes raise is an error of ours, and stays one."""
     what = f"tvm cannot compile this model, says {whose}"
-    with support.refusals(what, "leave this backend out for this workload"):
+    with targets.refusals(what, "leave this backend out for this workload"):
         yield
 
 
@@ -111,7 +112,7 @@ def _schedule(module: tvm.IRModule) -> tvm.IRModule:
 
 def _vectors() -> tuple[int, int]:
     """Floats of this CPU's vector registers, and how many there are: AVX-512, else 8 in 16."""
-    return (16, 32) if "avx512f" in support.cpu_flags() else (8, 16)
+    return (16, 32) if "avx512f" in targets.cpu_flags() else (8, 16)
 
 
 WAYS = {"": _plain, "schedule": _scheduled, "tuned": _tuned}

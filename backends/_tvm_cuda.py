@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import support
+from backends.support import targets
 from bench.interfaces.backend import Support
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _why_not() -> str:
     try:
         ctypes.CDLL(str(_runtime()))
     except OSError as error:
-        return f"TVM's CUDA runtime does not load: {support.first_line(error)}"
+        return f"TVM's CUDA runtime does not load: {targets.first_line(error)}"
     return "TVM's CUDA runtime finds no GPU"
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backends import _tvm_search, support
+from backends import _tvm_search
 from backends._tvm_search import alone, compiled, tensors, values
+from backends.support import targets
 from bench.interfaces.backend import IOSpec
 from bench.interfaces.errors import UnsupportedCase
 
@@ -169,7 +170,7 @@ def _whole(
         # As a scheduled one is marked: the schedule leaves it alone.
         changed[name] = function.without_attr("global_symbol").with_attr("tirx.is_scheduled", True)
     changed = schedule(changed)
-    arguments = tensors(list(support.untimed_inputs(io).values()))
+    arguments = tensors(list(targets.untimed_inputs(io).values()))
     mine, its = (
         VirtualMachine(tvm.compile(one.clone(), machine), tvm.cpu())["main"] for one in (changed, scheduled)
     )

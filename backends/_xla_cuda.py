@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from backends import support
-from backends._cuda_kernels import multiplies, named, short
-from backends._hlo import HIGHEST, Instruction, instructions
 from backends._xla_profile import Kernel
 from backends._xla_program import CHANNELS_FIRST, CHANNELS_LAST, Order
-from backends.support import Operation
+from backends.support import targets
+from backends.support.cuda_kernels import multiplies, named, short
+from backends.support.hlo import HIGHEST, Instruction, instructions
+from backends.support.targets import Operation
 from bench.interfaces.backend import Support
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        said = support.first_line(error) if error else record.getMessage().partition("\n")[0]
+        said = targets.first_line(error) if error else record.getMessage().partition("\n")[0]
         if record.levelno >= logging.WARNING:
             self.first = self.first or said
 
@@ -96,8 +96,8 @@ def table(capability: str, integers: dict[str, Support]) -> dict[str, Support]:
     major, minor = map(int, capability.split("."))
     return {
         "fp32": Support("native"),
-        "tf32": support.since((8, 0), (major, minor)),
-        "bf16": support.since((8, 0), (major, minor), "emulated"),
+        "tf32": targets.since((8, 0), (major, minor)),
+        "bf16": targets.since((8, 0), (major, minor), "emulated"),
         "fp16": Support("native"),
         **integers,
     }

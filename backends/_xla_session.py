@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import _hlo, _xla_cuda, _xla_profile, support
-from backends._cuda_kernels import UNNAMED, fullness
+from backends import _xla_cuda, _xla_profile
 from backends._xla_program import Program
-from backends.support import Operation
+from backends.support import hlo, targets
+from backends.support.cuda_kernels import UNNAMED, fullness
+from backends.support.targets import Operation
 from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, Target
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ class XlaSession(BaseSession):
 
     def actual(self) -> Actual:
         """From JAX's profile of untimed runs, and what the optimised program says of its instructions."""
-        staged = self.stage(support.untimed_inputs(self._io))
+        staged = self.stage(targets.untimed_inputs(self._io))
         outputs = self.run(staged)
-        runs = [_xla_profile.profiled(lambda: self.run(staged)) for _ in range(support.PROFILED)]
-        operations = _hlo.operations(self._compiled.as_text() or "", runs)
-        precision, shares = support.weigh(operations, "JAX's profile of an untimed run")
-        pool, cpus = support.tasks(POOL), support.usable_cpus()
+        runs = [_xla_profile.profiled(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
+        operations = hlo.operations(self._compiled.as_text() or "", runs)
+        precision, shares = targets.weigh(operations, "JAX's profile of an untimed run")
+        pool, cpus = targets.tasks(POOL), targets.usable_cpus()
         return Actual(
             precision=precision,
             device=Fact(",".join({d.platform for d in outputs[0].devices()}), "reported", "of its outputs"),
@@ -94,16 +95,16 @@ class CudaSession(XlaSession):
 
     def actual(self) -> Actual:
         """From the kernels in JAX's profile of untimed runs: their names and the instructions behind them."""
-        staged = self.stage(support.untimed_inputs(self._io))
+        staged = self.stage(targets.untimed_inputs(self._io))
         outputs = self.run(staged)
-        runs = [_xla_profile.kernels(lambda: self.run(staged)) for _ in range(support.PROFILED)]
+        runs = [_xla_profile.kernels(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
         ran = max(runs, key=lambda one: fullness([kernel.ns for kernel in one]))
         text = self._compiled.as_text() or ""
         operations, untold = _xla_cuda.operations(text, ran, self._target.arithmetic)
         source = "the kernels in JAX's profile of an untimed run"
         if untold:
             source += f", {untold:.0%} of the products' time in some of which nothing tells the arithmetic"
-        precision, shares = support.weigh(operations, source)
+        precision, shares = targets.weigh(operations, source)
         if untold > UNNAMED:
             precision = replace(precision, evidence="reported")
         device = Fact(_named(kernel.gpu for kernel in ran), "executed", f"{len(ran)} kernels and copies")

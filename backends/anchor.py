@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from backends import support
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -91,8 +91,8 @@ class AnchorBackend(BaseBackend):
         return Capabilities(np.__version__, DEVICES)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> AnchorSession:
-        support.require(self, target, DEVICES)
-        support.settings(self, target, known=())
+        targets.require(self, target, DEVICES)
+        targets.settings(self, target, known=())
         if target.threads != 1:
             raise UnsupportedCase(f"the anchor runs on one thread, not {target.threads}", hint="--threads 1")
         return AnchorSession()

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import _ctranslate2_model, _ctranslate2_profile, support
+from backends import _ctranslate2_model, _ctranslate2_profile
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -97,7 +98,7 @@ class CTranslate2Session(BaseSession):
         """From what its library for products says in an untimed process."""
         batch, length = self._io.inputs[0].shape
         said = _ctranslate2_profile.executed(self._path, self._compute, self._target.threads, (batch, length))
-        precision, shares = support.weigh(said.products, f"{said.library or 'its library'}'s verbose mode")
+        precision, shares = targets.weigh(said.products, f"{said.library or 'its library'}'s verbose mode")
         kinds = Counter(product.kind for product in said.products)
         if precision.evidence == "none":  # a library that says nothing
             told = next(word for word, kind in COMPUTE.items() if kind == self._model.compute_type)
@@ -140,16 +141,16 @@ class CTranslate2Backend(BaseBackend):
         return {**super().environment(target), **switch}
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import ctranslate2
 
         return Capabilities(ctranslate2.__version__, _devices())
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> CTranslate2Session:
-        support.import_runtime(self)
-        support.require(self, target, _devices())
-        settings = support.settings(self, target, (MKL,))
-        model = support.given(self, model)
+        targets.import_runtime(self)
+        targets.require(self, target, _devices())
+        settings = targets.settings(self, target, (MKL,))
+        model = targets.given(self, model)
         if io.carried:
             raise UnsupportedCase(
                 "ctranslate2's Generator keeps the cache itself, and takes none", hint="another backend"
@@ -157,7 +158,7 @@ class CTranslate2Backend(BaseBackend):
         try:
             return CTranslate2Session(model, target, io, settings)
         except (OSError, ValueError, RuntimeError) as error:
-            raise support.broken(model, error) from error
+            raise targets.broken(model, error) from error
 
 
 def _devices() -> dict[str, dict[str, Support]]:

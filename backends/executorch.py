@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import _executorch_profile, support
+from backends import _executorch_profile
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -89,7 +90,7 @@ class ExecuTorchSession(BaseSession):
         del self._method, self._program
 
     def actual(self) -> Actual:
-        untimed = self.stage(support.untimed_inputs(self._io))
+        untimed = self.stage(targets.untimed_inputs(self._io))
         found = _executorch_profile.executed(_bindings(), self._model.path, untimed)
         told = f"{_bindings()._threadpool_get_thread_count()} by its own count"
         return Actual(
@@ -124,7 +125,7 @@ class ExecuTorchBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         delegates = _bindings()._get_registered_backend_names()
         if DELEGATE not in delegates:
             raise BackendUnavailable(
@@ -134,10 +135,10 @@ class ExecuTorchBackend(BaseBackend):
         return Capabilities(_version(), DEVICES, {"delegates in this build": ", ".join(delegates)})
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ExecuTorchSession:
-        support.import_runtime(self)
-        support.require(self, target, DEVICES)
-        model = support.given(self, model)
-        return ExecuTorchSession(model, target, io, support.settings(self, target, (CLONE,)))
+        targets.import_runtime(self)
+        targets.require(self, target, DEVICES)
+        model = targets.given(self, model)
+        return ExecuTorchSession(model, target, io, targets.settings(self, target, (CLONE,)))
 
 
 @functools.lru_cache(maxsize=1)
@@ -149,9 +150,9 @@ def _pool(threads: int) -> int:
     """
     bindings = _bindings()
     bindings._unsafe_reset_threadpool(1)
-    before = support.tasks()
+    before = targets.tasks()
     bindings._unsafe_reset_threadpool(threads)
-    return 1 + support.tasks() - before if before else int(bindings._threadpool_get_thread_count())
+    return 1 + targets.tasks() - before if before else int(bindings._threadpool_get_thread_count())
 
 
 def _bindings() -> Any:
@@ -172,8 +173,8 @@ def _open(model: ModelFile) -> tuple[Any, Any]:
     try:
         program = _bindings()._load_program(str(model.path))
     except RuntimeError as error:
-        raise support.broken(model, error) from error
-    with support.refusals("executorch", "bakeoff doctor", RuntimeError):
+        raise targets.broken(model, error) from error
+    with targets.refusals("executorch", "bakeoff doctor", RuntimeError):
         return program, program.load_method(METHOD)
 
 

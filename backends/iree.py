@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import support
-from backends._stablehlo import ARGUMENTS
-from backends.support import PRECISIONS, Operation
+from backends.support import targets
+from backends.support.stablehlo import ARGUMENTS
+from backends.support.targets import PRECISIONS, Operation
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -84,7 +84,7 @@ class IreeSession(BaseSession):
             self._function = module.lookup_function("main")
             self._order: list[int] = json.loads((model.path.parent / ARGUMENTS).read_text())
         except Exception as error:
-            raise support.broken(model, error) from error
+            raise targets.broken(model, error) from error
         self._names = {t.name: (i, INTEGERS.get(t.dtype, np.float32)) for i, t in enumerate(io.inputs)}
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name], np.dtype(t.dtype)) for t in io.fetched)
@@ -122,8 +122,8 @@ class IreeSession(BaseSession):
 
     def actual(self) -> Actual:
         """From a profile that the runtime's own tools take of the module, in a process of theirs."""
-        runs = [self._profile() for _ in range(support.PROFILED)]
-        precision, shares = support.weigh(support.quickest(runs), "iree-profile of an untimed run")
+        runs = [self._profile() for _ in range(targets.PROFILED)]
+        precision, shares = targets.weigh(targets.quickest(runs), "iree-profile of an untimed run")
         products = Counter(one.kind for one in runs[0] if one.product)
         named = ", ".join(f"{count} {kind}" for kind, count in products.most_common())
         names = {path.read_text() for path in Path("/proc/self/task").glob("*/comm")}
@@ -167,7 +167,7 @@ class IreeBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import iree.runtime as rt
 
         detail = {"drivers": ", ".join(rt.query_available_drivers())}
@@ -180,9 +180,9 @@ class IreeBackend(BaseBackend):
         try:
             readable = model.path.read_bytes()[:4] == MLIR_BYTECODE
         except OSError as error:
-            raise support.broken(model, error) from error
+            raise targets.broken(model, error) from error
         if not readable:
-            raise support.unfit(model, "it is no MLIR bytecode")
+            raise targets.unfit(model, "it is no MLIR bytecode")
         path = folder / MODULE
         with _refusals(tools.CompilerToolError):
             tools.compile_file(
@@ -192,18 +192,18 @@ class IreeBackend(BaseBackend):
                 target_backends=["llvm-cpu"],
                 extra_args=[*STATIC, *(f"--{name}={value}" for name, value in settings.items())],
             )
-        support.place(model.path.parent / ARGUMENTS, folder / ARGUMENTS)
+        targets.place(model.path.parent / ARGUMENTS, folder / ARGUMENTS)
         return ModelFile("iree-module", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> IreeSession:
         settings = self._settle(target)
-        model = support.given(self, model)
+        model = targets.given(self, model)
         return IreeSession(model, target, io, settings)
 
     def _settle(self, target: Target) -> dict[str, Any]:
-        support.import_runtime(self)
-        support.require(self, target, {"cpu": TABLE})
-        return support.settings(self, target, ("iree-opt-level", "iree-llvmcpu-enable-ukernels"))
+        targets.import_runtime(self)
+        targets.require(self, target, {"cpu": TABLE})
+        return targets.settings(self, target, ("iree-opt-level", "iree-llvmcpu-enable-ukernels"))
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def _refusals(tool_error: type[Exception]) -> Iterator[None]:
         said = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
         if not said:
             raise
-        with support.refusals("iree cannot compile this program", "leave this backend out for this workload"):
+        with targets.refusals("iree cannot compile this program", "leave this backend out for this workload"):
             raise RuntimeError(said[0] or str(error)) from error
 
 

@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from backends import _litert_graph, support
+from backends import _litert_graph
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -59,9 +60,9 @@ class LiteRtSession(BaseSession):
 
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         self._model, self._target, self._io, self._settings = model, target, io, settings
-        before = support.tasks()
+        before = targets.tasks()
         self._interpreter = _open(model, target, settings)
-        self._started = support.tasks() - before
+        self._started = targets.tasks() - before
         runner = self._interpreter.get_signature_runner()
         ins = _in_order(model, io.inputs, runner.get_input_details())
         outs = _in_order(model, io.outputs, runner.get_output_details())
@@ -106,7 +107,7 @@ class LiteRtSession(BaseSession):
         )
 
     def _threads(self) -> Fact:
-        if not support.tasks():
+        if not targets.tasks():
             return Fact(str(self._target.threads), "none", "num_threads; this system lists no threads")
         return Fact(str(1 + self._started), "reported", "the caller, and what the interpreter started")
 
@@ -127,15 +128,15 @@ class LiteRtBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         package = self.runtime[0].partition(".")[0].replace("_", "-")
         return Capabilities(_version(package), DEVICES, {"package": package})
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> LiteRtSession:
-        support.import_runtime(self)
-        support.require(self, target, DEVICES)
-        model = support.given(self, model)
-        return LiteRtSession(model, target, io, support.settings(self, target, ()))
+        targets.import_runtime(self)
+        targets.require(self, target, DEVICES)
+        model = targets.given(self, model)
+        return LiteRtSession(model, target, io, targets.settings(self, target, ()))
 
 
 def _version(package: str) -> str:
@@ -153,8 +154,8 @@ def _open(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> Any:
     try:
         opened = interpreter(str(model.path), num_threads=target.threads, **settings)
     except (OSError, ValueError) as error:
-        raise support.broken(model, error) from error
-    with support.refusals("litert", "bakeoff doctor", RuntimeError):
+        raise targets.broken(model, error) from error
+    with targets.refusals("litert", "bakeoff doctor", RuntimeError):
         opened.allocate_tensors()
     return opened
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import support
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -132,16 +132,16 @@ class NcnnBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import ncnn
 
         return Capabilities(ncnn.__version__, DEVICES)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> NcnnSession:
-        support.import_runtime(self)
-        support.require(self, target, DEVICES)
-        settings = support.settings(self, target, OPTIONS)
-        model = support.given(self, model)
+        targets.import_runtime(self)
+        targets.require(self, target, DEVICES)
+        settings = targets.settings(self, target, OPTIONS)
+        model = targets.given(self, model)
         if io.carried:
             raise UnsupportedCase(
                 "ncnn has no batch axis, and this backend carries no state", hint="another backend"
@@ -158,11 +158,11 @@ def _open(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> ncnn
     for name, value in chosen.items():
         setattr(net.opt, name, value)
     if not model.path.is_file() or not model.path.read_bytes().startswith(MAGIC):
-        raise support.unfit(model, "it does not begin as ncnn's files do")
+        raise targets.unfit(model, "it does not begin as ncnn's files do")
     if code := net.load_param(str(model.path)):
         raise UnsupportedCase(f"ncnn's load_param answers {code}", hint="leave this workload out")
     if code := net.load_model(str(model.path.with_suffix(".bin"))):
-        raise support.broken(model, ValueError(f"load_model answers {code}"))
+        raise targets.broken(model, ValueError(f"load_model answers {code}"))
     return net
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import support
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -60,8 +60,8 @@ class NullBackend(BaseBackend):
         return Capabilities(np.__version__, DEVICES)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> NullSession:
-        support.require(self, target, DEVICES)
-        support.settings(self, target, known=())
+        targets.require(self, target, DEVICES)
+        targets.settings(self, target, known=())
         return NullSession(target)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from backends import _ort_gpu, _ort_session, support
+from backends import _ort_gpu, _ort_session
 from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
+from backends.support import targets
 from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
@@ -65,7 +66,7 @@ class OnnxRuntimeBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         _ort_gpu.require_one_package(self)
         import onnxruntime as ort
 
@@ -80,7 +81,7 @@ class OnnxRuntimeBackend(BaseBackend):
         """The file in the ORT format. For another provider the file as it is, once that provider is seen to
         run some of it: what it does not take goes to the CPU provider in silence."""
         self._settle(target)
-        settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
+        settings = targets.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
         if target.variant == OPTIMISED:
             path = folder / "model.ort"
             _ort_session.write_optimised(model, target, io, settings, path)
@@ -94,19 +95,19 @@ class OnnxRuntimeBackend(BaseBackend):
                 hint=f"--backend {self.name}",
             )
         for file in model.path.parent.glob(f"{model.path.name}*"):
-            support.place(file, folder / file.name)
+            targets.place(file, folder / file.name)
         return ModelFile(model.format, folder / model.path.name, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> _ort_session.OnnxRuntimeSession:
         how = self._settle(target)
-        model = support.given(self, model)
-        settings = support.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
+        model = targets.given(self, model)
+        settings = targets.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
         session = _ort_session.StatefulSession if io.state else _ort_session.OnnxRuntimeSession
         return session(model, target, io, settings, how.level == "emulated")
 
     def _settle(self, target: Target) -> Support:
-        support.import_runtime(self)
-        return support.require(self, target, _table(target.variant))
+        targets.import_runtime(self)
+        return targets.require(self, target, _table(target.variant))
 
 
 def _table(variant: str) -> Devices:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _ort_gpu, _ort_session, support
-from backends._cuda_driver import Clock, NoDriver
+from backends import _ort_gpu, _ort_session
 from backends._ort_bound import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
 from backends._ort_gpu import CUDA, TENSORRT
 from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
+from backends.support import targets
+from backends.support.cuda_driver import Clock, NoDriver
 from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -126,7 +127,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
         """TensorRT's engine for the case's shape, in its cache beside the model file."""
         settings = self._settle(target, io)
         for file in model.path.parent.glob(f"{model.path.name}*"):
-            support.place(file, folder / file.name)
+            targets.place(file, folder / file.name)
         (folder / CACHES).mkdir(exist_ok=True)
         placed = ModelFile(model.format, folder / model.path.name, model.sha256)
         with _session(placed, target, io, settings) as session:
@@ -141,10 +142,10 @@ class OnnxRuntimeGpuBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> BoundSession:
         settings = self._settle(target, io)
-        return _session(support.given(self, model), target, io, settings)
+        return _session(targets.given(self, model), target, io, settings)
 
     def _here(self) -> None:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         _ort_gpu.require_gpu_package(self)
 
     def _settle(self, target: Target, io: IOSpec) -> dict[str, Any]:
@@ -157,10 +158,10 @@ class OnnxRuntimeGpuBackend(BaseBackend):
             raise UnsupportedCase(
                 f"{self.name} has no device {target.device} here: {why}", hint="bakeoff doctor"
             )
-        support.require(self, target, _ort_gpu.table(target.variant))
+        targets.require(self, target, _ort_gpu.table(target.variant))
         known = (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK, *OPTIONS[target.variant])
         # A preset may name options of a provider that this variant is without.
-        settings = {k: v for k, v in support.settings(self, target, known).items() if k in known}
+        settings = {k: v for k, v in targets.settings(self, target, known).items() if k in known}
         if _on(settings.get(GRAPH)) and io.state:
             raise UnsupportedCase(
                 f"{self.name}: {GRAPH} holds no state, which moves", hint=f"leave {GRAPH} out"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends import support
 from backends._openvino_session import OpenVinoSession
-from backends.support import PRECISIONS
+from backends.support import targets
+from backends.support.targets import PRECISIONS
 from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
@@ -68,7 +68,7 @@ class OpenVinoBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import openvino as ov
 
         core = ov.Core()
@@ -85,19 +85,19 @@ class OpenVinoBackend(BaseBackend):
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         """Fills the model cache beside a copy of the model, which the plugin finds its entry by."""
         for file in model.path.parent.glob(f"{model.path.stem}.*"):
-            support.place(file, folder / file.name)
+            targets.place(file, folder / file.name)
         copied = ModelFile(model.format, folder / model.path.name, model.sha256)
         with self.load(copied, target, io):
             return copied
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> OpenVinoSession:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         asked = word(target.arithmetic)
         known = {precision: Support("none") for precision in HINTS} | {asked: _support(asked)}
-        how = support.require(self, target, {"cpu": known})
-        model = support.given(self, model)
+        how = targets.require(self, target, {"cpu": known})
+        model = targets.given(self, model)
         config = {
-            **support.settings(self, target, _options()),
+            **targets.settings(self, target, _options()),
             "INFERENCE_NUM_THREADS": target.threads,
             # Always said: the default of the hint is lower than fp32 where the CPU has it.
             "INFERENCE_PRECISION_HINT": HINTS.get(target.arithmetic, "f32"),
@@ -141,7 +141,7 @@ def _support(precision: str) -> Support:
     ran = PRECISIONS[compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
     if ran != precision:
         return Support("none", _accepted(precision, ran).removeprefix("openvino "))
-    if support.cpu_computes(precision):
+    if targets.cpu_computes(precision):
         return Support("native")
     return Support("emulated", f"this CPU has no {precision} arithmetic and OpenVINO runs it all the same")
 
@@ -153,7 +153,7 @@ def _read(model: ModelFile, io: IOSpec) -> ov.Model:
     try:
         network = ov.Core().read_model(str(model.path))
     except RuntimeError as error:
-        raise support.broken(model, error) from error
+        raise targets.broken(model, error) from error
     has = {name for port in (*network.inputs, *network.outputs) for name in port.get_names()}
     missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
     if missing:

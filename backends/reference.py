@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from backends import support
+from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -192,8 +192,8 @@ class ReferenceBackend(BaseBackend):
         return Capabilities(np.__version__, DEVICES)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ReferenceSession:
-        support.require(self, target, DEVICES)
-        options = support.settings(self, target, OPTIONS)
+        targets.require(self, target, DEVICES)
+        options = targets.settings(self, target, OPTIONS)
         for key, known in (("fault", FAULTS), ("when", MOMENTS)):
             if key in options and options[key] not in known:
                 raise UnsupportedCase(

@@ -11,10 +11,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from backends import _tensorrt_api, _tensorrt_build, _tensorrt_cuda, support
+from backends import _tensorrt_api, _tensorrt_build, _tensorrt_cuda
 from backends._tensorrt_cuda import Cuda, CudaError, Gpu
 from backends._tensorrt_engine import Engine
 from backends._tensorrt_session import GraphSession, TensorRtSession
+from backends.support import targets
 from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
@@ -70,7 +71,7 @@ class TensorRtBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TensorRtSession:
         trt, cuda, gpu, settings = self._settle(target)
-        model = support.given(self, model)
+        model = targets.given(self, model)
         engine = Engine(trt, gpu, model, io, target.threads)
         session = GraphSession if settings.get("cuda_graph") else TensorRtSession
         return session(trt, cuda, engine, target, io, settings, gpu.name)
@@ -79,15 +80,15 @@ class TensorRtBackend(BaseBackend):
         """TensorRT, the CUDA runtime, the GPU and the settings, once the process is set for them."""
         trt = self._import()
         cuda, gpus = self._cuda()
-        support.require(self, target, _devices(gpus))
-        settings = support.settings(self, target, OPTIONS)
+        targets.require(self, target, _devices(gpus))
+        settings = targets.settings(self, target, OPTIONS)
         index = int(target.device.partition(":")[2])
         cuda("cudaSetDevice", index)
         return trt, cuda, gpus[index], settings
 
     def _import(self) -> Any:
         try:
-            support.import_runtime(self)
+            targets.import_runtime(self)
         except BackendUnavailable as error:
             raise BackendUnavailable(f"{error.message}; {_missing()}", hint=error.hint) from error
         import tensorrt
@@ -133,7 +134,7 @@ def _devices(gpus: list[Gpu]) -> Devices:
 
 def _table(gpu: Gpu) -> dict[str, Support]:
     """What that GPU computes."""
-    ampere = support.since((8, 0), gpu.capability)
+    ampere = targets.since((8, 0), gpu.capability)
     return {
         "fp32": Support("native"),
         "tf32": ampere,
@@ -141,7 +142,7 @@ def _table(gpu: Gpu) -> dict[str, Support]:
         "bf16": ampere,
         "int8:native": Support("native"),
         "int8:qdq": Support("none", ASYMMETRIC),
-        "fp8:qdq": support.since((8, 9), gpu.capability),
+        "fp8:qdq": targets.since((8, 9), gpu.capability),
         **dict.fromkeys(
             ("int8-dynamic", "int8-weight", "int4-weight", "fp8-dynamic"), Support("none", NO_FILE)
         ),

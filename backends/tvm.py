@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends import _tvm_build, _tvm_cuda, _tvm_tuned, support
-from backends.support import PRECISIONS, Operation
+from backends import _tvm_build, _tvm_cuda, _tvm_tuned
+from backends.support import targets
+from backends.support.targets import PRECISIONS, Operation
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -95,7 +96,7 @@ class TvmSession(BaseSession):
 
         runs, where = self._profile()
         source = "each kernel's call in an untimed virtual machine"
-        precision, shares = support.weigh(support.quickest(runs), source)
+        precision, shares = targets.weigh(targets.quickest(runs), source)
         threads = tvm.get_global_func("runtime.NumThreads")()
         return Actual(
             precision=precision,
@@ -129,9 +130,9 @@ class TvmSession(BaseSession):
                 where.update(str(tensor.device).replace("cpu:0", "cpu") for tensor in tensors[-1:])
 
         machine.set_instrument(watch)
-        staged = self.stage(support.untimed_inputs(self._io))
+        staged = self.stage(targets.untimed_inputs(self._io))
         runs = []
-        for _ in range(1 + support.PROFILED):
+        for _ in range(1 + targets.PROFILED):
             calls.clear()
             machine["main"](*staged)
             runs.append(list(calls))
@@ -183,7 +184,7 @@ class TvmBackend(BaseBackend):
         return {**super().environment(target), **threads}
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import tvm
 
         found, why_not = _tvm_cuda.gpus()
@@ -200,7 +201,7 @@ class TvmBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TvmSession:
         settings = self._settle(target)
-        model = support.given(self, model)
+        model = targets.given(self, model)
         import tvm_ffi
 
         session = CudaSession if target.device_kind == "cuda" else TvmSession
@@ -209,16 +210,16 @@ class TvmBackend(BaseBackend):
             # tvm's own way to load it never lets go of the weights in it.
             library = tvm_ffi.load_module(model.path, keep_module_alive=False)
         except (OSError, RuntimeError) as error:
-            raise support.broken(model, error) from error
+            raise targets.broken(model, error) from error
         return session(library, target.device, io, settings)
 
     def _settle(self, target: Target) -> dict[str, Any]:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         gpus = target.device_kind == "cuda" and target.variant == PLAIN
-        support.require(self, target, _devices(len(_tvm_cuda.gpus()[0])) if gpus else CPU)
+        targets.require(self, target, _devices(len(_tvm_cuda.gpus()[0])) if gpus else CPU)
         searches = target.variant == "tuned"
         known = (*OPTIONS, *_tvm_tuned.OPTIONS) if searches else OPTIONS
-        settings = support.settings(self, target, known)
+        settings = targets.settings(self, target, known)
         return _tvm_tuned.budget(settings) if searches else settings
 
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _hlo, _xla_cuda, support
-from backends._stablehlo import WEIGHTS
+from backends import _xla_cuda
 from backends._xla_program import Program
 from backends._xla_session import POOL_SIZE, CudaSession, XlaSession
+from backends.support import hlo, targets
+from backends.support.stablehlo import WEIGHTS
 from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Support, Target
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class XlaBackend(BaseBackend):
         return {**super().environment(target), **own}
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import jax
         import jaxlib
 
@@ -76,17 +77,17 @@ class XlaBackend(BaseBackend):
         program = _program(model, target, io, device)
         what = "xla cannot compile this program"
         kinds = (jax.errors.JaxRuntimeError, NotImplementedError)
-        with support.refusals(what, "leave this backend out for this workload", kinds):
+        with targets.refusals(what, "leave this backend out for this workload", kinds):
             compiled = program.compile(settings)
         path = folder / EXECUTABLE
         path.write_bytes(serialize_executable.serialize(compiled)[0])
         for source, name in ((model.path, PROGRAM), (model.path.parent / WEIGHTS, WEIGHTS)):
-            support.place(source, folder / name)
+            targets.place(source, folder / name)
         return ModelFile("xla-executable", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> XlaSession:
         settings, how, device = self._settle(target)
-        model = support.given(self, model)
+        model = targets.given(self, model)
         import jax
         from jax.experimental import serialize_executable
 
@@ -99,14 +100,14 @@ class XlaBackend(BaseBackend):
             )
         except Exception as error:
             # On some CPUs XLA refuses what it compiled for them (its issue 44565).
-            made = {"compiled": f"while loading: {support.first_line(error)}"}
+            made = {"compiled": f"while loading: {targets.first_line(error)}"}
             compiled = program.compile(settings)
         session = CudaSession if device else XlaSession
         return session(program, compiled, target, io, made | settings, how.level == "emulated", device)
 
     def _settle(self, target: Target) -> tuple[dict[str, Any], Support, jax.Device | None]:
         """Settings, how the precision is computed, and the GPU; None is the CPU, JAX's default here."""
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import jax
 
         known = OPTIONS.get(target.device_kind, ())
@@ -114,13 +115,13 @@ class XlaBackend(BaseBackend):
         if target.device_kind == _xla_cuda.PLATFORM:
             _xla_cuda.see()
             there = {f"{_xla_cuda.PLATFORM}:{i}": gpu for i, gpu in enumerate(_xla_cuda.gpus()[0])}
-            how = support.require(self, target, {"cpu": {}} | {n: _on_cuda(gpu) for n, gpu in there.items()})
+            how = targets.require(self, target, {"cpu": {}} | {n: _on_cuda(gpu) for n, gpu in there.items()})
             device = there[target.device]
         else:
             # Of narrow floats the one that is asked for: to know of one takes a compilation.
             asked = (p for p in PRECISIONS if p not in NARROW or p == target.arithmetic)
-            how = support.require(self, target, {"cpu": {p: _on_cpu(p) for p in asked}})
-        settings = {n: value for n, value in support.settings(self, target, known).items() if n in known}
+            how = targets.require(self, target, {"cpu": {p: _on_cpu(p) for p in asked}})
+        settings = {n: value for n, value in targets.settings(self, target, known).items() if n in known}
         for name, value in settings.items():
             if name.startswith("jax_"):
                 jax.config.update(name, value)
@@ -147,7 +148,7 @@ def _on_cpu(precision: str) -> Support:
         return Support("native")
     if precision not in NARROW:
         return Support("none", NO_INTEGERS)
-    if not support.cpu_computes(precision):
+    if not targets.cpu_computes(precision):
         return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
     if _widens(precision):
         return Support("emulated", "XLA converts to fp32 and back, though this CPU computes it")
@@ -173,7 +174,7 @@ def _widens(precision: str) -> bool:
     operand = jax.ShapeDtypeStruct((64, 64), NARROW[precision])
     with jax.default_device(_cpus()[0]):
         text = jax.jit(jax.numpy.matmul).lower(operand, operand).compile().as_text() or ""
-    return all(one.precision != precision for one in _hlo.instructions(text).values() if one.product)
+    return all(one.precision != precision for one in hlo.instructions(text).values() if one.product)
 
 
 BACKEND = XlaBackend()

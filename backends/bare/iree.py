@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backends._stablehlo import ARGUMENTS
+from backends.support.stablehlo import ARGUMENTS
 from bench.interfaces.job import Job
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backends._stablehlo import read_weights
+from backends.support.stablehlo import read_weights
 from backends.xla import PROGRAM
 from bench.interfaces.job import Job
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends import support
-from backends._stablehlo import WEIGHTS
+from backends.support import targets
+from backends.support.stablehlo import WEIGHTS
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import FLOAT_BYTES
@@ -53,7 +53,7 @@ def make(job: Job) -> Mapping[str, Any]:
     ]
     exported = jax.export.export(jax.jit(program), platforms=("cpu",))(weights, *inputs)
     job.output.write_bytes(exported.serialize())
-    support.place(job.parents["origin"].path, job.output.parent / WEIGHTS)
+    targets.place(job.parents["origin"].path, job.output.parent / WEIGHTS)
     version = exported.calling_convention_version
     return {"lineage": {"exporter": f"torchax and jax.export, calling convention {version}"}}
 

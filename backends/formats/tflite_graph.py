@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.support import usable_cpus
+from backends.support.targets import usable_cpus
 from bench.interfaces.backend import Array
 from bench.interfaces.converter import Job
 from bench.interfaces.workload import CALIBRATION_SEED

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from backends._stablehlo import ARGUMENTS, read_weights
+from backends.support.stablehlo import ARGUMENTS, read_weights
 from bench.interfaces.converter import Converter, Job
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import support
+from backends.support import targets
 from backends.torch import cuda, fp8, graph, int8, peaks
 from backends.torch import variants as torch_variants
 from backends.torch.cuda import CudaCompiledSession, CudaSession
@@ -70,7 +70,7 @@ class TorchBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import torch
 
         detail = {"cpu": torch.backends.cpu.get_cpu_capability(), "CUDA": torch.version.cuda or "none"}
@@ -84,7 +84,7 @@ class TorchBackend(BaseBackend):
         return Capabilities(torch.__version__, _devices(), detail, compiled)
 
     def ceilings(self, device: str) -> dict[str, float]:
-        support.import_runtime(self)
+        targets.import_runtime(self)
         return peaks.measure(device) if device.startswith("cuda") else {}
 
     def builds(self, target: Target) -> bool:
@@ -100,20 +100,20 @@ class TorchBackend(BaseBackend):
         example = _example(target, io, settings)
         what = f"torch:{target.variant} cannot compile this model"
         kinds = (RuntimeError, torch.jit.frontend.FrontendError)  # Dynamo's and Inductor's are of the first
-        with support.refusals(what, "leave this variant out for this workload", kinds):
+        with targets.refusals(what, "leave this variant out for this workload", kinds):
             path = torch_variants.build(target.variant, module, example, folder, target.device)
         return ModelFile(f"torch-{target.variant}", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TorchSession:
         settings, how = self._settle(target)
-        model = support.given(self, model)
+        model = targets.given(self, model)
         emulated = how.level == "emulated"
         if target.variant:
             example = _example(target, io, settings)
             try:
                 run = torch_variants.load(target.variant, model.path, example, target.device)
             except Exception as error:
-                raise support.broken(model, error) from error
+                raise targets.broken(model, error) from error
             compiled = CudaCompiledSession if target.device_kind == "cuda" else CompiledSession
             return compiled(run, target, io, settings, emulated)
         session = CudaSession if target.device_kind == "cuda" else EagerSession
@@ -122,11 +122,11 @@ class TorchBackend(BaseBackend):
 
     def _settle(self, target: Target) -> tuple[dict[str, Any], Support]:
         """The settings and how the precision is computed, once the process is set for them."""
-        support.import_runtime(self)
+        targets.import_runtime(self)
         import torch
 
-        how = support.require(self, target, _devices(target.variant))
-        settings = support.settings(self, target, OPTIONS)
+        how = targets.require(self, target, _devices(target.variant))
+        settings = targets.settings(self, target, OPTIONS)
         torch.set_num_threads(target.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
@@ -158,7 +158,7 @@ def _example(target: Target, io: IOSpec, settings: Mapping[str, Any]) -> tuple[t
     """Inputs of the case's shapes and types, as the session stages them."""
     import torch
 
-    device, arrays = torch.device(target.device), support.untimed_inputs(io)
+    device, arrays = torch.device(target.device), targets.untimed_inputs(io)
     return tuple(mover(device, target, settings, t.dtype, len(t.shape))(arrays[t.name]) for t in io.inputs)
 
 
@@ -167,7 +167,7 @@ def _cpu(variant: str) -> dict[str, Support]:
 
     cpu = {"fp32": Support("native")}
     for precision in ("bf16", "fp16"):
-        native = support.cpu_computes(precision)
+        native = targets.cpu_computes(precision)
         why = "" if native else f"this CPU has no {precision} arithmetic; PyTorch converts to fp32 and back"
         cpu[precision] = Support("native" if native else "emulated", why)
     cpu["fp8-dynamic"] = Support("emulated", WIDENS)
@@ -196,10 +196,10 @@ def _cuda(major: int, minor: int) -> dict[str, Support]:
     """What a GPU of that compute capability computes."""
     return {
         "fp32": Support("native"),
-        "tf32": support.since((8, 0), (major, minor)),
-        "bf16": support.since((8, 0), (major, minor), "emulated"),
+        "tf32": targets.since((8, 0), (major, minor)),
+        "bf16": targets.since((8, 0), (major, minor), "emulated"),
         "fp16": Support("native"),
-        "fp8-dynamic": support.since((8, 9), (major, minor)),
+        "fp8-dynamic": targets.since((8, 9), (major, minor)),
         "fp8:qdq": Support("none", NO_ONNX),
         **{precision: Support("none", NOT_ON_CUDA) for precision in NO_INTEGERS_ON_CUDA},
     }
@@ -211,7 +211,7 @@ def _graph(model: ModelFile, device: str) -> GraphModule:
     except ModelFileError:
         raise
     except Exception as error:
-        raise support.broken(model, error) from error
+        raise targets.broken(model, error) from error
 
 
 def _cast(module: GraphModule, dtype: torch.dtype) -> None:

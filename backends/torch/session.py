@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _onednn, support
-from backends.support import PRECISIONS, Operation
+from backends.support import onednn as support_onednn
+from backends.support import targets
+from backends.support.targets import PRECISIONS, Operation
 from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ class TorchSession(BaseSession):
         """From untimed runs."""
         import torch
 
-        staged = self.stage(support.untimed_inputs(self._io))
+        staged = self.stage(targets.untimed_inputs(self._io))
         self.run(staged)
         seen = self._watched(lambda: self.run(staged))
-        precision, shares = support.weigh(support.quickest(seen.runs), seen.source)
+        precision, shares = targets.weigh(targets.quickest(seen.runs), seen.source)
         onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return Actual(
             precision=replace(precision, evidence=min(precision.evidence, seen.evidence, key=STRENGTH.index)),
@@ -143,7 +144,7 @@ class EagerSession(TorchSession):
         return self.stage(inputs, onto)
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
-        watched = [_watch(run) for _ in range(support.PROFILED)]
+        watched = [_watch(run) for _ in range(targets.PROFILED)]
         operations, devices = watched[0]
         return Seen(
             [found for found, _ in watched],
@@ -160,7 +161,7 @@ class CompiledSession(TorchSession):
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
         # From run to run a compiler may fuse anew: the quickest run as a whole is taken.
-        profiles = [_profiled(run) for _ in range(support.PROFILED)]
+        profiles = [_profiled(run) for _ in range(targets.PROFILED)]
         best, source = min(profiles, key=_spent), "PyTorch's profile of an untimed run"
         if not any(operation.product for operation in best):
             best, source = _said(run) or best, "what oneDNN prints of an untimed run"
@@ -254,7 +255,7 @@ def _said(run: Callable[[], Any]) -> list[Operation]:
     from torch.backends import mkldnn
 
     runs = []
-    for _ in range(support.PROFILED):
+    for _ in range(targets.PROFILED):
         with tempfile.TemporaryFile() as file:
             kept = os.dup(1)
             os.dup2(file.fileno(), 1)
@@ -266,7 +267,7 @@ def _said(run: Callable[[], Any]) -> list[Operation]:
                 os.close(kept)
             file.seek(0)
             lines = file.read().decode(errors="replace").splitlines()
-        runs.append([operation for line in lines if (operation := _onednn.product(line))])
+        runs.append([operation for line in lines if (operation := support_onednn.product(line))])
     return min(runs, key=_spent)
 
 

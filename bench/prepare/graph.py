@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backends.support import products_saturate
+from backends.support.targets import products_saturate
 from bench.cache import artefacts
 from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from backends.support import products_saturate
+from backends.support.targets import products_saturate
 from bench.cache import artefacts as cache
 from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces import precision

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.support import import_runtime
+from backends.support.targets import import_runtime
 from bench.interfaces.backend import Array, Backend, Measuring, Session, Timing, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase

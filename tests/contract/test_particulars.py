@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import _onnx_file, onnxruntime, openvino, reference, support
+from backends import onnxruntime, openvino, reference
 from backends._tiny import Tiny, tiny_model
+from backends.support import onnx_file, targets
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
@@ -24,7 +25,7 @@ def encoder() -> Tiny:
 
 def test_onnxruntime_is_told_the_shapes_of_the_case(encoder: Tiny) -> None:
     model, io = encoder.files["onnx"], encoder.io(5)
-    assert list(_onnx_file.extents(model.path, io).values()) == [5]
+    assert list(onnx_file.extents(model.path, io).values()) == [5]
     with onnxruntime.BACKEND.load(model, Target(), io) as session:
         assert [value.shape for value in session._session.get_inputs()] == [[5, 12], [5, 12]]
 
@@ -110,26 +111,26 @@ def test_torch_graph_holds_no_checks_and_no_fp32_once_cast(encoder: Tiny) -> Non
 
 def test_precision_is_weighed_by_time() -> None:
     operations = [
-        support.Operation("Conv", "int8", 900),
-        support.Operation("Softmax", "fp32", 300),
-        support.Operation("Softmax", "fp32", 100),
-        support.Operation("Shape", "", 5000),
+        targets.Operation("Conv", "int8", 900),
+        targets.Operation("Softmax", "fp32", 300),
+        targets.Operation("Softmax", "fp32", 100),
+        targets.Operation("Shape", "", 5000),
     ]
-    fact, shares = support.weigh(operations, "profile")
+    fact, shares = targets.weigh(operations, "profile")
     assert (fact.value, fact.evidence) == ("int8", "executed")
     assert shares["time_by_precision"] == {"int8": 0.6923, "fp32": 0.3077}
     assert next(iter(shares["time_by_operation"])) == "Shape"
-    assert support.weigh([], "profile")[0].evidence == "none"
+    assert targets.weigh([], "profile")[0].evidence == "none"
 
 
 def test_what_others_stole_in_one_run_has_no_say() -> None:
-    def run(integers: float, floats: float) -> list[support.Operation]:
+    def run(integers: float, floats: float) -> list[targets.Operation]:
         return [
-            support.Operation("MatMulInteger", "int8", integers, True),
-            support.Operation("MatMul", "fp32", floats, True),
+            targets.Operation("MatMulInteger", "int8", integers, True),
+            targets.Operation("MatMul", "fp32", floats, True),
         ]
 
-    fact, _ = support.weigh(support.quickest([run(900, 9000), run(5000, 300), run(800, 310)]), "profile")
+    fact, _ = targets.weigh(targets.quickest([run(900, 9000), run(5000, 300), run(800, 310)]), "profile")
     assert (fact.value, fact.detail) == (
         "int8",
         "profile: int8 72.7% of the products' time, fp32 27.3% of the products' time",
@@ -142,8 +143,8 @@ def test_what_others_stole_in_one_run_has_no_say() -> None:
 def test_cpu_flags(tmp_path: Path, line: str, flag: str) -> None:
     path = tmp_path / "cpuinfo"
     path.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n")
-    assert flag in support.cpu_flags(path)
-    assert support.cpu_flags(tmp_path / "none") == frozenset()
+    assert flag in targets.cpu_flags(path)
+    assert targets.cpu_flags(tmp_path / "none") == frozenset()
 
 
 def reference_session(**options: object) -> reference.ReferenceSession:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import registry
-from backends.support import products_saturate
+from backends.support.targets import products_saturate
 from bench.interfaces.backend import ModelFile, Session, Target
 from bench.interfaces.converter import Job, Parent, converters
 from bench.interfaces.precision import scheme, word

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from backends import registry, support
+from backends import registry
+from backends.support import targets
 from bench.environments import install, locate
 from bench.environments import probe as probing
 from bench.environments.locate import environment_fingerprint
@@ -167,14 +168,14 @@ def test_a_runtime_that_a_file_hides_is_missing_by_that_name(
     with pytest.raises(
         BackendUnavailable, match=r"onnxruntime\.py would be imported as onnxruntime, and hides"
     ):
-        support.import_runtime(registry.get("onnxruntime"))
+        targets.import_runtime(registry.get("onnxruntime"))
 
 
 def test_a_folder_of_a_runtimes_name_is_no_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ncnn").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(BackendUnavailable, match="ncnn is a folder without a package"):
-        support.import_runtime(registry.get("ncnn"))
+        targets.import_runtime(registry.get("ncnn"))
     sys.modules.pop("ncnn", None)
 
 

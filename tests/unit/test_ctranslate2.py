@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import _ctranslate2_model, _onednn
+from backends import _ctranslate2_model
 from backends._ctranslate2_profile import MARK, heard
 from backends.ctranslate2 import _pooled
-from backends.support import Operation
+from backends.support import onednn
+from backends.support.targets import Operation
 
 ONEDNN = """onednn_verbose,info,oneDNN v3.1.1 (commit 7f59ae1)
 onednn_verbose,info,cpu,runtime:OpenMP,nthr:2
@@ -57,13 +58,13 @@ def test_newer_onednn_prints_otherwise() -> None:
         "src:u8:a:blocked:ab::f0 wei:s8::blocked:AB16a64b4a::f8:zpm2 dst:f32:a:blocked:ab::f0,"
         "attr-scratchpad:user,,4x64:64x64,{ms}"
     )
-    assert _onednn.product(line.format(ms="0.5")) == Operation("matmul u8 s8", "int8", 500_000.0, True)
+    assert onednn.product(line.format(ms="0.5")) == Operation("matmul u8 s8", "int8", 500_000.0, True)
     mixed = line.replace("wei:s8", "wei:f32")
-    assert _onednn.product(mixed.format(ms="0.5")) == Operation("matmul u8 f32", "", 500_000.0, True)
-    assert _onednn.product(line.replace("exec", "create:cache_hit").format(ms="0.5")) is None
+    assert onednn.product(mixed.format(ms="0.5")) == Operation("matmul u8 f32", "", 500_000.0, True)
+    assert onednn.product(line.replace("exec", "create:cache_hit").format(ms="0.5")) is None
     reorder = "onednn_verbose,v1,primitive,exec,cpu,reorder,jit:uni,undef,src:f32::a dst:s8::a,,,64x64,0.1"
-    assert _onednn.product(reorder) is None
-    assert _onednn.threads("onednn_verbose,v1,info,cpu,runtime:OpenMP,nthr:2") == 2
+    assert onednn.product(reorder) is None
+    assert onednn.threads("onednn_verbose,v1,info,cpu,runtime:OpenMP,nthr:2") == 2
 
 
 def test_mkls_products_are_no_packing() -> None:

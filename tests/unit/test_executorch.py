@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from backends._executorch_profile import _operations
-from backends._xnnpack import operation
-from backends.support import Operation
+from backends.support.targets import Operation
+from backends.support.xnnpack import operation
 
 PLAN = {
     "operators": [{"name": "aten::embedding"}, {"name": "aten::bmm"}],

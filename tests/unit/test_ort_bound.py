@@ -11,9 +11,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends import _ort_session, support
-from backends._cuda_driver import Clock, NoDriver
+from backends import _ort_session
 from backends._ort_bound import BoundSession, GraphSession, Place
+from backends.support import targets
+from backends.support.cuda_driver import Clock, NoDriver
 from bench.interfaces.backend import Fact, ModelFile, Session, Stepping, Target
 from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
@@ -74,9 +75,9 @@ def test_bf16_state_is_handed_over_as_bits() -> None:
     drawn = np.random.default_rng(0).standard_normal(4096)
     values = np.concatenate([drawn, [0, 1e-40, -3.3e38], ties]).astype(np.float32)
     expected = values.astype(ml_dtypes.bfloat16).view(np.uint16)
-    np.testing.assert_array_equal(support.bf16_bits(values), expected)
+    np.testing.assert_array_equal(targets.bf16_bits(values), expected)
     full = np.array([0x7FFFFFFF, 0xFFFFFFFF], np.uint32).view(np.float32)  # numbers that are none
-    assert np.isnan(support.bf16_bits(full).view(ml_dtypes.bfloat16).astype(np.float32)).all()
+    assert np.isnan(targets.bf16_bits(full).view(ml_dtypes.bfloat16).astype(np.float32)).all()
 
 
 def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from backends import _elf, _ort_gpu, onnxruntime, onnxruntime_gpu
-from backends._cuda_driver import NoDriver, driver
 from backends.onnxruntime_gpu import BACKEND
+from backends.support.cuda_driver import NoDriver, driver
 from bench.environments.requirements import needs
 from bench.interfaces.backend import IOSpec, Target, TensorSpec
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase

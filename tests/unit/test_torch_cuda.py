@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backends._cuda_kernels import fullness, named
-from backends.support import weigh
+from backends.support.cuda_kernels import fullness, named
+from backends.support.targets import weigh
 from backends.torch.cuda import kernels
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from backends import _xla_cuda
-from backends._hlo import instructions
 from backends._xla_cuda import operations, table
 from backends._xla_profile import Kernel, of_gpus
 from backends._xla_program import CHANNELS_LAST
-from backends.support import weigh
+from backends.support.hlo import instructions
+from backends.support.targets import weigh
 from backends.xla import BACKEND
 from bench.interfaces.backend import Support
 

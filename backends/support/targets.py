@@ -18,10 +18,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from backends._faults import broken as broken
-from backends._faults import first_line as first_line
-from backends._faults import refusals as refusals
-from backends._faults import unfit as unfit
+from backends.support.faults import broken as broken
+from backends.support.faults import first_line as first_line
+from backends.support.faults import refusals as refusals
+from backends.support.faults import unfit as unfit
 from bench.interfaces.backend import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
 from bench.interfaces.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
 from bench.interfaces.precision import word

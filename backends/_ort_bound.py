@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import _ort_session
-from backends._ort_session import CPU, OnnxRuntimeSession
-from backends.support import targets
+from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock
+from backends.support.ort_session import CPU, OnnxRuntimeSession
 from backends.support.targets import Operation
 from bench.interfaces.backend import Actual, Array, Fact, IOSpec, ModelFile, Target
 from bench.interfaces.precision import runs_as
@@ -109,7 +108,7 @@ class BoundSession(OnnxRuntimeSession):
     def actual(self) -> Actual:
         """From the profile of a second session. Its times of a GPU's nodes are what the host took to start
         them: they say which operations there are and of what types, and nothing of how long they took."""
-        runs, weights = self.profile(), _ort_session.weights(self._model)
+        runs, weights = self.profile(), ort_session.weights(self._model)
         seen = [[self._operation(node, weights) for node in nodes] for nodes in runs]
         source = "profile of an untimed session, by what the host took to start a node"
         precision, shares = targets.weigh(targets.quickest(seen), source)
@@ -142,7 +141,7 @@ class BoundSession(OnnxRuntimeSession):
         args, ns = node["args"], node["dur"] * 1e3
         if self._place.engine and args["provider"] == self._place.provider:
             return Operation("engine", runs_as(self._target.arithmetic), ns, True)
-        found = _ort_session.operation(args, ns, weights)
+        found = ort_session.operation(args, ns, weights)
         return replace(found, precision="tf32") if found.precision == "fp32" and self._tf32() else found
 
     def _judged(self, precision: Fact) -> Fact:
@@ -171,7 +170,7 @@ class BoundSession(OnnxRuntimeSession):
         args = node["args"]
         if args["provider"] != CPU or self._place.provider == CPU or args["op_name"] in OF_SHAPES:
             return False
-        return _ort_session.operation(args, 1, "").product or _floats(args) > SCALARS
+        return ort_session.operation(args, 1, "").product or _floats(args) > SCALARS
 
     def _untimed(self, session: ort.InferenceSession) -> Callable[[], Any]:
         untimed = targets.untimed_inputs(self._io)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _ort_gpu, _ort_session
+from backends import _ort_gpu
 from backends._ort_bound import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
 from backends._ort_gpu import CUDA, TENSORRT
-from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
-from backends.support import targets
+from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
+from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
 from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -202,7 +202,7 @@ def open_session(
 ) -> ort.InferenceSession:
     """A session on the variant's providers, in the order in which they are offered each operation."""
     own = {k: v for k, v in settings.items() if k in (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK)}
-    options = _ort_session.session_options(target, own, profile_prefix)
+    options = ort_session.session_options(target, own, profile_prefix)
     wanted = [] if _on(settings.get(NO_FALLBACK)) else [CPU]
     told = {k: _text(v) for k, v in settings.items() if k not in own}
     if stream is not None:
@@ -214,11 +214,11 @@ def open_session(
             told |= {**lent, "nv_runtime_cache_path": folder}
             devices = _ort_gpu.plugin_devices()
             options.add_provider_for_devices([devices[int(_number(target))]], told)
-            return _ort_session.loaded(model, io, options, ())
+            return ort_session.loaded(model, io, options, ())
         providers: list[Provider] = [(CUDA, _cuda(target, told))]
         if target.variant == "tensorrt":
             providers.insert(0, (TENSORRT, _tensorrt(target, told, folder)))
-        return _ort_session.loaded(model, io, options, (*providers, *wanted))
+        return ort_session.loaded(model, io, options, (*providers, *wanted))
     except ModelFileError as error:
         if any(said in error.message for said in REFUSALS):
             raise UnsupportedCase(

@@ -12,7 +12,7 @@ from itertools import repeat
 
 import numpy as np
 
-from backends.onnxruntime import OnnxRuntimeBackend
+from backends.onnxruntime.backend import OnnxRuntimeBackend
 from bench.interfaces.backend import Actual, Array, BaseSession, IOSpec, ModelFile, Session, Target
 from bench.interfaces.errors import UnsupportedCase
 

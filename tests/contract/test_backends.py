@@ -12,20 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import (
-    anchor,
-    ctranslate2,
-    executorch,
-    litert,
-    ncnn,
-    null,
-    onnxruntime,
-    openvino,
-    reference,
-    tensorflow,
-)
+from backends import anchor, ctranslate2, executorch, litert, ncnn, null, openvino, reference, tensorflow
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
+from backends.onnxruntime import backend as onnxruntime_backend
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
@@ -71,19 +61,19 @@ class TestTorchScript(BackendContract):
 
 
 class TestOnnxRuntime(BackendContract):
-    backend = onnxruntime.BACKEND
+    backend = onnxruntime_backend.BACKEND
     target = Target(threads=2)
 
 
 class TestOnnxRuntimeFormat(BackendContract):
-    backend = onnxruntime.BACKEND
+    backend = onnxruntime_backend.BACKEND
     target = Target(threads=2, variant="ort")
 
 
 class OnnxRuntimeProvider(BackendContract):
     """Another provider for CPUs, which the installed build may not have."""
 
-    backend = onnxruntime.BACKEND
+    backend = onnxruntime_backend.BACKEND
 
     @pytest.fixture(autouse=True)
     def _needs_the_provider(self) -> None:

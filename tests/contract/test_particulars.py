@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import onnxruntime, openvino, reference
+from backends import openvino, reference
 from backends._tiny import Tiny, tiny_model
+from backends.onnxruntime import backend as onnxruntime_backend
 from backends.support import onnx_file, targets
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
@@ -26,7 +27,7 @@ def encoder() -> Tiny:
 def test_onnxruntime_is_told_the_shapes_of_the_case(encoder: Tiny) -> None:
     model, io = encoder.files["onnx"], encoder.io(5)
     assert list(onnx_file.extents(model.path, io).values()) == [5]
-    with onnxruntime.BACKEND.load(model, Target(), io) as session:
+    with onnxruntime_backend.BACKEND.load(model, Target(), io) as session:
         assert [value.shape for value in session._session.get_inputs()] == [[5, 12], [5, 12]]
 
 
@@ -35,7 +36,7 @@ def test_onnxruntime_profile_leaves_no_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with onnxruntime.BACKEND.load(encoder.files["onnx"], Target(), encoder.io(1)) as session:
+    with onnxruntime_backend.BACKEND.load(encoder.files["onnx"], Target(), encoder.io(1)) as session:
         settings = session.actual().settings
     assert settings["time_by_provider"] == {"CPUExecutionProvider": 1.0}
     assert sum(settings["time_by_precision"].values()) == pytest.approx(1.0, abs=1e-3)
@@ -43,10 +44,12 @@ def test_onnxruntime_profile_leaves_no_file(
 
 
 @pytest.mark.parametrize(
-    ("backend", "kind"), [(onnxruntime.BACKEND, "onnx"), (openvino.BACKEND, "onnx")], ids=["ort", "openvino"]
+    ("backend", "kind"),
+    [(onnxruntime_backend.BACKEND, "onnx"), (openvino.BACKEND, "onnx")],
+    ids=["ort", "openvino"],
 )
 def test_names_that_the_file_lacks_are_named(
-    encoder: Tiny, backend: onnxruntime.OnnxRuntimeBackend | openvino.OpenVinoBackend, kind: str
+    encoder: Tiny, backend: onnxruntime_backend.OnnxRuntimeBackend | openvino.OpenVinoBackend, kind: str
 ) -> None:
     io = encoder.io(1)
     renamed = IOSpec((replace(io.inputs[0], runtime_name="tokens"), io.inputs[1]), io.outputs)
@@ -63,7 +66,7 @@ def test_runtime_names_are_translated(encoder: Tiny) -> None:
 
     mine = IOSpec(tuple(map(rename, io.inputs)), tuple(map(rename, io.outputs)))
     inputs = {f"my_{name}": array for name, array in encoder.inputs(2).items()}
-    for backend in (onnxruntime.BACKEND, openvino.BACKEND):
+    for backend in (onnxruntime_backend.BACKEND, openvino.BACKEND):
         with backend.load(encoder.files["onnx"], Target(), mine) as session:
             outputs = session.fetch(session.run(session.stage(inputs)))
         got = {name.removeprefix("my_"): array for name, array in outputs.items()}

@@ -18,8 +18,8 @@ TINY = ("--bakeoff-workload", "tiny-cnn", "--bakeoff-threads", "1")
 # Somebody else's backends: one whose outputs go wrong after a while, one that runs another precision.
 BROKEN = """
 from dataclasses import replace
-from backends._ort_session import OnnxRuntimeSession
-from backends.onnxruntime import OnnxRuntimeBackend
+from backends.support.ort_session import OnnxRuntimeSession
+from backends.onnxruntime.backend import OnnxRuntimeBackend
 
 class DriftingSession(OnnxRuntimeSession):
     fetched = 0

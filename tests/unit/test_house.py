@@ -49,7 +49,7 @@ def test_no_file_outside_backends_names_a_runtime(path: Path) -> None:
     [
         "import onnxruntime as ort",
         "from backends import openvino",
-        "from backends.onnxruntime import BACKEND",
+        "from backends.onnxruntime.backend import BACKEND",
         "if case.backend == 'openvino': pass",
         "default = 'onnxruntime:expert==1.31.1'",
         "default = 'onnxruntime-gpu'",

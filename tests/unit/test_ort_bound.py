@@ -11,15 +11,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends import _ort_session
 from backends._ort_bound import BoundSession, GraphSession, Place
-from backends.support import targets
+from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
 from bench.interfaces.backend import Fact, ModelFile, Session, Stepping, Target
 from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
-HERE = Place(_ort_session.CPU, ("cpu", 0))
+HERE = Place(ort_session.CPU, ("cpu", 0))
 GPU = Place("CUDAExecutionProvider", ("cuda", 0))
 ENGINE = Place("TensorrtExecutionProvider", ("cuda", 0), engine=True)
 
@@ -33,8 +32,8 @@ def opened(
     model, io = ModelFile("onnx", path, ""), WORKLOADS[name].io(1, WORKLOADS[name].default_length)
 
     def session(prefix: str) -> Any:
-        options = _ort_session.session_options(target, settings, prefix)
-        return _ort_session.loaded(model, io, options, [_ort_session.CPU])
+        options = ort_session.session_options(target, settings, prefix)
+        return ort_session.loaded(model, io, options, [ort_session.CPU])
 
     return kind(model, target, io, settings, HERE, session)
 
@@ -103,8 +102,8 @@ def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:
     model, target = ModelFile("onnx", tmp_path / "m.onnx", ""), Target()
 
     def session(prefix: str) -> Any:
-        options = _ort_session.session_options(target, {}, prefix)
-        return _ort_session.loaded(model, io, options, [_ort_session.CPU])
+        options = ort_session.session_options(target, {}, prefix)
+        return ort_session.loaded(model, io, options, [ort_session.CPU])
 
     with BoundSession(model, target, io, {}, HERE, session) as bound:
         array = np.arange(6, dtype=np.float32).reshape(2, 3) / 7
@@ -125,8 +124,8 @@ def test_what_ran_is_read_from_the_profile(kitchen: Kitchen) -> None:
     with opened(kitchen, "cnn") as session:
         ran = session.actual()
     assert (ran.precision.value, ran.precision.evidence) == ("fp32", "executed")
-    assert (ran.device.value, ran.provider.value) == ("cpu", _ort_session.CPU)
-    assert ran.settings["nodes_by_provider"] == {_ort_session.CPU: 1.0}
+    assert (ran.device.value, ran.provider.value) == ("cpu", ort_session.CPU)
+    assert ran.settings["nodes_by_provider"] == {ort_session.CPU: 1.0}
 
 
 # Nodes as profiles of onnxruntime-gpu have them: the provider, the types and shapes, and what the host took.
@@ -145,11 +144,11 @@ def node(
 
 
 CONV = node("Conv", "CUDAExecutionProvider", {"float": [1, 3, 32, 32]}, {"float": [1, 8, 32, 32]}, 40)
-SHAPE = node("Shape", _ort_session.CPU, {"float": [1, 3, 32, 32]}, {"int64": [4]})
-GATHER = node("Gather", _ort_session.CPU, {"int64": [4]}, {"int64": []})
-SCALAR = node("Cast", _ort_session.CPU, {"int64": []}, {"float": []})
-SOFTMAX = node("Softmax", _ort_session.CPU, {"float": [1, 1000]}, {"float": [1, 1000]})
-SMALL = node("MatMul", _ort_session.CPU, {"float": [1, 4]}, {"float": [1, 2]})
+SHAPE = node("Shape", ort_session.CPU, {"float": [1, 3, 32, 32]}, {"int64": [4]})
+GATHER = node("Gather", ort_session.CPU, {"int64": [4]}, {"int64": []})
+SCALAR = node("Cast", ort_session.CPU, {"int64": []}, {"float": []})
+SOFTMAX = node("Softmax", ort_session.CPU, {"float": [1, 1000]}, {"float": [1, 1000]})
+SMALL = node("MatMul", ort_session.CPU, {"float": [1, 4]}, {"float": [1, 2]})
 FUSED = node(
     "TRTKernel_graph_main_123_0", "TensorrtExecutionProvider", {"float": [1, 3, 32, 32]}, {"float": [1, 10]}
 )
@@ -178,7 +177,7 @@ def profiled(place: Place, precision: str, nodes: list[dict[str, Any]], use_tf32
     session._settings = {}
     session.profile = lambda: [nodes, nodes]  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_ort_session, "weights", lambda model: "")
+        patch.setattr(ort_session, "weights", lambda model: "")
         session._model = ModelFile("onnx", Path(), "")
         return session.actual()
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from backends import _elf, _ort_gpu, onnxruntime, onnxruntime_gpu
+from backends import _elf, _ort_gpu, onnxruntime_gpu
+from backends.onnxruntime import backend as onnxruntime_backend
 from backends.onnxruntime_gpu import BACKEND
 from backends.support.cuda_driver import NoDriver, driver
 from bench.environments.requirements import needs
@@ -43,7 +44,7 @@ def test_both_packages_in_one_environment_are_named(monkeypatch: pytest.MonkeyPa
     )
     for call in (
         BACKEND.probe,
-        onnxruntime.BACKEND.probe,
+        onnxruntime_backend.BACKEND.probe,
         lambda: BACKEND.load(None, Target(device="cuda:0"), IO),
     ):
         with pytest.raises(BackendUnavailable, match=says) as caught:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from backends import _ort_gpu, _ort_session
-from backends._ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
-from backends.support import targets
+from backends import _ort_gpu
+from backends.support import ort_session, targets
+from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
 from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
@@ -84,9 +84,9 @@ class OnnxRuntimeBackend(BaseBackend):
         settings = targets.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
         if target.variant == OPTIMISED:
             path = folder / "model.ort"
-            _ort_session.write_optimised(model, target, io, settings, path)
+            ort_session.write_optimised(model, target, io, settings, path)
             return ModelFile(OPTIMISED, path, model.sha256)
-        with _ort_session.OnnxRuntimeSession(model, target, io, settings) as session:
+        with ort_session.OnnxRuntimeSession(model, target, io, settings) as session:
             ran = session.providers()
         if PROVIDERS[target.variant] not in ran:
             raise UnsupportedCase(
@@ -98,11 +98,11 @@ class OnnxRuntimeBackend(BaseBackend):
             targets.place(file, folder / file.name)
         return ModelFile(model.format, folder / model.path.name, model.sha256)
 
-    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> _ort_session.OnnxRuntimeSession:
+    def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ort_session.OnnxRuntimeSession:
         how = self._settle(target)
         model = targets.given(self, model)
         settings = targets.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
-        session = _ort_session.StatefulSession if io.state else _ort_session.OnnxRuntimeSession
+        session = ort_session.StatefulSession if io.state else ort_session.OnnxRuntimeSession
         return session(model, target, io, settings, how.level == "emulated")
 
     def _settle(self, target: Target) -> Support:

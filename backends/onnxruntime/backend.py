@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from backends import _ort_gpu
+from backends.onnxruntime_gpu import providers
 from backends.support import ort_session, targets
 from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
 from bench.interfaces.backend import (
@@ -67,7 +67,7 @@ class OnnxRuntimeBackend(BaseBackend):
 
     def probe(self) -> Capabilities:
         targets.import_runtime(self)
-        _ort_gpu.require_one_package(self)
+        providers.require_one_package(self)
         import onnxruntime as ort
 
         detail = {"providers in this build": ", ".join(ort.get_available_providers())}

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from backends import onnxruntime_gpu, tensorrt, tvm, xla
-from backends._ort_bound import TF32_OVERRIDE
-from backends._ort_gpu import packages
+from backends import tensorrt, tvm, xla
 from backends._tiny import Tiny
 from backends.contract import BackendContract
+from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
+from backends.onnxruntime_gpu.providers import packages
+from backends.onnxruntime_gpu.session import TF32_OVERRIDE
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
@@ -142,7 +143,7 @@ class TestTorchCudaGraphs(OnAGpu):
 class OnnxRuntimeOnAGpu(OnAGpu):
     """Where its GPU package is; the environment of the CPU's never has both."""
 
-    backend = onnxruntime_gpu.BACKEND
+    backend = onnxruntime_gpu_backend.BACKEND
 
     def test_tf32_is_asked_for_and_proven(self, tiny: Tiny) -> None:
         if os.environ.get(TF32_OVERRIDE) == "0":

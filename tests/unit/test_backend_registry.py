@@ -52,7 +52,7 @@ def test_every_backend_bears_the_name_of_its_module() -> None:
 
 
 def test_a_hyphen_in_a_name_is_an_underscore_in_its_module() -> None:
-    assert registry.get("onnxruntime-gpu").__class__.__module__ == "backends.onnxruntime_gpu"
+    assert registry.get("onnxruntime-gpu").__class__.__module__ == "backends.onnxruntime_gpu.backend"
     with pytest.raises(UsageError, match="no backend 'onnxruntime_gpu'"):
         registry.get("onnxruntime_gpu")
 

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends._ort_bound import BoundSession, GraphSession, Place
+from backends.onnxruntime_gpu.session import BoundSession, GraphSession, Place
 from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
 from bench.interfaces.backend import Fact, ModelFile, Session, Stepping, Target

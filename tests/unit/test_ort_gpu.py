@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from backends import _elf, _ort_gpu, onnxruntime_gpu
 from backends.onnxruntime import backend as onnxruntime_backend
-from backends.onnxruntime_gpu import BACKEND
+from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
+from backends.onnxruntime_gpu import elf, providers
+from backends.onnxruntime_gpu.backend import BACKEND
 from backends.support.cuda_driver import NoDriver, driver
 from bench.environments.requirements import needs
 from bench.interfaces.backend import IOSpec, Target, TensorSpec
@@ -22,7 +23,7 @@ CPU_PACKAGE, GPU_PACKAGE = {"onnxruntime": "1.32.0"}, {"onnxruntime-gpu": "1.31.
 
 
 def here(monkeypatch: pytest.MonkeyPatch, packages: dict[str, str]) -> None:
-    monkeypatch.setattr(_ort_gpu, "packages", lambda: packages)
+    monkeypatch.setattr(providers, "packages", lambda: packages)
 
 
 def test_packages_that_bring_the_module() -> None:
@@ -34,7 +35,7 @@ def test_packages_that_bring_the_module() -> None:
         "numpy",
     ]
     found: Any = [SimpleNamespace(name=name, version="1") for name in names]
-    assert _ort_gpu.packages(found) == {"onnxruntime": "1", "onnxruntime-gpu": "1"}
+    assert providers.packages(found) == {"onnxruntime": "1", "onnxruntime-gpu": "1"}
 
 
 def test_both_packages_in_one_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,7 @@ def test_both_packages_in_one_environment_are_named(monkeypatch: pytest.MonkeyPa
         assert caught.value.hint.startswith("pip uninstall -y onnxruntime onnxruntime-gpu")
 
 
-@pytest.mark.skipif(find_spec(_ort_gpu.PLUGIN) is not None, reason="the plugin would do")
+@pytest.mark.skipif(find_spec(providers.PLUGIN) is not None, reason="the plugin would do")
 def test_the_package_of_cpus_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch, CPU_PACKAGE)
     with pytest.raises(
@@ -74,39 +75,39 @@ def test_without_a_driver_a_device_is_refused_by_what_is_missing(monkeypatch: py
         UnsupportedCase, match=r"no device cuda:0 here: NVIDIA's driver is not here \(libcuda\.so\.1"
     ):
         BACKEND.load(None, Target(device="cuda:0"), IO)
-    assert _ort_gpu.table("") == {}
+    assert providers.table("") == {}
 
 
 def gpus(monkeypatch: pytest.MonkeyPatch, lacks: dict[str, str]) -> None:
     """An H100 and a T4, and providers of which some lack something."""
-    monkeypatch.setattr(_ort_gpu, "capabilities", lambda: [(9, 0), (7, 5)])
-    monkeypatch.setattr(_ort_gpu, "lacking", lambda provider: lacks.get(provider, ""))
+    monkeypatch.setattr(providers, "capabilities", lambda: [(9, 0), (7, 5)])
+    monkeypatch.setattr(providers, "lacking", lambda provider: lacks.get(provider, ""))
 
 
 def test_what_is_computed_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpus(monkeypatch, {_ort_gpu.TENSORRT: "missing: libnvinfer.so.10"})
-    hopper, turing = _ort_gpu.table("").values()
+    gpus(monkeypatch, {providers.TENSORRT: "missing: libnvinfer.so.10"})
+    hopper, turing = providers.table("").values()
     native = {name for name, support in hopper.items() if support.level == "native"}
     assert native == {"fp32", "tf32", "fp16", "bf16", "int8-weight", "int4-weight"}
     assert (turing["bf16"].level, turing["tf32"].level) == ("none", "none")
     assert "dequantises" in hopper["int8:native"].why
-    assert {support.why for support in _ort_gpu.table("tensorrt")["cuda:0"].values()} == {
+    assert {support.why for support in providers.table("tensorrt")["cuda:0"].values()} == {
         "missing: libnvinfer.so.10"
     }
-    gpus(monkeypatch, {_ort_gpu.CUDA: "missing: libcudnn.so.9"})
-    assert {support.level for support in _ort_gpu.table("tensorrt")["cuda:1"].values()} == {"none"}
+    gpus(monkeypatch, {providers.CUDA: "missing: libcudnn.so.9"})
+    assert {support.level for support in providers.table("tensorrt")["cuda:1"].values()} == {"none"}
     gpus(monkeypatch, {})
-    assert _ort_gpu.table("tensorrt")["cuda:0"]["int8:native"].level == "native"
-    assert "unsigned" in _ort_gpu.table("tensorrt")["cuda:0"]["int8:qdq"].why
-    assert _ort_gpu.table("tensorrt")["cuda:0"]["fp8:qdq"].level == "native"
-    assert "dequantises fp8" in _ort_gpu.table("")["cuda:0"]["fp8:qdq"].why
+    assert providers.table("tensorrt")["cuda:0"]["int8:native"].level == "native"
+    assert "unsigned" in providers.table("tensorrt")["cuda:0"]["int8:qdq"].why
+    assert providers.table("tensorrt")["cuda:0"]["fp8:qdq"].level == "native"
+    assert "dequantises fp8" in providers.table("")["cuda:0"]["fp8:qdq"].why
 
 
 def test_tensorrt_for_rtx_has_fp8_from_ada_on(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, {})
-    monkeypatch.setattr(_ort_gpu, "register_plugin", lambda: "")
-    monkeypatch.setattr(_ort_gpu, "capabilities", lambda: [(8, 9), (8, 6)])
-    ada, ampere = (table["fp8:qdq"] for table in _ort_gpu.table("tensorrt-rtx").values())
+    monkeypatch.setattr(providers, "register_plugin", lambda: "")
+    monkeypatch.setattr(providers, "capabilities", lambda: [(8, 9), (8, 6)])
+    ada, ampere = (table["fp8:qdq"] for table in providers.table("tensorrt-rtx").values())
     assert (ada.level, ampere.level) == ("native", "none")
     assert ampere.why == "native from compute capability 8.9; this one has 8.6"
 
@@ -133,8 +134,8 @@ def test_it_has_none_of_other_integers() -> None:
 def test_only_tf32_may_use_it() -> None:
     assert BACKEND.environment(Target(precision="fp32"))["NVIDIA_TF32_OVERRIDE"] == "0"
     assert "NVIDIA_TF32_OVERRIDE" not in BACKEND.environment(Target(precision="tf32"))
-    assert onnxruntime_gpu._cuda(Target(precision="fp32"), {})["use_tf32"] == "0"
-    assert onnxruntime_gpu._cuda(Target(precision="tf32"), {})["use_tf32"] == "1"
+    assert onnxruntime_gpu_backend._cuda(Target(precision="fp32"), {})["use_tf32"] == "0"
+    assert onnxruntime_gpu_backend._cuda(Target(precision="tf32"), {})["use_tf32"] == "1"
 
 
 def test_what_providers_are_told() -> None:
@@ -144,7 +145,7 @@ def test_what_providers_are_told() -> None:
         "enable_cuda_graph": "1",
         "user_compute_stream": "140",
     }
-    alone = onnxruntime_gpu._cuda(Target(device="cuda:1"), told)
+    alone = onnxruntime_gpu_backend._cuda(Target(device="cuda:1"), told)
     assert alone == {
         "device_id": "1",
         "use_tf32": "0",
@@ -152,9 +153,9 @@ def test_what_providers_are_told() -> None:
         "prefer_nhwc": "1",
         "user_compute_stream": "140",
     }
-    beside = onnxruntime_gpu._cuda(Target(variant="tensorrt"), told)
+    beside = onnxruntime_gpu_backend._cuda(Target(variant="tensorrt"), told)
     assert "enable_cuda_graph" not in beside, "the graph is TensorRT's"
-    engine = onnxruntime_gpu._tensorrt(Target(variant="tensorrt", precision="fp16"), told, "/cache")
+    engine = onnxruntime_gpu_backend._tensorrt(Target(variant="tensorrt", precision="fp16"), told, "/cache")
     assert engine["trt_cuda_graph_enable"] == "1"
     assert engine["trt_engine_cache_path"] == engine["trt_timing_cache_path"] == "/cache"
     assert "prefer_nhwc" not in engine
@@ -171,7 +172,7 @@ def settled(monkeypatch: pytest.MonkeyPatch, io: IOSpec = IO, **changes: Any) ->
 def test_presets_name_no_option_of_another_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settled(monkeypatch) == {}
     assert settled(monkeypatch, preset="expert") == BACKEND.presets["expert"].settings
-    assert set(BACKEND.presets["expert"].settings) <= {*onnxruntime_gpu.CUDA_OPTIONS}
+    assert set(BACKEND.presets["expert"].settings) <= {*onnxruntime_gpu_backend.CUDA_OPTIONS}
 
 
 @pytest.mark.parametrize(
@@ -200,15 +201,15 @@ def test_libraries_that_one_needs_are_read_from_its_file() -> None:
     assert spec is not None
     assert spec.origin is not None
     library = Path(spec.origin).parent / "capi" / "libonnxruntime_providers_shared.so"
-    assert "libc.so.6" in _elf.needed(library)
-    assert _elf.missing(["libc.so.6", "libnonesuch.so.3"]) == ["libnonesuch.so.3"]
+    assert "libc.so.6" in elf.needed(library)
+    assert elf.missing(["libc.so.6", "libnonesuch.so.3"]) == ["libnonesuch.so.3"]
 
 
 def test_a_library_beside_is_found_and_what_it_lacks_in_turn_is_named(tmp_path: Path) -> None:
     (tmp_path / "libbroken.so.1").write_text("no library")
-    assert _elf.missing(["libbroken.so.1"], [tmp_path]) == ["libbroken.so.1"]
+    assert elf.missing(["libbroken.so.1"], [tmp_path]) == ["libbroken.so.1"]
     with pytest.raises(ValueError, match="no 64-bit little-endian ELF file"):
-        _elf.needed(tmp_path / "libbroken.so.1")
+        elf.needed(tmp_path / "libbroken.so.1")
 
 
 def test_a_version_of_its_environment_keeps_the_libraries() -> None:

@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends import _elf
+from backends.onnxruntime_gpu import elf
 from backends.support import targets
 from backends.support.cuda_driver import LIBRARY, NoDriver, capabilities
 from bench.interfaces.backend import Backend, Devices, Support
@@ -102,8 +102,8 @@ def lacking(provider: str) -> str:
         return f"this build of ONNX Runtime has no {provider}"
     preload()
     folder = Path(ort.__file__).with_name("capi")
-    wanted = [*_elf.needed(folder / LIBRARIES[provider]), *LATE.get(provider, ())]
-    missing = _elf.missing(wanted, _tensorrt_folders())
+    wanted = [*elf.needed(folder / LIBRARIES[provider]), *LATE.get(provider, ())]
+    missing = elf.missing(wanted, _tensorrt_folders())
     mend = "it comes with NVIDIA's driver" if missing == [LIBRARY] else MENDS[provider]
     return f"missing: {', '.join(missing)} ({mend})" if missing else ""
 

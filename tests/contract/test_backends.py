@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, ctranslate2, executorch, litert, ncnn, null, openvino, reference, tensorflow
+from backends import anchor, ctranslate2, executorch, litert, ncnn, null, reference, tensorflow
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
 from backends.onnxruntime import backend as onnxruntime_backend
+from backends.openvino import backend as openvino_backend
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
@@ -95,12 +96,12 @@ class TestOnnxRuntimeOpenVino(OnnxRuntimeProvider):
 
 
 class TestOpenVino(BackendContract):
-    backend = openvino.BACKEND
+    backend = openvino_backend.BACKEND
     target = Target(threads=2)
 
 
 class TestOpenVinoCached(BackendContract):
-    backend = openvino.BACKEND
+    backend = openvino_backend.BACKEND
     target = Target(threads=2, variant="cached")
 
     def test_the_compiled_model_comes_from_the_cache(self, tiny: Tiny) -> None:

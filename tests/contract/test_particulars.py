@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import openvino, reference
+from backends import reference
 from backends._tiny import Tiny, tiny_model
 from backends.onnxruntime import backend as onnxruntime_backend
+from backends.openvino import backend as openvino_backend
 from backends.support import onnx_file, targets
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
@@ -45,11 +46,13 @@ def test_onnxruntime_profile_leaves_no_file(
 
 @pytest.mark.parametrize(
     ("backend", "kind"),
-    [(onnxruntime_backend.BACKEND, "onnx"), (openvino.BACKEND, "onnx")],
+    [(onnxruntime_backend.BACKEND, "onnx"), (openvino_backend.BACKEND, "onnx")],
     ids=["ort", "openvino"],
 )
 def test_names_that_the_file_lacks_are_named(
-    encoder: Tiny, backend: onnxruntime_backend.OnnxRuntimeBackend | openvino.OpenVinoBackend, kind: str
+    encoder: Tiny,
+    backend: onnxruntime_backend.OnnxRuntimeBackend | openvino_backend.OpenVinoBackend,
+    kind: str,
 ) -> None:
     io = encoder.io(1)
     renamed = IOSpec((replace(io.inputs[0], runtime_name="tokens"), io.inputs[1]), io.outputs)
@@ -66,7 +69,7 @@ def test_runtime_names_are_translated(encoder: Tiny) -> None:
 
     mine = IOSpec(tuple(map(rename, io.inputs)), tuple(map(rename, io.outputs)))
     inputs = {f"my_{name}": array for name, array in encoder.inputs(2).items()}
-    for backend in (onnxruntime_backend.BACKEND, openvino.BACKEND):
+    for backend in (onnxruntime_backend.BACKEND, openvino_backend.BACKEND):
         with backend.load(encoder.files["onnx"], Target(), mine) as session:
             outputs = session.fetch(session.run(session.stage(inputs)))
         got = {name.removeprefix("my_"): array for name, array in outputs.items()}
@@ -74,30 +77,30 @@ def test_runtime_names_are_translated(encoder: Tiny) -> None:
 
 
 def test_openvino_says_what_a_hint_that_is_not_honoured_ran(encoder: Tiny) -> None:
-    if openvino.BACKEND.probe().devices["cpu"]["fp16"].level != "none":
+    if openvino_backend.BACKEND.probe().devices["cpu"]["fp16"].level != "none":
         pytest.skip("this CPU computes fp16")
     with pytest.raises(UnsupportedCase, match=r"accepts the f16 hint on this CPU and runs (f32|bf16)"):
-        openvino.BACKEND.load(encoder.files["onnx"], Target(precision="fp16:emulated"), encoder.io(1))
+        openvino_backend.BACKEND.load(encoder.files["onnx"], Target(precision="fp16:emulated"), encoder.io(1))
 
 
 def test_openvino_reads_the_hint_back_from_the_model_itself(
     encoder: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where the probe claimed the precision."""
-    if openvino.BACKEND.probe().devices["cpu"]["fp16"].level != "none":
+    if openvino_backend.BACKEND.probe().devices["cpu"]["fp16"].level != "none":
         pytest.skip("this CPU computes fp16")
-    monkeypatch.setattr(openvino, "_support", lambda precision: Support("native"))
+    monkeypatch.setattr(openvino_backend, "_support", lambda precision: Support("native"))
     with pytest.raises(UnsupportedCase, match=r"runs (f32|bf16)") as caught:
-        openvino.BACKEND.load(encoder.files["onnx"], Target(precision="fp16"), encoder.io(1))
+        openvino_backend.BACKEND.load(encoder.files["onnx"], Target(precision="fp16"), encoder.io(1))
     assert caught.value.hint in ("--precision fp32", "--precision bf16")
 
 
 def test_openvino_always_names_the_precision(encoder: Tiny) -> None:
-    with openvino.BACKEND.load(encoder.files["onnx"], Target(), encoder.io(1)) as session:
+    with openvino_backend.BACKEND.load(encoder.files["onnx"], Target(), encoder.io(1)) as session:
         assert session._config["INFERENCE_PRECISION_HINT"] == "f32"
     contrary = Target(options={"INFERENCE_PRECISION_HINT": "bf16"})
     with pytest.raises(UnsupportedCase, match="INFERENCE_PRECISION_HINT"):
-        openvino.BACKEND.load(encoder.files["onnx"], contrary, encoder.io(1))
+        openvino_backend.BACKEND.load(encoder.files["onnx"], contrary, encoder.io(1))
 
 
 def test_torch_graph_holds_no_checks_and_no_fp32_once_cast(encoder: Tiny) -> None:

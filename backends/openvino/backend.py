@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends._openvino_session import OpenVinoSession
+from backends.openvino.session import OpenVinoSession
 from backends.support import targets
 from backends.support.targets import PRECISIONS
 from bench.interfaces.backend import (

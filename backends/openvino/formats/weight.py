@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import openvino_graph
+from backends.openvino.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import scheme
 from bench.prepare.quantising import require_quantised
@@ -16,7 +16,7 @@ def make(job: Job) -> Mapping[str, Any]:
 
     how = scheme(str(job.facts["precision"]))
     assert how is not None
-    model = openvino_graph.read(job.parents["onnx"].path)
+    model = graph.read(job.parents["onnx"].path)
     if how.bits == 8:
         model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
         text = "nncf compress_weights, INT8_SYM, a scale an output channel"
@@ -24,8 +24,8 @@ def make(job: Job) -> Mapping[str, Any]:
         mode = nncf.CompressWeightsMode.INT4_SYM
         model = nncf.compress_weights(model, mode=mode, group_size=how.group, ratio=1.0, all_layers=True)
         text = f"nncf compress_weights, INT4_SYM, groups of {how.group}, all layers"
-    shares = require_quantised("nncf's compress_weights", f"int{how.bits}", openvino_graph.weights(model))
-    openvino_graph.save(model, job.output)
+    shares = require_quantised("nncf's compress_weights", f"int{how.bits}", graph.weights(model))
+    graph.save(model, job.output)
     return {"shares": shares, "lineage": {"quantiser": text}}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import openvino_graph
+from backends.openvino.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.prepare.quantising import require_quantised, samples
 
@@ -17,15 +17,15 @@ def make(job: Job) -> Mapping[str, Any]:
     transformer = None if job.definition().family == "cnn" else nncf.ModelType.TRANSFORMER
     narrow = nncf.OverflowFix.ENABLE if job.facts["narrow"] else nncf.OverflowFix.FIRST_LAYER
     model = nncf.quantize(
-        openvino_graph.read(job.parents["onnx"].path),
+        graph.read(job.parents["onnx"].path),
         nncf.Dataset(calibration),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration),
         model_type=transformer,
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=narrow),
     )
-    shares = require_quantised("nncf's quantize", "int8", openvino_graph.weights(model))
-    openvino_graph.save(model, job.output)
+    shares = require_quantised("nncf's quantize", "int8", graph.weights(model))
+    graph.save(model, job.output)
     return {
         "shares": shares,
         "lineage": {"quantiser": f"nncf quantize, preset MIXED, overflow fix {narrow.value}"},

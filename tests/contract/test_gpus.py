@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from backends import tensorrt, tvm, xla
+from backends import tvm, xla
 from backends._tiny import Tiny
 from backends.contract import BackendContract
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
 from backends.onnxruntime_gpu.providers import packages
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE
+from backends.tensorrt import backend as tensorrt_backend
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
@@ -189,7 +190,7 @@ class TestTvmCuda(OnAGpu):
 class OnTensorRt(OnAGpu):
     """Skipped, with what its probe says, where TensorRT, its libraries, a driver or a GPU is missing."""
 
-    backend = tensorrt.BACKEND
+    backend = tensorrt_backend.BACKEND
     target = Target(device="cuda:0")
     loads = 6
 

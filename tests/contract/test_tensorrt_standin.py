@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from backends import _tensorrt_cuda
 from backends.contract import BackendContract
-from backends.tensorrt import BACKEND
+from backends.tensorrt import cuda
+from backends.tensorrt.backend import BACKEND
 from bench.interfaces.backend import Target
 from tests.unit import tensorrt_standin as standin
 
@@ -30,4 +30,4 @@ class TestTensorRtStandIn(BackendContract):
         module = standin.tensorrt("11.4.0.106", library)
         module.times = [("product", 0.25)]
         monkeypatch.setitem(sys.modules, "tensorrt", module)
-        monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(library))
+        monkeypatch.setattr(cuda, "runtime", lambda: cuda.Cuda(library))

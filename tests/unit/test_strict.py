@@ -238,7 +238,7 @@ ALLOWED = {
     "bench/prepare/converters/builds.py": "a converter's result",
     "bench/prepare/launch.py": "a converter's job",
     "backends/formats/vhlo.py": "beside a model file, for the worker",
-    "backends/_tensorrt_build.py": "beside an engine, for the worker",
+    "backends/tensorrt/build.py": "beside an engine, for the worker",
     "backends/_tvm_tuned.py": "beside a library, for the worker",
     # the writer itself
     "bench/text/strict_json.py": "the writer",

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends import _tensorrt_api, _tensorrt_cuda
-from backends._tensorrt_build import MADE, TIMINGS
-from backends.tensorrt import BACKEND
+from backends.tensorrt import api
+from backends.tensorrt import cuda as tensorrt_cuda
+from backends.tensorrt.backend import BACKEND
+from backends.tensorrt.build import MADE, TIMINGS
 from bench.environments.requirements import needs
 from bench.environments.setup import runtimes
 from bench.interfaces.backend import Array, IOSpec, ModelFile, Target, TensorSpec
@@ -89,7 +90,7 @@ def write(path: Path) -> ModelFile:
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> standin.Library:
     library = standin.Library()
-    monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
+    monkeypatch.setattr(tensorrt_cuda, "runtime", lambda: tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
     return library
 
 
@@ -283,7 +284,7 @@ def test_an_engine_of_another_version_or_gpu_is_refused(
     assert "made anew" in caught.value.hint
     monkeypatch.setattr(trt, "__version__", version)
     other = standin.Library(name=b"Another", capability=80)
-    monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(other))  # type: ignore[arg-type]
+    monkeypatch.setattr(tensorrt_cuda, "runtime", lambda: tensorrt_cuda.Cuda(other))  # type: ignore[arg-type]
     with pytest.raises(
         ModelFileError, match=r"built for Stand-in, compute capability 9\.0, this is Another, .* 8\.0"
     ):
@@ -333,7 +334,7 @@ def test_a_gpus_precisions_follow_its_compute_capability(
     trt: Any, monkeypatch: pytest.MonkeyPatch, capability: int, none: set[str]
 ) -> None:
     library = standin.Library(capability=capability)
-    monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
+    monkeypatch.setattr(tensorrt_cuda, "runtime", lambda: tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
     found = BACKEND.probe()
     table = found.devices["cuda:0"]
     never = {"int8:qdq", "int8-dynamic", "int8-weight", "int4-weight", "fp8-dynamic"}
@@ -358,7 +359,7 @@ def test_what_is_missing_of_cuda_is_named(
     trt: Any, monkeypatch: pytest.MonkeyPatch, error: int, driver: int, words: str
 ) -> None:
     library = standin.Library(error=error, driver=driver)
-    monkeypatch.setattr(_tensorrt_cuda, "runtime", lambda: _tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
+    monkeypatch.setattr(tensorrt_cuda, "runtime", lambda: tensorrt_cuda.Cuda(library))  # type: ignore[arg-type]
     for call in (BACKEND.probe, lambda: BACKEND.load(None, CUDA, io())):
         with pytest.raises(BackendUnavailable, match=f"tensorrt needs an NVIDIA GPU: .*{words}"):
             call()
@@ -370,7 +371,7 @@ def test_what_is_missing_of_tensorrt_is_named(monkeypatch: pytest.MonkeyPatch) -
         BACKEND.probe()
     names = ["tensorrt_cu13_bindings", "tensorrt-cu13"]
     parts = [type("D", (), {"metadata": {"Name": name}}) for name in names]
-    monkeypatch.setattr("backends.tensorrt.distributions", lambda: parts)
+    monkeypatch.setattr("backends.tensorrt.backend.distributions", lambda: parts)
     with pytest.raises(
         BackendUnavailable,
         match=r"there is tensorrt_cu13, tensorrt_cu13_bindings, and no library .* has a stub in its place",
@@ -430,14 +431,14 @@ def test_what_is_not_claimed_is_refused(trt: Any, model: ModelFile, tmp_path: Pa
 def test_bfloat16_travels_as_its_bits() -> None:
     values = np.array([[0.0, 1.0, -2.5], [3.0e38, 1 + 2**-8, 1 + 3 * 2**-8]], np.float32)
     buffer = np.zeros((2, 3), np.uint16)
-    _tensorrt_api.place(np.asfortranarray(values), buffer, "bfloat16")
-    back = _tensorrt_api.taken(buffer, "bfloat16", "float32")
+    api.place(np.asfortranarray(values), buffer, "bfloat16")
+    back = api.taken(buffer, "bfloat16", "float32")
     assert buffer[0, 1] == 0x3F80
     # Halves go to the even neighbour.
     np.testing.assert_array_equal(back[1, 1:], np.array([1.0, 1 + 2**-6], np.float32))
     np.testing.assert_allclose(back, values, rtol=2**-8)
-    _tensorrt_api.place(np.full((2, 3), np.nan, np.float32), buffer, "bfloat16")
-    assert np.isnan(_tensorrt_api.taken(buffer, "bfloat16", "float32")).all()
+    api.place(np.full((2, 3), np.nan, np.float32), buffer, "bfloat16")
+    assert np.isnan(api.taken(buffer, "bfloat16", "float32")).all()
 
 
 def test_it_is_installed_by_name_and_not_with_what_runs_on_a_cpu() -> None:

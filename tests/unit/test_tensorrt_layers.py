@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backends._tensorrt_layers import Layer, layers, named, precision_of, profile
+from backends.tensorrt.layers import Layer, layers, named, precision_of, profile
 
 WORDS = "Thirty-two wide channel vectorized row major Int8 format"
 HALVES = "Thirty-two wide channel vectorized row major FP16 format"

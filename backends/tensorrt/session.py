@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from backends import _tensorrt_api, _tensorrt_layers
-from backends._tensorrt_cuda import (
+from backends.support import targets
+from backends.tensorrt import api, layers
+from backends.tensorrt.cuda import (
     NON_BLOCKING,
     THREAD_LOCAL,
     TO_DEVICE,
@@ -26,9 +27,8 @@ from backends._tensorrt_cuda import (
     CudaError,
     Pool,
 )
-from backends._tensorrt_engine import Engine
-from backends._tensorrt_layers import UNTOLD
-from backends.support import targets
+from backends.tensorrt.engine import Engine
+from backends.tensorrt.layers import UNTOLD
 from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target, TensorSpec
 from bench.interfaces.errors import UnsupportedCase
 
@@ -75,15 +75,13 @@ class TensorRtSession(BaseSession):
         self._bound: Blocks | None = None
 
     def _nbytes(self, spec: TensorSpec) -> int:
-        return (
-            prod(spec.shape) * np.dtype(_tensorrt_api.stored(self._engine.dtypes[spec.name_in_file])).itemsize
-        )
+        return prod(spec.shape) * np.dtype(api.stored(self._engine.dtypes[spec.name_in_file])).itemsize
 
     def _passage(self, spec: TensorSpec) -> Passage:
         dtype, nbytes = self._engine.dtypes[spec.name_in_file], self._nbytes(spec)
         self._addresses.append(self._cuda.made("cudaMallocHost", max(1, nbytes)))
         held = memoryview((ctypes.c_byte * nbytes).from_address(self._addresses[-1])).cast("B")
-        return Passage(spec, dtype, np.ndarray(spec.shape, _tensorrt_api.stored(dtype), held))
+        return Passage(spec, dtype, np.ndarray(spec.shape, api.stored(dtype), held))
 
     def stage(self, inputs: Mapping[str, Array], onto: Blocks | None = None) -> Blocks:
         staged = dict(onto or {})
@@ -96,7 +94,7 @@ class TensorRtSession(BaseSession):
         return staged
 
     def _send(self, one: Passage, array: Array, block: Block) -> None:
-        _tensorrt_api.place(array, one.pinned, one.dtype)
+        api.place(array, one.pinned, one.dtype)
         self._cuda(
             "cudaMemcpyAsync", block.address, one.pinned.ctypes.data, one.nbytes, TO_DEVICE, self._stream
         )
@@ -127,9 +125,7 @@ class TensorRtSession(BaseSession):
             source = outputs[one.spec.name_in_file].address
             self._cuda("cudaMemcpyAsync", one.pinned.ctypes.data, source, one.nbytes, TO_HOST, self._stream)
         self._wait()
-        return {
-            one.spec.name: _tensorrt_api.taken(one.pinned, one.dtype, one.spec.dtype) for one in self._fetched
-        }
+        return {one.spec.name: api.taken(one.pinned, one.dtype, one.spec.dtype) for one in self._fetched}
 
     def device_ns(self) -> int:
         """Time between the events around the last run, in ns (the events resolve about 500 ns)."""
@@ -150,8 +146,8 @@ class TensorRtSession(BaseSession):
     def actual(self) -> Actual:
         """From the layers' times in untimed runs of a second context, and what the inspector tells."""
         inspected, runs = self._profiled()
-        known, made = _tensorrt_layers.layers(inspected), self._engine.made
-        profiles = [_tensorrt_layers.profile(known, times, made.tf32) for times in runs]
+        known, made = layers.layers(inspected), self._engine.made
+        profiles = [layers.profile(known, times, made.tf32) for times in runs]
         untold, unknown = (max(getattr(one, share) for one in profiles) for share in ("untold", "unknown"))
         source = "TensorRT's profile of untimed runs, types by its engine inspector"
         precision, shares = targets.weigh(targets.quickest(one.operations for one in profiles), source)
@@ -182,7 +178,7 @@ class TensorRtSession(BaseSession):
 
     def _profiled(self) -> tuple[str, list[list[tuple[str, float]]]]:
         """The inspector's JSON, and of each run the layers' times; a first run is not counted."""
-        profiler = _tensorrt_api.profiler(self._trt)
+        profiler = api.profiler(self._trt)
         context = self._engine.context(self._io, self._places, profiler)
         untimed = TensorRtSession.stage(self, targets.untimed_inputs(self._io))
         _bind(context, untimed)

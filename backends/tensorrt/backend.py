@@ -11,11 +11,13 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from backends import _tensorrt_api, _tensorrt_build, _tensorrt_cuda
-from backends._tensorrt_cuda import Cuda, CudaError, Gpu
-from backends._tensorrt_engine import Engine
-from backends._tensorrt_session import GraphSession, TensorRtSession
 from backends.support import targets
+from backends.tensorrt import api
+from backends.tensorrt import build as tensorrt_build
+from backends.tensorrt import cuda as tensorrt_cuda
+from backends.tensorrt.cuda import Cuda, CudaError, Gpu
+from backends.tensorrt.engine import Engine
+from backends.tensorrt.session import GraphSession, TensorRtSession
 from bench.interfaces.backend import (
     BaseBackend,
     Capabilities,
@@ -67,7 +69,7 @@ class TensorRtBackend(BaseBackend):
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         trt, _, gpu, settings = self._settle(target)
-        return _tensorrt_build.build(trt, model, target, io, settings, gpu, folder)
+        return tensorrt_build.build(trt, model, target, io, settings, gpu, folder)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TensorRtSession:
         trt, cuda, gpu, settings = self._settle(target)
@@ -93,9 +95,9 @@ class TensorRtBackend(BaseBackend):
             raise BackendUnavailable(f"{error.message}; {_missing()}", hint=error.hint) from error
         import tensorrt
 
-        major, _ = _tensorrt_api.version(tensorrt)
-        if major not in _tensorrt_api.MAJORS:
-            known = " and ".join(map(str, _tensorrt_api.MAJORS))
+        major, _ = api.version(tensorrt)
+        if major not in api.MAJORS:
+            known = " and ".join(map(str, api.MAJORS))
             raise BackendUnavailable(
                 f"tensorrt: this is {tensorrt.__version__}, known are versions {known}", hint=self.install
             )
@@ -105,7 +107,7 @@ class TensorRtBackend(BaseBackend):
         """Raises BackendUnavailable without a CUDA runtime, a driver that serves it, or a GPU."""
         versions = ""
         try:
-            cuda = _tensorrt_cuda.runtime()
+            cuda = tensorrt_cuda.runtime()
             runtime, driver = cuda.versions()
             versions = (
                 f" (libcudart is CUDA {runtime}; the driver serves {'none' if driver == '0.0' else driver})"

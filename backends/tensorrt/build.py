@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backends import _tensorrt_api
-from backends._tensorrt_cuda import Gpu
 from backends.support import onnx_file, targets
+from backends.tensorrt import api
+from backends.tensorrt.cuda import Gpu
 from bench.interfaces.backend import IOSpec, ModelFile, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -60,16 +60,16 @@ def build(
     does not take.
     """
     _require_readable(model, io)
-    log = _tensorrt_api.logger(trt)
-    builder = _tensorrt_api.started(trt.Builder, log)
-    network = _tensorrt_api.create_network(trt, builder)
+    log = api.logger(trt)
+    builder = api.started(trt.Builder, log)
+    network = api.create_network(trt, builder)
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(model.path)):
-        raise _refused(model, _tensorrt_api.refusals(trt, parser), log)
+        raise _refused(model, api.refusals(trt, parser), log)
     _require_same(model, network, io)
     config = builder.create_builder_config()
     tf32, workspace = target.arithmetic == "tf32", settings.get("workspace_mib")
-    _tensorrt_api.configure(
+    api.configure(
         trt,
         config,
         tf32=tf32,
@@ -81,9 +81,7 @@ def build(
     _fix_shapes(builder, config, network, io)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise UnsupportedCase(
-            f"tensorrt cannot build this model: {_tensorrt_api.failure(log)}", hint="bakeoff doctor"
-        )
+        raise UnsupportedCase(f"tensorrt cannot build this model: {api.failure(log)}", hint="bakeoff doctor")
     path = folder / ENGINE
     path.write_bytes(plan)
     (folder / TIMINGS).write_bytes(timings.serialize())
@@ -100,8 +98,8 @@ def _require_readable(model: ModelFile, io: IOSpec) -> None:
         raise targets.broken(model, error) from error
 
 
-def _refused(model: ModelFile, refusals: list[_tensorrt_api.Refusal], log: Any) -> Exception:
-    first = refusals[0] if refusals else _tensorrt_api.Refusal("", "", _tensorrt_api.failure(log))
+def _refused(model: ModelFile, refusals: list[api.Refusal], log: Any) -> Exception:
+    first = refusals[0] if refusals else api.Refusal("", "", api.failure(log))
     if first.broken:
         return targets.unfit(model, first.words)
     more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backends import _tensorrt_api
-from backends._tensorrt_build import Made
-from backends._tensorrt_cuda import CudaError, Gpu
 from backends.support import targets
+from backends.tensorrt import api
+from backends.tensorrt.build import Made
+from backends.tensorrt.cuda import CudaError, Gpu
 from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 
@@ -25,16 +25,16 @@ class Engine:
     def __init__(self, trt: Any, gpu: Gpu, model: ModelFile, io: IOSpec, threads: int) -> None:
         self._trt, self._model = trt, model
         self.made = made_for(model, str(trt.__version__), gpu)
-        self._log = _tensorrt_api.logger(trt)
-        self.runtime = _tensorrt_api.started(trt.Runtime, self._log)
+        self._log = api.logger(trt)
+        self.runtime = api.started(trt.Runtime, self._log)
         self.runtime.max_threads = threads
         self._engine = self.runtime.deserialize_cuda_engine(model.path.read_bytes())
         if self._engine is None:
             raise targets.broken(model, ValueError(self.failure()))
-        self.dtypes = {name: dtype for name, _, dtype in _tensorrt_api.tensors(trt, self._engine)}
+        self.dtypes = {name: dtype for name, _, dtype in api.tensors(trt, self._engine)}
         _require_same(model, self.dtypes, io)
         self.inputs = tuple(spec for spec in io.inputs if spec.name_in_file in self.dtypes)
-        if deciding := _tensorrt_api.decide_shapes(trt, self._engine):
+        if deciding := api.decide_shapes(trt, self._engine):
             raise UnsupportedCase(
                 f"tensorrt: values of {', '.join(deciding)} decide shapes, and lie in the host's memory",
                 hint="leave this backend out for this workload",
@@ -49,7 +49,7 @@ class Engine:
         if context is None:
             raise CudaError(f"TensorRT made no execution context: {self.failure()}")
         if profiler is None:
-            _tensorrt_api.quiet(self._trt, context)
+            api.quiet(self._trt, context)
         else:
             context.profiler = profiler
         for spec in self.inputs:
@@ -65,13 +65,13 @@ class Engine:
         return context
 
     def inspect(self, context: Any) -> str:
-        return _tensorrt_api.inspect(self._trt, self._engine, context)
+        return api.inspect(self._trt, self._engine, context)
 
     def context_bytes(self) -> int:
-        return _tensorrt_api.context_bytes(self._engine)
+        return api.context_bytes(self._engine)
 
     def failure(self) -> str:
-        return _tensorrt_api.failure(self._log)
+        return api.failure(self._log)
 
     def close(self) -> None:
         """Its contexts must be gone by then; an engine goes before its runtime."""

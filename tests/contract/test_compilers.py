@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import iree, tvm, xla
+from backends import iree, xla
 from backends._tiny import Tiny
 from backends._xla_program import for_any_platform
 from backends.contract import BackendContract, Failures
+from backends.tvm import backend as tvm_backend
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 
@@ -129,7 +130,7 @@ class TestIree(BackendContract):
 
 @pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
 class TestTvm(BackendContract):
-    backend = tvm.BACKEND
+    backend = tvm_backend.BACKEND
     target = Target(threads=2)
 
     def test_what_its_frontend_does_not_take_is_refused_in_its_words(
@@ -152,7 +153,7 @@ class TestTvm(BackendContract):
         def broken(module: Any) -> Any:
             raise RuntimeError("a bug of ours")
 
-        monkeypatch.setattr("backends._tvm_build._bounded", broken)
+        monkeypatch.setattr("backends.tvm.build._bounded", broken)
         model = self.model(first)
         assert model is not None
         with pytest.raises(RuntimeError, match="a bug of ours"):
@@ -163,18 +164,18 @@ class TestTvm(BackendContract):
         import tvm as runtime
         from tvm.support import nvcc
 
-        from backends import _tvm_build, _tvm_cuda
+        from backends.tvm import build, cuda
 
         model = self.model(tiny)
         assert model is not None
         # What TVM reads of such a device.
         facts = {"max_shared_memory_per_block": 49152, "max_threads_per_block": 1024, "thread_warp_size": 32}
-        host = _tvm_build.machine(self.target)
+        host = build.machine(self.target)
         gpu = runtime.target.Target({"kind": "cuda", "arch": "sm_90", **facts}, host=host)
-        made = _tvm_build.compiled(model, self.target, tiny.io(1), {}, tmp_path, gpu)
+        made = build.compiled(model, self.target, tiny.io(1), {}, tmp_path, gpu)
         (kernels,) = (one.inspect_source() for one in _modules(made.mod) if one.kind == "cuda")
         assert kernels.count("__global__") > 3
-        if not (mode := _tvm_cuda.compiler()):
+        if not (mode := cuda.compiler()):
             pytest.skip("neither nvcc nor NVRTC is here to compile them")
         with gpu:
             assert len(nvcc.compile_cuda(kernels, target_format="cubin", compiler=mode)) > 1000
@@ -188,13 +189,13 @@ def _modules(module: Any) -> Iterator[Any]:
 
 @pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
 class TestTvmSchedule(BackendContract):
-    backend = tvm.BACKEND
+    backend = tvm_backend.BACKEND
     target = Target(threads=2, variant="schedule")
 
 
 @pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
 class TestTvmTuned(BackendContract):
-    backend = tvm.BACKEND
+    backend = tvm_backend.BACKEND
     target = Target(threads=2, variant="tuned", options={"trials": 8, "minutes": 0.5})
 
     def test_what_was_tried_stands_beside_the_library(self, first: Tiny, tmp_path: Path) -> None:
@@ -214,16 +215,16 @@ class TestTvmTuned(BackendContract):
         import tvm as runtime
         from tvm import te
 
-        from backends import _tvm_build, _tvm_search, _tvm_tuned
+        from backends.tvm import build, search, tuned
 
         def made(factor: float) -> Any:
             value = te.placeholder((64, 64), name="value")
             product = te.compute((64, 64), lambda i, j: value[i, j] * runtime.tirx.const(factor, "float32"))
             return te.create_prim_func([value, product])
 
-        machine = _tvm_build.machine(self.target)
-        task = _tvm_tuned.Task(1, made(2), made(2), 0.0)
-        right, wrong = (_tvm_search.Search(made(factor), 1, 0) for factor in (2, 2.001))
-        assert _tvm_tuned._judge(task, wrong, machine)["why"] == "its outputs are others"
-        assert _tvm_tuned._judge(task, right, machine)["why"] in ("", "it is not quicker")
-        assert not _tvm_tuned._judge(task, _tvm_search.Search(None, 8, 8), machine)["kept"]
+        machine = build.machine(self.target)
+        task = tuned.Task(1, made(2), made(2), 0.0)
+        right, wrong = (search.Search(made(factor), 1, 0) for factor in (2, 2.001))
+        assert tuned._judge(task, wrong, machine)["why"] == "its outputs are others"
+        assert tuned._judge(task, right, machine)["why"] in ("", "it is not quicker")
+        assert not tuned._judge(task, search.Search(None, 8, 8), machine)["kept"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backends import tvm, xla
+from backends import xla
 from backends._tiny import Tiny
 from backends.contract import BackendContract
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
@@ -19,6 +19,7 @@ from backends.onnxruntime_gpu.providers import packages
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE
 from backends.tensorrt import backend as tensorrt_backend
 from backends.torch import backend as torch_backend
+from backends.tvm import backend as tvm_backend
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
@@ -183,7 +184,7 @@ class TestXlaCuda(OnAGpu):
 
 @pytest.mark.skipif(find_spec("tvm") is None, reason="tvm lives in an environment of its own")
 class TestTvmCuda(OnAGpu):
-    backend = tvm.BACKEND
+    backend = tvm_backend.BACKEND
     target = Target(device="cuda:0", threads=2)
 
 

@@ -239,7 +239,7 @@ ALLOWED = {
     "bench/prepare/launch.py": "a converter's job",
     "backends/formats/vhlo.py": "beside a model file, for the worker",
     "backends/tensorrt/build.py": "beside an engine, for the worker",
-    "backends/_tvm_tuned.py": "beside a library, for the worker",
+    "backends/tvm/tuned.py": "beside a library, for the worker",
     # the writer itself
     "bench/text/strict_json.py": "the writer",
 }

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends import _tvm_onnx, _tvm_tuned
 from backends._tiny import tiny_model
-from backends._tvm_schedule import tile, vector
+from backends.tvm import onnx, tuned
+from backends.tvm.schedule import tile, vector
 from bench.interfaces.errors import UnsupportedCase
 
 
@@ -47,7 +47,7 @@ def test_shapes_are_worked_out_and_nothing_else_changes() -> None:
     ort = pytest.importorskip("onnxruntime")
     tiny = tiny_model("encoder")
     path, io = tiny.file("onnx").path, tiny.io(3)
-    model = _tvm_onnx.read(path, io)
+    model = onnx.read(path, io)
     kinds = Counter(node.op_type for node in model.graph.node)
     assert not kinds & Counter({"Shape": 1, "ConstantOfShape": 1, "Range": 1})
     assert kinds["MatMul"]
@@ -71,12 +71,12 @@ def test_shapes_are_worked_out_and_nothing_else_changes() -> None:
 def test_the_dearest_tasks_get_the_most_trials(
     costs: dict[str, float], trials: int, expected: dict[str, int]
 ) -> None:
-    assert _tvm_tuned.allot(costs, trials) == expected
+    assert tuned.allot(costs, trials) == expected
 
 
 def test_a_budget_is_what_is_asked_for_or_the_default() -> None:
-    assert _tvm_tuned.budget({"fast_math": True}) == {"fast_math": True, "trials": 400, "minutes": 8}
-    assert _tvm_tuned.budget({"trials": 8, "minutes": 0.5}) == {"trials": 8, "minutes": 0.5}
+    assert tuned.budget({"fast_math": True}) == {"fast_math": True, "trials": 400, "minutes": 8}
+    assert tuned.budget({"trials": 8, "minutes": 0.5}) == {"trials": 8, "minutes": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def test_a_budget_is_what_is_asked_for_or_the_default() -> None:
 )
 def test_a_budget_that_is_none_is_refused(name: str, value: Any) -> None:
     with pytest.raises(UnsupportedCase, match=f"{name} is {value!r}") as caught:
-        _tvm_tuned.budget({name: value})
+        tuned.budget({name: value})
     assert caught.value.hint.startswith(f"{name} is a ")
 
 
 def test_a_duel_is_won_in_most_pairs() -> None:
-    assert _tvm_tuned.duel(lambda: 1.0, lambda: 2.0) == (True, 0.5)
-    assert _tvm_tuned.duel(lambda: 2.0, lambda: 1.0) == (False, 2.0)
-    assert _tvm_tuned.duel(lambda: 1.0, lambda: 1.0) == (False, 1.0), "a tie is no win"
+    assert tuned.duel(lambda: 1.0, lambda: 2.0) == (True, 0.5)
+    assert tuned.duel(lambda: 2.0, lambda: 1.0) == (False, 2.0)
+    assert tuned.duel(lambda: 1.0, lambda: 1.0) == (False, 1.0), "a tie is no win"
     three_of_seven = itertools.cycle([0.5, 0.5, 0.5, 2.0, 2.0, 2.0, 2.0])
-    assert _tvm_tuned.duel(lambda: next(three_of_seven), lambda: 1.0) == (False, 2.0)
+    assert tuned.duel(lambda: next(three_of_seven), lambda: 1.0) == (False, 2.0)
 
 
 def test_the_proof_tells_what_a_search_kept(tmp_path: Path) -> None:
-    assert _tvm_tuned.told(tmp_path) == {}
+    assert tuned.told(tmp_path) == {}
     tasks = [{"task": "conv2d", "kept": True, "gain": 0.5}, {"task": "matmul", "kept": False, "gain": 1.1}]
-    (tmp_path / _tvm_tuned.REPORT).write_text(json.dumps({"kept": 1, "tasks": tasks}))
-    assert _tvm_tuned.told(tmp_path) == {"tuning": {"kept": 1, "gain_by_kernel": {"conv2d": 0.5}}}
+    (tmp_path / tuned.REPORT).write_text(json.dumps({"kept": 1, "tasks": tasks}))
+    assert tuned.told(tmp_path) == {"tuning": {"kept": 1, "gain_by_kernel": {"conv2d": 0.5}}}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _tvm_cuda, _tvm_onnx, _tvm_schedule, _tvm_tuned
 from backends.support import targets
+from backends.tvm import cuda, onnx, schedule, tuned
 from bench.interfaces.backend import IOSpec, ModelFile, Target
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def compiled(
     from tvm.relax.frontend.onnx import from_onnx
 
     try:
-        file = _tvm_onnx.read(model.path, io)
+        file = onnx.read(model.path, io)
     except (OSError, ValueError, DecodeError) as error:
         raise targets.broken(model, error) from error
     shapes = {tensor.name_in_file: list(tensor.shape) for tensor in io.inputs}
@@ -67,7 +67,7 @@ def machine(target: Target) -> tvm.target.Target:
     import tvm
 
     host = tvm.target.Target({"kind": "llvm", "mcpu": cpu(), "num-cores": target.threads})
-    return _tvm_cuda.machine(host) if target.device_kind == "cuda" else host
+    return cuda.machine(host) if target.device_kind == "cuda" else host
 
 
 def cpu() -> str:
@@ -100,14 +100,14 @@ def _scheduled(module: tvm.IRModule, job: Job) -> tvm.IRModule:
 
 def _tuned(module: tvm.IRModule, job: Job) -> tvm.IRModule:
     module = _fused(module, job.settings)
-    return _tvm_tuned.tuned(module, _schedule, _vectors(), job.settings, job.io, job.folder)
+    return tuned.tuned(module, _schedule, _vectors(), job.settings, job.io, job.folder)
 
 
 def _schedule(module: tvm.IRModule) -> tvm.IRModule:
     """Our schedule, for what has none."""
     from tvm.s_tir import dlight
 
-    return dlight.ApplyDefaultSchedule(*_tvm_schedule.rules(*_vectors()))(module)
+    return dlight.ApplyDefaultSchedule(*schedule.rules(*_vectors()))(module)
 
 
 def _vectors() -> tuple[int, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backends import _tvm_schedule
+from backends.tvm import schedule as tvm_schedule
 
 WIDEST = 8  # vectors of a tile
 FREE = 1 << 16  # more than any extent: the factor may be all of it
@@ -23,7 +23,7 @@ def space(lanes: int, registers: int) -> Any:
 
     def schedules(schedule: Any) -> list[Any]:
         found = dlight.normalize_prim_func(schedule)
-        fits = found and _tvm_schedule.tiled(schedule, found, lanes, registers, sampled)
+        fits = found and tvm_schedule.tiled(schedule, found, lanes, registers, sampled)
         return [schedule] if fits else []
 
     mutations = {meta_schedule.mutator.MutateTileSize(): 1.0}
@@ -36,7 +36,7 @@ def sampled(
     """A cut whose sizes are MetaSchedule's to choose. Its first two decisions are [tiles, vectors of a tile]
     and [tiles, rows of a tile]."""
     extent = int(schedule.get(columns).extent)
-    lanes = _tvm_schedule.vector(extent, lanes)
+    lanes = tvm_schedule.vector(extent, lanes)
     if extent % lanes:
         lanes = max(n for n in range(1, lanes + 1) if extent % n == 0)
     vectors, lane = schedule.split(columns, [None, lanes])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import _tvm_space
+from backends.tvm import space
 from bench.interfaces.backend import Array
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _context(
         )
         return context, context.generate_design_space()
 
-    context, spaces = made(_tvm_space.space(*vectors))
+    context, spaces = made(space.space(*vectors))
     if spaces:
-        return context, spaces, _tvm_space.guide(vectors[1])
+        return context, spaces, space.guide(vectors[1])
     return *made(ms.space_generator.PostOrderApply()), ms.cost_model.RandomModel()

@@ -21,9 +21,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backends import _tvm_search
-from backends._tvm_search import alone, compiled, tensors, values
 from backends.support import targets
+from backends.tvm import search
+from backends.tvm.search import alone, compiled, tensors, values
 from bench.interfaces.backend import IOSpec
 from bench.interfaces.errors import UnsupportedCase
 
@@ -127,7 +127,7 @@ def tuned(
         until = now + max(0.0, start + 60 * minutes - now) * share / left
         left -= share
         task = tasks[name]
-        found = _tvm_search.search(task.function, name, machine, vectors, share, until, database)
+        found = search.search(task.function, name, machine, vectors, share, until, database)
         outcome = _judge(task, found, machine)
         if outcome["kept"]:
             kept[name] = found.best
@@ -175,8 +175,8 @@ def _whole(
         VirtualMachine(tvm.compile(one.clone(), machine), tvm.cpu())["main"] for one in (changed, scheduled)
     )
     quicker, gain = duel(
-        lambda: _tvm_search.seconds(mine, arguments, LOOK_S),
-        lambda: _tvm_search.seconds(its, arguments, LOOK_S),
+        lambda: search.seconds(mine, arguments, LOOK_S),
+        lambda: search.seconds(its, arguments, LOOK_S),
     )
     return (changed if quicker else scheduled), gain
 
@@ -192,18 +192,16 @@ def duel(one: Callable[[], float], other: Callable[[], float]) -> tuple[bool, fl
     return sum(ratio < 1 for ratio in ratios) > DUELS / 2, round(median(ratios), 3)
 
 
-def _judge(task: Task, found: _tvm_search.Search, machine: tvm.target.Target) -> dict[str, Any]:
+def _judge(task: Task, found: search.Search, machine: tvm.target.Target) -> dict[str, Any]:
     """Whether the found kernel is kept, and why not; `gain` is its time over the scheduled kernel's."""
     if found.best is None:
         return {"kept": False, "why": "no candidate ran"}
     ours, its = (compiled(alone(function), machine) for function in (found.best, task.scheduled))
     arrays = values(task.scheduled)
-    if not _tvm_search.agrees(ours, its, arrays):
+    if not search.agrees(ours, its, arrays):
         return {"kept": False, "why": "its outputs are others"}
     arguments = tensors(arrays)
-    quicker, gain = duel(
-        lambda: _tvm_search.seconds(ours, arguments), lambda: _tvm_search.seconds(its, arguments)
-    )
+    quicker, gain = duel(lambda: search.seconds(ours, arguments), lambda: search.seconds(its, arguments))
     return {"kept": quicker, "why": "" if quicker else "it is not quicker", "gain": gain}
 
 
@@ -219,7 +217,7 @@ def _tasks(module: tvm.IRModule, scheduled: tvm.IRModule, machine: tvm.target.Ta
             continue
         ready = scheduled[name]
         kernel, arguments = compiled(alone(ready), machine), tensors(values(ready))
-        tasks[name] = Task(calls[name], function, ready, _tvm_search.seconds(kernel, arguments))
+        tasks[name] = Task(calls[name], function, ready, search.seconds(kernel, arguments))
     return tasks
 
 

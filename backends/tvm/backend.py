@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends import _tvm_build, _tvm_cuda, _tvm_tuned
 from backends.support import targets
 from backends.support.targets import PRECISIONS, Operation
+from backends.tvm import build as tvm_build
+from backends.tvm import cuda, tuned
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -187,16 +188,16 @@ class TvmBackend(BaseBackend):
         targets.import_runtime(self)
         import tvm
 
-        found, why_not = _tvm_cuda.gpus()
-        detail = {"cpu": _tvm_build.cpu(), "CUDA": _tvm_cuda.built_for() or "none"}
-        detail |= {"cuda": why_not} if why_not else {"compiler": _tvm_cuda.compiler() or "none"}
+        found, why_not = cuda.gpus()
+        detail = {"cpu": tvm_build.cpu(), "CUDA": cuda.built_for() or "none"}
+        detail |= {"cuda": why_not} if why_not else {"compiler": cuda.compiler() or "none"}
         others = dict.fromkeys((name for name in self.variants if name != PLAIN), CPU)
         return Capabilities(tvm.__version__, _devices(len(found)), detail, others)
 
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         settings = self._settle(target)
         path = folder / LIBRARY
-        _tvm_build.build(model, target, io, settings, path)
+        tvm_build.build(model, target, io, settings, path)
         return ModelFile("tvm-library", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TvmSession:
@@ -206,7 +207,7 @@ class TvmBackend(BaseBackend):
 
         session = CudaSession if target.device_kind == "cuda" else TvmSession
         try:
-            settings |= _tvm_tuned.told(model.path.parent)
+            settings |= tuned.told(model.path.parent)
             # tvm's own way to load it never lets go of the weights in it.
             library = tvm_ffi.load_module(model.path, keep_module_alive=False)
         except (OSError, RuntimeError) as error:
@@ -216,23 +217,23 @@ class TvmBackend(BaseBackend):
     def _settle(self, target: Target) -> dict[str, Any]:
         targets.import_runtime(self)
         gpus = target.device_kind == "cuda" and target.variant == PLAIN
-        targets.require(self, target, _devices(len(_tvm_cuda.gpus()[0])) if gpus else CPU)
+        targets.require(self, target, _devices(len(cuda.gpus()[0])) if gpus else CPU)
         searches = target.variant == "tuned"
-        known = (*OPTIONS, *_tvm_tuned.OPTIONS) if searches else OPTIONS
+        known = (*OPTIONS, *tuned.OPTIONS) if searches else OPTIONS
         settings = targets.settings(self, target, known)
-        return _tvm_tuned.budget(settings) if searches else settings
+        return tuned.budget(settings) if searches else settings
 
 
 def _devices(gpus: int) -> Devices:
     """What the plain variant has, with that many GPUs."""
-    return {**CPU, **{f"cuda:{i}": _tvm_cuda.table(INTEGERS) for i in range(gpus)}}
+    return {**CPU, **{f"cuda:{i}": cuda.table(INTEGERS) for i in range(gpus)}}
 
 
 def _operation(name: str, arguments: tuple[Any, ...], ns: float) -> Operation:
     """A kernel's call: its arithmetic is its first tensor's type, or its output's where that is an index."""
     types = [str(argument.dtype) for argument in arguments if hasattr(argument, "dtype")]
     floats = [PRECISIONS[dtype] for dtype in (*types[:1], *types[-1:]) if dtype in PRECISIONS]
-    return Operation(name, floats[0] if floats else "", ns, any(kind in name for kind in _tvm_tuned.PRODUCTS))
+    return Operation(name, floats[0] if floats else "", ns, any(kind in name for kind in tuned.PRODUCTS))
 
 
 BACKEND = TvmBackend()

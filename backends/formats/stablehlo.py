@@ -5,7 +5,7 @@ is small, and in fp32 whatever its precision: who loads them rounds them. Intege
 them by default.
 
 The program of `tf32` is that of fp32 but for what its products ask: nothing, which lets XLA's compiler for
-GPUs round their operands to TF32 in each of its ways to make a product (`backends._xla_cuda`).
+GPUs round their operands to TF32 in each of its ways to make a product (`backends.xla.cuda`).
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import iree, xla
+from backends import iree
 from backends._tiny import Tiny
-from backends._xla_program import for_any_platform
 from backends.contract import BackendContract, Failures
 from backends.tvm import backend as tvm_backend
+from backends.xla import backend as xla_backend
+from backends.xla.program import for_any_platform
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 
@@ -55,13 +56,13 @@ def _widened() -> list[str]:
     """Precisions that XLA only emulates here."""
     if find_spec("jax") is None:
         return []
-    table = xla.BACKEND.probe().devices["cpu"]
+    table = xla_backend.BACKEND.probe().devices["cpu"]
     return [precision for precision in ("bf16", "fp16") if table[precision].level == "emulated"]
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")
 class TestXla(BackendContract):
-    backend = xla.BACKEND
+    backend = xla_backend.BACKEND
     target = Target(threads=2)
     expected_failures: ClassVar[Failures] = {
         f"test_actual_agrees_with_the_case[{model}-{precision}]": (

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from backends import xla
 from backends._tiny import Tiny
 from backends.contract import BackendContract
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
@@ -20,6 +19,7 @@ from backends.onnxruntime_gpu.session import TF32_OVERRIDE
 from backends.tensorrt import backend as tensorrt_backend
 from backends.torch import backend as torch_backend
 from backends.tvm import backend as tvm_backend
+from backends.xla import backend as xla_backend
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
@@ -178,7 +178,7 @@ class TestOnnxRuntimeCudaRtx(OnnxRuntimeOnAGpu):
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="jax is not installed here")
 class TestXlaCuda(OnAGpu):
-    backend = xla.BACKEND
+    backend = xla_backend.BACKEND
     target = Target(device="cuda:0", threads=2)
 
 

@@ -237,7 +237,7 @@ ALLOWED = {
     "bench/prepare/converters/band.py": "a converter's result",
     "bench/prepare/converters/builds.py": "a converter's result",
     "bench/prepare/launch.py": "a converter's job",
-    "backends/formats/vhlo.py": "beside a model file, for the worker",
+    "backends/xla/formats/vhlo.py": "beside a model file, for the worker",
     "backends/tensorrt/build.py": "beside an engine, for the worker",
     "backends/tvm/tuned.py": "beside a library, for the worker",
     # the writer itself

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from backends import _xla_cuda
-from backends._xla_cuda import operations, table
-from backends._xla_profile import Kernel, of_gpus
-from backends._xla_program import CHANNELS_LAST
 from backends.support.hlo import instructions
 from backends.support.targets import weigh
-from backends.xla import BACKEND
+from backends.xla import cuda
+from backends.xla.backend import BACKEND
+from backends.xla.cuda import operations, table
+from backends.xla.profile import Kernel, of_gpus
+from backends.xla.program import CHANNELS_LAST
 from bench.interfaces.backend import Support
 
 COMMON = '"operation_queue_id":"0","wait_on_operation_queues":[],"force_earliest_schedule":false'
@@ -236,7 +236,7 @@ def test_what_a_gpu_computes(capability: str, tf32: str, bf16: str) -> None:
     ],
 )
 def test_where_channels_come_last(capability: str, arithmetic: str, last: bool) -> None:
-    there, back = _xla_cuda.order(capability, arithmetic)
+    there, back = cuda.order(capability, arithmetic)
     assert (there == CHANNELS_LAST[0]) == last
     assert [there[i] for i in back] == [0, 1, 2, 3]
 
@@ -252,8 +252,8 @@ def test_where_channels_come_last(capability: str, arithmetic: str, last: bool) 
 def test_the_cuda_of_jaxs_plugin(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
-    monkeypatch.setattr(_xla_cuda, "entry_points", lambda group: [EntryPoint(name, value, group)])
-    assert _xla_cuda.built_for() == expected
+    monkeypatch.setattr(cuda, "entry_points", lambda group: [EntryPoint(name, value, group)])
+    assert cuda.built_for() == expected
 
 
 def test_a_worker_of_a_gpu_leaves_the_others_room() -> None:

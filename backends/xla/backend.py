@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import _xla_cuda
-from backends._xla_program import Program
-from backends._xla_session import POOL_SIZE, CudaSession, XlaSession
 from backends.support import hlo, targets
 from backends.support.stablehlo import WEIGHTS
+from backends.xla import cuda
+from backends.xla.program import Program
+from backends.xla.session import POOL_SIZE, CudaSession, XlaSession
 from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Support, Target
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class XlaBackend(BaseBackend):
 
     def environment(self, target: Target) -> Mapping[str, str]:
         """A worker sees the platform of its device alone."""
-        shared = _xla_cuda.SHARED if target.device_kind == _xla_cuda.PLATFORM else {}
+        shared = cuda.SHARED if target.device_kind == cuda.PLATFORM else {}
         own = {POOL_SIZE: str(target.threads), "JAX_PLATFORMS": target.device_kind, **shared}
         return {**super().environment(target), **own}
 
@@ -57,9 +57,9 @@ class XlaBackend(BaseBackend):
         import jax
         import jaxlib
 
-        _xla_cuda.see()
-        found, why_not = _xla_cuda.gpus()
-        detail = {"jaxlib": jaxlib.__version__, "CUDA": _xla_cuda.built_for() or "none"}
+        cuda.see()
+        found, why_not = cuda.gpus()
+        detail = {"jaxlib": jaxlib.__version__, "CUDA": cuda.built_for() or "none"}
         if why_not:
             detail["cuda"] = why_not
         devices = {"cpu": {precision: _on_cpu(precision) for precision in PRECISIONS}} if _cpus() else {}
@@ -112,9 +112,9 @@ class XlaBackend(BaseBackend):
 
         known = OPTIONS.get(target.device_kind, ())
         device = None
-        if target.device_kind == _xla_cuda.PLATFORM:
-            _xla_cuda.see()
-            there = {f"{_xla_cuda.PLATFORM}:{i}": gpu for i, gpu in enumerate(_xla_cuda.gpus()[0])}
+        if target.device_kind == cuda.PLATFORM:
+            cuda.see()
+            there = {f"{cuda.PLATFORM}:{i}": gpu for i, gpu in enumerate(cuda.gpus()[0])}
             how = targets.require(self, target, {"cpu": {}} | {n: _on_cuda(gpu) for n, gpu in there.items()})
             device = there[target.device]
         else:
@@ -157,13 +157,13 @@ def _on_cpu(precision: str) -> Support:
 
 def _on_cuda(device: jax.Device) -> dict[str, Support]:
     integers = dict.fromkeys(INTEGERS, Support("none", NO_INTEGERS))
-    return _xla_cuda.table(_xla_cuda.capability(device), integers)
+    return cuda.table(cuda.capability(device), integers)
 
 
 def _program(model: ModelFile, target: Target, io: IOSpec, device: jax.Device | None) -> Program:
     if device is None:
         return Program(model, io)
-    return Program(model, io, device, _xla_cuda.order(_xla_cuda.capability(device), target.arithmetic))
+    return Program(model, io, device, cuda.order(cuda.capability(device), target.arithmetic))
 
 
 @functools.cache

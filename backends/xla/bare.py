@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backends.support.stablehlo import read_weights
-from backends.xla import PROGRAM
+from backends.xla.backend import PROGRAM
 from bench.interfaces.job import Job
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import _xla_cuda, _xla_profile
-from backends._xla_program import Program
 from backends.support import hlo, targets
 from backends.support.cuda_kernels import UNNAMED, fullness
 from backends.support.targets import Operation
+from backends.xla import cuda, profile
+from backends.xla.program import Program
 from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, Target
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class XlaSession(BaseSession):
         """From JAX's profile of untimed runs, and what the optimised program says of its instructions."""
         staged = self.stage(targets.untimed_inputs(self._io))
         outputs = self.run(staged)
-        runs = [_xla_profile.profiled(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
+        runs = [profile.profiled(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
         operations = hlo.operations(self._compiled.as_text() or "", runs)
         precision, shares = targets.weigh(operations, "JAX's profile of an untimed run")
         pool, cpus = targets.tasks(POOL), targets.usable_cpus()
@@ -97,10 +97,10 @@ class CudaSession(XlaSession):
         """From the kernels in JAX's profile of untimed runs: their names and the instructions behind them."""
         staged = self.stage(targets.untimed_inputs(self._io))
         outputs = self.run(staged)
-        runs = [_xla_profile.kernels(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
+        runs = [profile.kernels(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
         ran = max(runs, key=lambda one: fullness([kernel.ns for kernel in one]))
         text = self._compiled.as_text() or ""
-        operations, untold = _xla_cuda.operations(text, ran, self._target.arithmetic)
+        operations, untold = cuda.operations(text, ran, self._target.arithmetic)
         source = "the kernels in JAX's profile of an untimed run"
         if untold:
             source += f", {untold:.0%} of the products' time in some of which nothing tells the arithmetic"
@@ -125,7 +125,7 @@ class CudaSession(XlaSession):
 
 
 def _named(numbers: Iterable[int]) -> str:
-    return ",".join(f"{_xla_cuda.PLATFORM}:{number}" for number in sorted(set(numbers)))
+    return ",".join(f"{cuda.PLATFORM}:{number}" for number in sorted(set(numbers)))
 
 
 def _products(operations: Iterable[Operation]) -> str:

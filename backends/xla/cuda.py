@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from backends._xla_profile import Kernel
-from backends._xla_program import CHANNELS_FIRST, CHANNELS_LAST, Order
 from backends.support import targets
 from backends.support.cuda_kernels import multiplies, named, short
 from backends.support.hlo import HIGHEST, Instruction, instructions
 from backends.support.targets import Operation
+from backends.xla.profile import Kernel
+from backends.xla.program import CHANNELS_FIRST, CHANNELS_LAST, Order
 from bench.interfaces.backend import Support
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import iree
 from backends._tiny import Tiny
 from backends.contract import BackendContract, Failures
+from backends.iree import backend as iree_backend
 from backends.tvm import backend as tvm_backend
 from backends.xla import backend as xla_backend
 from backends.xla.program import for_any_platform
@@ -125,7 +125,7 @@ class TestXla(BackendContract):
 
 @pytest.mark.skipif(find_spec("iree") is None, reason="iree-base-runtime is not installed here")
 class TestIree(BackendContract):
-    backend = iree.BACKEND
+    backend = iree_backend.BACKEND
     target = Target(threads=2)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import iree
+from backends.iree import backend as iree_backend
 from backends.support.hlo import Instruction, instructions
 from backends.support.stablehlo import WEIGHTS, read_weights
 from backends.support.targets import Operation, place
@@ -98,4 +98,4 @@ def test_weights_are_read_by_name_and_stay_where_they_lie(tmp_path: Path) -> Non
     ],
 )
 def test_a_dispatch_is_what_iree_named_it(name: str, expected: Operation) -> None:
-    assert iree._operation(name, 1) == expected
+    assert iree_backend._operation(name, 1) == expected

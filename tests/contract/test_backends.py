@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, ctranslate2, executorch, litert, ncnn, null, reference, tensorflow
+from backends import anchor, ctranslate2, executorch, litert, null, reference, tensorflow
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
+from backends.ncnn import backend as ncnn_backend
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
 from backends.torch import backend as torch_backend
@@ -233,7 +234,7 @@ class TestTensorFlowXla(BackendContract):
 
 @pytest.mark.skipif(find_spec("ncnn") is None, reason="bakeoff env create ncnn")
 class TestNcnn(BackendContract):
-    backend = ncnn.BACKEND
+    backend = ncnn_backend.BACKEND
     target = Target(threads=2)
     expected_failures: ClassVar[Failures] = {
         "test_actual_agrees_with_the_case[cnn-fp32]": ("ncnn's Python has no profile", AssertionError),

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, ctranslate2, executorch, litert, null, reference, tensorflow
+from backends import anchor, ctranslate2, executorch, litert, null, reference
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
 from backends.ncnn import backend as ncnn_backend
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
+from backends.tensorflow import backend as tensorflow_backend
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
@@ -221,13 +222,13 @@ class TestExecuTorch(Integers):
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
 class TestTensorFlow(BackendContract):
-    backend = tensorflow.BACKEND
+    backend = tensorflow_backend.BACKEND
     target = Target(threads=2)
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="bakeoff env create tensorflow")
 class TestTensorFlowXla(BackendContract):
-    backend = tensorflow.BACKEND
+    backend = tensorflow_backend.BACKEND
     target = Target(threads=2, variant="xla")
     loads = 6  # it keeps what XLA compiled, half a megabyte a load; weights that were kept would still show
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.formats.saved_model_ops import _conv
+from backends.tensorflow.formats.operators import _conv
 
 
 @pytest.mark.parametrize(

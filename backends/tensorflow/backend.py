@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backends import _tensorflow_profile
 from backends.support import targets
+from backends.tensorflow import profile
 from bench.interfaces.backend import (
     Actual,
     Array,
@@ -92,10 +92,10 @@ class TensorFlowSession(BaseSession):
         outputs = self.run(staged)
         if self._compiled:
             text = self._run.experimental_get_compiler_ir(*staged)(stage="optimized_hlo")
-            operations = _tensorflow_profile.instructions(lambda: self.run(staged), text)
+            operations = profile.instructions(lambda: self.run(staged), text)
         else:
             again = self._function()
-            operations = _tensorflow_profile.kernels(lambda: again(*staged))
+            operations = profile.kernels(lambda: again(*staged))
         precision, shares = targets.weigh(operations, "TensorFlow's profile of untimed runs")
         products = sorted({one.kind for one in operations if one.product})
         threads = tf.config.threading.get_intra_op_parallelism_threads()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends.formats import saved_model_ops
+from backends.tensorflow.formats import operators
 from bench.interfaces.converter import Converter, Job
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def make(job: Job) -> Mapping[str, Any]:
         values = {**constants, **weights, **dict(zip(names, inputs, strict=True))}
         _translate(tf, graph, values)
         results = {spec.name_in_file: values[spec.name_in_file] for spec in io.outputs}
-        return {_key(name): tf.identity(saved_model_ops.plain(tf, one)) for name, one in results.items()}
+        return {_key(name): tf.identity(operators.plain(tf, one)) for name, one in results.items()}
 
     module.run = tf.function(run, input_signature=signature, autograph=False)
     tf.saved_model.save(module, job.output.parent, signatures=module.run)
@@ -57,7 +57,7 @@ def _weights(tf: Any, graph: onnx.GraphProto) -> tuple[dict[str, Any], dict[str,
     for tensor in graph.initializer:
         array = numpy_helper.to_array(tensor)
         if tensor.name in groups:
-            array = saved_model_ops.kernel(array, groups[tensor.name])
+            array = operators.kernel(array, groups[tensor.name])
         if array.dtype.kind == "f" and array.ndim:
             weights[tensor.name] = tf.Variable(array, trainable=False)
         else:
@@ -81,7 +81,7 @@ def _translate(tf: Any, graph: onnx.GraphProto, values: dict[str, Any]) -> None:
     for node in graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         inputs = [values[name] if name else None for name in node.input]
-        values[node.output[0]] = saved_model_ops.apply(tf, node.op_type, inputs, attributes)
+        values[node.output[0]] = operators.apply(tf, node.op_type, inputs, attributes)
 
 
 CONVERTER = Converter(

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, ctranslate2, executorch, litert, null, reference
+from backends import anchor, ctranslate2, executorch, null, reference
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
+from backends.litert import backend as litert_backend
 from backends.ncnn import backend as ncnn_backend
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
@@ -153,7 +154,7 @@ class Integers(BackendContract):
 
 @pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="bakeoff env create litert")
 class TestLiteRt(Integers):
-    backend = litert.BACKEND
+    backend = litert_backend.BACKEND
     target = Target(threads=2)
     floats: ClassVar[Mapping[tuple[str, str], str]] = {
         ("cnn", "int4-weight"): "its convolutions stay floats, and take most of the time"
@@ -192,7 +193,7 @@ class TestLiteRt(Integers):
     def test_without_a_profile_the_plan_is_reported(
         self, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("backends._litert_profile.runs", lambda path, threads: [])
+        monkeypatch.setattr("backends.litert.profile.runs", lambda path, threads: [])
         with self.session(tiny) as session:
             precision = session.actual().precision
         assert (precision.value, precision.evidence) == ("fp32", "reported")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backends import _litert_graph, _litert_profile, litert
+from backends.litert import backend as litert_backend
+from backends.litert import graph as litert_graph
+from backends.litert import profile
 
 # As LiteRT 2.3.0 writes it, shortened.
 SUMMARY = """
@@ -25,7 +27,7 @@ Delegate/Softmax (NC, F32)      0.000   0.002    0.002 2.273% 50.000%    0.000  
 
 
 def test_a_summary_is_read_in_run_order() -> None:
-    assert _litert_profile.lines(SUMMARY) == [
+    assert profile.lines(SUMMARY) == [
         ("EMBEDDING_LOOKUP", "[Builtin]:1", 1000.0),
         ("DEPTHWISE_CONV_2D", "[Builtin]:2", 1_250_000.0),
         ("Delegate/Softmax (NC, F32)", "[Delegate]:1", 2000.0),
@@ -35,7 +37,7 @@ def test_a_summary_is_read_in_run_order() -> None:
 
 @pytest.mark.skipif(find_spec("ai_edge_litert") is not None, reason="LiteRT is here")
 def test_without_litert_there_is_no_profile() -> None:
-    assert _litert_profile.runs(Path("model.tflite"), 1) == []
+    assert profile.runs(Path("model.tflite"), 1) == []
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_without_litert_there_is_no_profile() -> None:
     ],
 )
 def test_the_arithmetic_of_an_operator_of_xnnpack(kind: str, precision: str, product: bool) -> None:
-    found = _litert_graph._operation(f"Delegate/{kind}", "[Delegate]:0", 1.0, {})
+    found = litert_graph._operation(f"Delegate/{kind}", "[Delegate]:0", 1.0, {})
     assert (found.kind, found.precision, found.product) == (kind, precision, product)
 
 
@@ -64,9 +66,9 @@ def test_the_arithmetic_of_an_operator_of_xnnpack(kind: str, precision: str, pro
 )
 def test_the_arithmetic_of_a_built_in_product(operands: tuple[str, str], precision: str) -> None:
     node = {"index": 7, "op_name": "DEPTHWISE_CONV_2D", "types": operands}
-    found = _litert_graph._operation("DEPTHWISE_CONV_2D", "[Builtin]:7", 1.0, {7: node})
+    found = litert_graph._operation("DEPTHWISE_CONV_2D", "[Builtin]:7", 1.0, {7: node})
     assert (found.precision, found.product) == (precision, True)
-    assert _litert_graph._operation("GATHER", "[Builtin]:7", 1.0, {7: node}).precision == ""
+    assert litert_graph._operation("GATHER", "[Builtin]:7", 1.0, {7: node}).precision == ""
 
 
 def test_what_runs_outside_of_xnnpack() -> None:
@@ -76,14 +78,14 @@ def test_what_runs_outside_of_xnnpack() -> None:
         {"index": i, "op_name": name, "inputs": ins, "outputs": outs}
         for i, (name, ins, outs) in enumerate(graph)
     ]
-    assert [node["op_name"] for node in _litert_graph._outside(nodes, [3])] == ["A"]
-    assert {node["op_name"] for node in _litert_graph._outside(nodes[:3], [3])} == {"A", "B", "C"}
+    assert [node["op_name"] for node in litert_graph._outside(nodes, [3])] == ["A"]
+    assert {node["op_name"] for node in litert_graph._outside(nodes[:3], [3])} == {"A", "B", "C"}
 
 
 @pytest.mark.skipif(find_spec("ai_edge_litert") is not None, reason="LiteRT goes before it")
 def test_the_older_package_serves_where_it_alone_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert litert._module() == "ai_edge_litert.interpreter"
+    assert litert_backend._module() == "ai_edge_litert.interpreter"
     (tmp_path / "tflite_runtime").mkdir()
     (tmp_path / "tflite_runtime" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    assert litert._module() == "tflite_runtime.interpreter"
+    assert litert_backend._module() == "tflite_runtime.interpreter"

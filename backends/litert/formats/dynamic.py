@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import tflite_graph
+from backends.litert.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.prepare.quantising import require_quantised
 
@@ -13,8 +13,8 @@ from bench.prepare.quantising import require_quantised
 def make(job: Job) -> Mapping[str, Any]:
     from ai_edge_quantizer import recipe
 
-    tflite_graph.quantise(job.parents["tflite"].path, job.output, recipe.dynamic_wi8_afp32())
-    weights = tflite_graph.weights(job.output)
+    graph.quantise(job.parents["tflite"].path, job.output, recipe.dynamic_wi8_afp32())
+    weights = graph.weights(job.output)
     shares = require_quantised("ai-edge-quantizer's dynamic recipe", "int8", weights)
     return {"shares": shares, "lineage": {"quantiser": "ai-edge-quantizer dynamic_wi8_afp32, per channel"}}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import tflite_graph
+from backends.litert.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import scheme
@@ -26,8 +26,8 @@ def make(job: Job) -> Mapping[str, Any]:
         raise UnsupportedCase(f"ai-edge-quantizer: {error}", hint="int4-weight:32") from error
     recipe = recipe_manager.RecipeManager()
     recipe.add_dynamic_config(".*", "FULLY_CONNECTED", num_bits=how.bits, granularity=group)
-    tflite_graph.quantise(job.parents["tflite"].path, job.output, recipe.get_quantization_recipe())
-    weights = tflite_graph.weights(job.output)
+    graph.quantise(job.parents["tflite"].path, job.output, recipe.get_quantization_recipe())
+    weights = graph.weights(job.output)
     shares = require_quantised("ai-edge-quantizer's int4 recipe", f"int{how.bits}", weights)
     quantiser = f"ai-edge-quantizer, {how.bits} bits, blocks of {how.group}, fully connected layers"
     return {"shares": shares, "lineage": {"quantiser": quantiser}}

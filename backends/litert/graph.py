@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import _litert_profile
+from backends.litert import profile
 from backends.support import targets, xnnpack
 from backends.support.targets import Operation
 from backends.support.xnnpack import Found
@@ -33,7 +33,7 @@ def executed(interpreter: Any, path: Path, threads: int) -> Found:
     )
     kernels = Counter(node["op_name"] for node in outside)
     shares = {"outside_xnnpack": dict(kernels.most_common())}
-    if profiled := _litert_profile.runs(path, threads):
+    if profiled := profile.runs(path, threads):
         places = {int(node["index"]): node for node in ours}
         operations = targets.quickest([_operation(*line, places) for line in run] for run in profiled)
         precision, spent = targets.weigh(operations, "profile of the file in LiteRT's C API")

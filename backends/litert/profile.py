@@ -1,6 +1,6 @@
 """What LiteRT's own profiler sees of a model file, in a process of its own:
 
-    python -P -m backends._litert_profile MODEL THREADS     one line of JSON: `runs`
+    python -P -m backends.litert.profile MODEL THREADS     one line of JSON: `runs`
 
 The interpreter that Python has cannot be profiled. LiteRT's C API can (`libLiteRt.so` of the same package,
 declared in litert/c/*.h): it is loaded here by ctypes, apart, so that a version whose calls differ ends this
@@ -33,7 +33,7 @@ Line = tuple[str, str, float]  # node type, name, ns
 
 def runs(model: Path, threads: int) -> list[list[Line]]:
     """The operations of each of a few runs; empty where this LiteRT cannot be asked."""
-    command = [sys.executable, "-P", "-m", "backends._litert_profile", str(model), str(threads)]
+    command = [sys.executable, "-P", "-m", "backends.litert.profile", str(model), str(threads)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from backends import _litert_graph
+from backends.litert import graph
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
@@ -97,7 +97,7 @@ class LiteRtSession(BaseSession):
 
     def actual(self) -> Actual:
         """From a profile of the same file by LiteRT's C API, else from the interpreter's execution plan."""
-        found = _litert_graph.executed(self._interpreter, self._model.path, self._target.threads)
+        found = graph.executed(self._interpreter, self._model.path, self._target.threads)
         return Actual(
             precision=found.precision,
             device=Fact("cpu", "reported", "no delegate but XNNPACK is in the execution plan"),

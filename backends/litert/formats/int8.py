@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import tflite_graph
+from backends.litert.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.prepare.quantising import require_quantised
 
@@ -20,9 +20,9 @@ def make(job: Job) -> Mapping[str, Any]:
     for boundary in ("INPUT", "OUTPUT"):
         recipe.add_quantization_config(".*", boundary, algorithm_key="no_quantize")
     source = job.parents["tflite"].path
-    inputs = list(tflite_graph.calibration(job))
-    tflite_graph.quantise(source, job.output, recipe.get_quantization_recipe(), inputs)
-    weights = tflite_graph.weights(job.output)
+    inputs = list(graph.calibration(job))
+    graph.quantise(source, job.output, recipe.get_quantization_recipe(), inputs)
+    weights = graph.weights(job.output)
     shares = require_quantised("ai-edge-quantizer's static recipe", "int8", weights)
     quantiser = f"ai-edge-quantizer static, {', '.join(operations)}, per channel, activations by MinMax"
     return {"shares": shares, "lineage": {"quantiser": quantiser}}

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, ctranslate2, executorch, null, reference
+from backends import anchor, ctranslate2, null, reference
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
+from backends.executorch import backend as executorch_backend
 from backends.litert import backend as litert_backend
 from backends.ncnn import backend as ncnn_backend
 from backends.onnxruntime import backend as onnxruntime_backend
@@ -201,7 +202,7 @@ class TestLiteRt(Integers):
 
 @pytest.mark.skipif(find_spec("executorch") is None, reason="bakeoff env create executorch")
 class TestExecuTorch(Integers):
-    backend = executorch.BACKEND
+    backend = executorch_backend.BACKEND
     target = Target(threads=2)
     coarse = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backends._executorch_profile import _operations
+from backends.executorch.profile import _operations
 from backends.support.targets import Operation
 from backends.support.xnnpack import operation
 

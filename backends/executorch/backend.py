@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import _executorch_profile
+from backends.executorch import profile
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
@@ -91,7 +91,7 @@ class ExecuTorchSession(BaseSession):
 
     def actual(self) -> Actual:
         untimed = self.stage(targets.untimed_inputs(self._io))
-        found = _executorch_profile.executed(_bindings(), self._model.path, untimed)
+        found = profile.executed(_bindings(), self._model.path, untimed)
         told = f"{_bindings()._threadpool_get_thread_count()} by its own count"
         return Actual(
             precision=found.precision,

@@ -1,22 +1,22 @@
-"""`int8:native` of ExecuTorch: static int8 by torchao's PT2E with XNNPACKQuantizer."""
+"""`int8-dynamic` of ExecuTorch: int8 weights, activations quantised at each inference, by torchao's PT2E with
+XNNPACKQuantizer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import executorch_graph
+from backends.executorch.formats import graph
 from bench.interfaces.converter import Converter, Job
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    return executorch_graph.make(
-        job, False, "torchao PT2E, XNNPACKQuantizer, per channel, activations by histogram"
-    )
+    quantiser = "torchao PT2E, XNNPACKQuantizer, is_dynamic, per channel"
+    return graph.make(job, dynamic=True, quantiser=quantiser)
 
 
 CONVERTER = Converter(
-    kind="executorch-int8",
+    kind="executorch-dynamic",
     file="model.pte",
     revision=1,
     parents=("origin", "calibration"),

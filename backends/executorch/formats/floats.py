@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import executorch_graph
+from backends.executorch.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    executorch_graph.lower(job, restore(job))
-    return {"lineage": {"exporter": executorch_graph.LOWERED}}
+    graph.lower(job, restore(job))
+    return {"lineage": {"exporter": graph.LOWERED}}
 
 
 CONVERTER = Converter(

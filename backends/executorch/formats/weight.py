@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import executorch_graph
+from backends.executorch.formats import graph
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import scheme
 from bench.prepare.converters.weights import restore
@@ -36,9 +36,9 @@ def make(job: Job) -> Mapping[str, Any]:
             plain = type(layer.weight.detach()) is torch.Tensor
             weights["float" if plain else "int4"] += layer.weight.numel()
     shares = require_quantised("torchao's int4 recipe", "int4", weights)
-    executorch_graph.lower(job, module)
+    graph.lower(job, module)
     quantiser = f"torchao Int8DynamicActivationIntxWeightConfig, int4, groups of {how.group}"
-    return {"shares": shares, "lineage": {"exporter": executorch_graph.LOWERED, "quantiser": quantiser}}
+    return {"shares": shares, "lineage": {"exporter": graph.LOWERED, "quantiser": quantiser}}
 
 
 CONVERTER = Converter(

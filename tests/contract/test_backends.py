@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, ctranslate2, null, reference
+from backends import anchor, null, reference
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
+from backends.ctranslate2 import backend as ctranslate2_backend
 from backends.executorch import backend as executorch_backend
 from backends.litert import backend as litert_backend
 from backends.ncnn import backend as ncnn_backend
@@ -256,7 +257,7 @@ class TestNcnn(BackendContract):
 class TestCTranslate2(Integers):
     """It holds Transformers of the usual layouts alone."""
 
-    backend = ctranslate2.BACKEND
+    backend = ctranslate2_backend.BACKEND
     target = Target(threads=2)
     models = ("bert",)
     coarse = True

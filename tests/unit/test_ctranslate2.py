@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import _ctranslate2_model
-from backends._ctranslate2_profile import MARK, heard
-from backends.ctranslate2 import _pooled
+from backends.ctranslate2 import model
+from backends.ctranslate2.backend import _pooled
+from backends.ctranslate2.profile import MARK, heard
 from backends.support import onednn
 from backends.support.targets import Operation
 
@@ -95,4 +95,4 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "model.bin"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="does not begin as a model"):
-        _ctranslate2_model.kind(path)
+        model.kind(path)

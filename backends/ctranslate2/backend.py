@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import _ctranslate2_model, _ctranslate2_profile
+from backends.ctranslate2 import model as ctranslate2_model
+from backends.ctranslate2 import profile
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
@@ -61,7 +62,7 @@ class CTranslate2Session(BaseSession):
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         self._path, self._target, self._io, self._settings = model.path, target, io, settings
         self._compute = COMPUTE[target.arithmetic]
-        self._model = _ctranslate2_model.opened(model.path, self._compute, target.threads)
+        self._model = ctranslate2_model.opened(model.path, self._compute, target.threads)
         (self._output,) = io.fetched
         self._ids, *masks = (spec.name for spec in io.inputs)
         self._mask = masks[0] if masks else None
@@ -79,13 +80,13 @@ class CTranslate2Session(BaseSession):
                     "CTranslate2 takes the length of each sequence, and this mask has holes",
                     hint="leave this backend out for this workload",
                 )
-        return Staged(ids, lengths, _ctranslate2_model.feed(ids, lengths))
+        return Staged(ids, lengths, ctranslate2_model.feed(ids, lengths))
 
     def run(self, staged: Staged) -> Array:
         found = self._model.forward_batch(*staged.views)
         if self._mask is None:
-            return _ctranslate2_model.array(found)[:, -1]
-        return _pooled(_ctranslate2_model.array(found.last_hidden_state), staged.lengths)
+            return ctranslate2_model.array(found)[:, -1]
+        return _pooled(ctranslate2_model.array(found.last_hidden_state), staged.lengths)
 
     def fetch(self, outputs: Array) -> dict[str, Array]:
         return {self._output.name: np.array(outputs, self._output.dtype)}
@@ -97,7 +98,7 @@ class CTranslate2Session(BaseSession):
     def actual(self) -> Actual:
         """From what its library for products says in an untimed process."""
         batch, length = self._io.inputs[0].shape
-        said = _ctranslate2_profile.executed(self._path, self._compute, self._target.threads, (batch, length))
+        said = profile.executed(self._path, self._compute, self._target.threads, (batch, length))
         precision, shares = targets.weigh(said.products, f"{said.library or 'its library'}'s verbose mode")
         kinds = Counter(product.kind for product in said.products)
         if precision.evidence == "none":  # a library that says nothing

@@ -3,7 +3,7 @@
 oneDNN and MKL print each product with its types and time if they are told so before they are loaded, and then
 for good: a session that is timed cannot ask for it.
 
-    python -P -m backends._ctranslate2_profile MODEL COMPUTE_TYPE THREADS BATCH LENGTH
+    python -P -m backends.ctranslate2.profile MODEL COMPUTE_TYPE THREADS BATCH LENGTH
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from backends import _ctranslate2_model
+from backends.ctranslate2 import model as ctranslate2_model
 from backends.support import onednn
 from backends.support.targets import PROFILED, Operation, quickest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SPOKEN = {"DNNL_VERBOSE": "1", "MKL_VERBOSE": "1"}
 LIMIT_S = 300.0
 MARK = "bakeoff: a run"
@@ -73,8 +73,8 @@ def _threads(line: str) -> int:
 
 def main(arguments: list[str]) -> None:
     path, compute, threads, batch, length = arguments
-    model = _ctranslate2_model.opened(Path(path), compute, int(threads))
-    fed = _ctranslate2_model.feed(
+    model = ctranslate2_model.opened(Path(path), compute, int(threads))
+    fed = ctranslate2_model.feed(
         np.ones((int(batch), int(length)), np.int32), np.full(int(batch), int(length), np.int32)
     )
     for _ in range(1 + PROFILED):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backends._ctranslate2_model import kind
+from backends.ctranslate2.model import kind
 from bench.interfaces.job import Job
 
 

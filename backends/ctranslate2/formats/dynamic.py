@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.formats import ctranslate2_graph
+from backends.ctranslate2.formats import graph
 from bench.interfaces.converter import Converter, Job
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    return ctranslate2_graph.make(job, "int8")
+    return graph.make(job, "int8")
 
 
 CONVERTER = Converter(

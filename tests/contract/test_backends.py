@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, null, reference
+from backends import anchor, reference
 from backends._tiny import Tiny, tiny_model
 from backends.contract import BackendContract, Failures
 from backends.ctranslate2 import backend as ctranslate2_backend
 from backends.executorch import backend as executorch_backend
 from backends.litert import backend as litert_backend
 from backends.ncnn import backend as ncnn_backend
+from backends.null import backend as null_backend
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
 from backends.tensorflow import backend as tensorflow_backend
@@ -270,7 +271,7 @@ class TestCTranslate2(Integers):
 
 
 class TestNull(BackendContract):
-    backend = null.BACKEND
+    backend = null_backend.BACKEND
 
 
 class TestAnchor(BackendContract):

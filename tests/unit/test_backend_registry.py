@@ -112,7 +112,7 @@ def test_requirements() -> None:
 def test_entry_point_is_found_with_its_variants(add_distribution: AddDistribution) -> None:
     add_distribution(
         "mine",
-        "from backends.null import NullBackend\n"
+        "from backends.null.backend import NullBackend\n"
         "class Mine(NullBackend):\n"
         "    name, variants, role = 'mine', {'': 'plain', 'fast': 'faster'}, 'runtime'\n"
         "BACKEND = Mine()\n",

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import anchor, reference
+from backends import reference
 from backends._tiny import Tiny, tiny_model
+from backends.anchor import backend as anchor_backend
 from backends.contract import BackendContract, Failures
 from backends.ctranslate2 import backend as ctranslate2_backend
 from backends.executorch import backend as executorch_backend
@@ -275,12 +276,12 @@ class TestNull(BackendContract):
 
 
 class TestAnchor(BackendContract):
-    backend = anchor.BACKEND
+    backend = anchor_backend.BACKEND
 
     @pytest.fixture(autouse=True)
     def _one_blas_thread(self) -> Iterator[None]:
         """As `environment` has it in a worker; here NumPy is loaded already."""
-        get, set_to = anchor.openblas("get_num_threads"), anchor.openblas("set_num_threads")
+        get, set_to = anchor_backend.openblas("get_num_threads"), anchor_backend.openblas("set_num_threads")
         if get is None or set_to is None:
             pytest.skip("this NumPy brings no OpenBLAS")
         before = get()
@@ -290,7 +291,7 @@ class TestAnchor(BackendContract):
 
     def test_environment_holds_a_fresh_process_to_one_thread(self) -> None:
         code = "from backends import anchor; print(anchor.openblas('get_num_threads')())"
-        environment = {**os.environ, **anchor.BACKEND.environment(Target())}
+        environment = {**os.environ, **anchor_backend.BACKEND.environment(Target())}
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
         )

@@ -75,4 +75,4 @@ def in_turns(
 def bare(one: Seat) -> Seat:
     """The same file, threads and CPUs, measured by a bare loop over the runtime's own API."""
     case = replace(one.case, scenario="bare loop")
-    return replace(one, job=replace(one.job, case=case), module="backends.bare")
+    return replace(one, job=replace(one.job, case=case), module="backends.support.bare_worker")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import statistics
 from dataclasses import replace
-from importlib.util import find_spec
 
 from backends import registry
 from bench.compare.rows import ratio
@@ -102,5 +101,5 @@ def told(place: Seat, own: list[Block], plain: list[Block]) -> str:
 
 def everything() -> list[str]:
     """Every runtime that has a bare loop, with its variants."""
-    names = [name for name in registry.names("runtime") if find_spec(f"backends.bare.{name}")]
+    names = [name for name in registry.names("runtime") if (registry.folder(name) / "bare.py").is_file()]
     return [f"{name}:{v}" if v else name for name in names for v in registry.get(name).variants]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from backends.reference import BACKEND, ReferenceBackend, ReferenceSession
+from backends.reference.backend import BACKEND, ReferenceBackend, ReferenceSession
 from bench.interfaces.backend import Actual, Array, IOSpec, ModelFile, Target
 
 Outputs = dict[str, Array]

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import reference
 from backends._tiny import Tiny, tiny_model
 from backends.anchor import backend as anchor_backend
 from backends.contract import BackendContract, Failures
@@ -23,6 +22,7 @@ from backends.ncnn import backend as ncnn_backend
 from backends.null import backend as null_backend
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
+from backends.reference import backend as reference_backend
 from backends.tensorflow import backend as tensorflow_backend
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Target
@@ -299,7 +299,7 @@ class TestAnchor(BackendContract):
 
 
 class TestReference(BackendContract):
-    backend = reference.BACKEND
+    backend = reference_backend.BACKEND
 
     def options(self, tiny: Tiny) -> Mapping[str, Any]:
         return {"reference": str(tiny.reference)}

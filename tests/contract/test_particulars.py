@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import reference
 from backends._tiny import Tiny, tiny_model
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
+from backends.reference import backend as reference_backend
 from backends.support import onnx_file, targets
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
@@ -153,9 +153,9 @@ def test_cpu_flags(tmp_path: Path, line: str, flag: str) -> None:
     assert targets.cpu_flags(tmp_path / "none") == frozenset()
 
 
-def reference_session(**options: object) -> reference.ReferenceSession:
+def reference_session(**options: object) -> reference_backend.ReferenceSession:
     io = IOSpec((TensorSpec("x", "float32", (2, 3)),), (TensorSpec("y", "float32", (2, 1)),))
-    return reference.BACKEND.load(None, Target(options=options), io)
+    return reference_backend.BACKEND.load(None, Target(options=options), io)
 
 
 def test_reference_plays_back_sample_by_sample(tmp_path: Path) -> None:

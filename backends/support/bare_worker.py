@@ -1,6 +1,7 @@
 """A worker without bakeoff's loop: the runtime's own API as its README uses it, timed by a bare loop.
 
-Answers the commands of `bench.worker` so that it can take turns with one; of bakeoff it uses the wire alone.
+It is the other side of `python -m benchmarks parity`: it answers the commands of `bench.worker`, so that it
+can take turns with one; of bakeoff it uses the wire alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def serve(wire: Wire) -> None:
         blobs: list[bytes] = []
         match message["do"]:
             case "load":
-                infer = import_module(f"backends.bare.{job.case.backend}").loop(job, _feeds(job))
+                infer = _loop_of(job.case.backend)(job, _feeds(job))
             case "verify":
                 reply["verification"] = None
             case "warm":
@@ -53,6 +54,14 @@ def serve(wire: Wire) -> None:
         wire.send(reply)
         for blob in blobs:
             wire.send_blob(blob)
+
+
+def _loop_of(backend: str) -> Callable[[Job, dict[str, Any]], Callable[[], Any]]:
+    """`loop` of the backend's `bare.py`: it loads the case's model file, and returns a function that puts
+    NumPy arrays in and hands NumPy arrays out, with nothing of bakeoff around it."""
+    loop: Callable[[Job, dict[str, Any]], Callable[[], Any]]
+    loop = import_module(f"backends.{backend.replace('-', '_')}.bare").loop
+    return loop
 
 
 def _feeds(job: Job) -> dict[str, Any]:

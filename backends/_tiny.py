@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.interfaces.backend import Array, IOSpec, ModelFile
-from bench.interfaces.converter import converters
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
 from bench.interfaces.workload import Band
+from bench.plugins import workload_registry
+from bench.plugins.converter_registry import converters
 from bench.worker.verify import Reference, compare, load_reference
-from workloads import registry
 from workloads._contract import SAMPLES
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Tiny:
         return band.low, band.high
 
     def io(self, batch: int) -> IOSpec:
-        return registry.get(self.workload).io(batch, None)
+        return workload_registry.get(self.workload).io(batch, None)
 
     def inputs(self, batch: int, start: int = 0) -> dict[str, Array]:
         """Samples from `start` on, as one batch."""

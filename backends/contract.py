@@ -34,7 +34,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends import registry
 from backends._blocking import comes_back_early
 from backends._tiny import Tiny, tiny_model
 from bench.interfaces.backend import (
@@ -50,6 +49,7 @@ from bench.interfaces.backend import (
     as_dict,
 )
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.plugins import backend_registry
 from workloads._contract import SAMPLES
 
 Failures = Mapping[str, tuple[str, type[BaseException]]]
@@ -181,7 +181,7 @@ class BackendContract:
     def test_is_a_backend(self) -> None:
         backend = self.backend
         assert isinstance(backend, Backend)
-        assert registry.SPEC.fullmatch(backend.name)
+        assert backend_registry.SPEC.fullmatch(backend.name)
         assert backend.summary
         assert backend.install
         assert next(iter(backend.variants)) == "", "the first variant is the plain one, written ''"
@@ -203,9 +203,9 @@ class BackendContract:
         assert all(hints), "BackendUnavailable carries the command that mends it"
 
     def test_requirements_stand_beside_the_file(self) -> None:
-        if type(self.backend).__module__ != registry.module_of(self.backend.name):
+        if type(self.backend).__module__ != backend_registry.module_of(self.backend.name):
             pytest.skip("not a backend of this package: its own distribution keeps them")
-        assert bool(registry.requirements(self.backend.name)) == bool(self.backend.runtime)
+        assert bool(backend_registry.requirements(self.backend.name)) == bool(self.backend.runtime)
 
     def test_probe_tells_what_is_here(self) -> None:
         assert self.capabilities.version

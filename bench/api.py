@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import registry
 from bench.cache import artefacts, lock
 from bench.compare.comparability import gone_on
 from bench.compare.judge import results
@@ -33,6 +32,7 @@ from bench.measure.turns import Limits, Listener
 from bench.plan.plan import Plan, plan, probe_name
 from bench.plan.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.plan.shards import Share, lacking, share_of
+from bench.plugins import backend_registry
 from bench.prepare.checkpoints.checkpoints import require_unchanged
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
@@ -96,7 +96,9 @@ def plan_suite(suite: Suite) -> tuple[Plan, fingerprint.Budget, dict[str, Capabi
         content_for(entry.name, entry.weights)
     budget = fingerprint.core_budget()
     wanted = [probe_name(backend.name) for backend in suite.backends]
-    capabilities = probe_all([*wanted, *registry.names("anchor"), *registry.names("overhead")])
+    capabilities = probe_all(
+        [*wanted, *backend_registry.names("anchor"), *backend_registry.names("overhead")]
+    )
     return plan(suite, budget, capabilities, devices.gpus()), budget, dict(capabilities)
 
 
@@ -241,7 +243,7 @@ def _asked_blocks(store: Store, run_id: str) -> list[Block]:
 
 
 def _case_record(case: Any, baseline: bool, ready: Prepared | None) -> CaseRecord:
-    from workloads.registry import get
+    from bench.plugins.workload_registry import get
 
     unit = get(case.workload).unit if case.workload != HARNESS else "call"
     record = CaseRecord(case, baseline, unit)

@@ -10,7 +10,6 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from backends import registry
 from bench.environments.locate import find
 from bench.environments.probe import probe_all
 from bench.interfaces.backend import Capabilities, Role, Support
@@ -20,6 +19,7 @@ from bench.machine import fingerprint, storage
 from bench.machine.checks import Check
 from bench.machine.gpu import checks as gpu_fitness
 from bench.machine.gpu import devices
+from bench.plugins import backend_registry
 from bench.processes.process import ROOT
 from bench.store.sqlite import DEFAULT_PATH
 
@@ -65,7 +65,9 @@ def diagnose(store: Path = DEFAULT_PATH) -> Diagnosis:
         *storage.checks(store),
         own_names(),
     )
-    answers = probe_all(name for name in registry.names() if registry.get(name).role != "test")
+    answers = probe_all(
+        name for name in backend_registry.names() if backend_registry.get(name).role != "test"
+    )
     backends = tuple(backend_state(name, answer) for name, answer in answers.items())
     fit = (
         check
@@ -81,7 +83,7 @@ def _gpu_checks() -> tuple[Check, ...]:
 
 def backend_state(name: str, answer: Capabilities | BackendUnavailable) -> BackendState:
     try:
-        backend = registry.get(name)
+        backend = backend_registry.get(name)
     except BackendUnavailable as error:  # another distribution's, and broken
         return BackendState(name, "", "runtime", None, why=error.message, mend=error.hint)
     if isinstance(answer, BackendUnavailable):

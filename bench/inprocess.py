@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 from unittest.mock import patch
 
-from backends import registry
 from bench.cache import lock
 from bench.compare.naming import axes
 from bench.compare.proof import mismatch
@@ -25,6 +24,7 @@ from bench.interfaces.workload import Band
 from bench.machine.lock import measurement_lock
 from bench.measure.run import Setting, seat
 from bench.measure.turns import Listener, Seat
+from bench.plugins import backend_registry
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.worker.verify import Verification, judge
@@ -120,8 +120,8 @@ def _borrow_process(place: Seat, stack: ExitStack) -> None:
 
 def _runtimes_here(case: Case) -> list[str]:
     """Other backends whose runtime this process has imported already; of two with the same modules one."""
-    names = {registry.get(name).runtime: name for name in reversed(registry.names("runtime"))}
-    own = registry.get(case.backend).runtime
+    names = {backend_registry.get(name).runtime: name for name in reversed(backend_registry.names("runtime"))}
+    own = backend_registry.get(case.backend).runtime
     here = (name for modules, name in names.items() if modules != own and all(map(sys.modules.get, modules)))
     return sorted(here)
 

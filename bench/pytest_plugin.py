@@ -157,10 +157,12 @@ def _suite(config: pytest.Config) -> Suite:
 def _installed() -> list[str]:
     """Backends whose runtime is here, found without importing it; all of them where there is none, so that
     each is skipped with the command that gets it."""
-    from backends import registry
+    from bench.plugins import backend_registry
 
-    names = registry.names("runtime")
-    tops = {name: {module.partition(".")[0] for module in registry.get(name).runtime} for name in names}
+    names = backend_registry.names("runtime")
+    tops = {
+        name: {module.partition(".")[0] for module in backend_registry.get(name).runtime} for name in names
+    }
     return [name for name in names if all(map(find_spec, tops[name]))] or names
 
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import registry
 from bench.interfaces.backend import Array, Session, Stepping, Target
 from bench.interfaces.case import Case
+from bench.plugins import backend_registry
+from bench.plugins.workload_registry import get
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import prepare
-from workloads.registry import get
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ def opened(runtime: str, context: int, threads: int) -> Session:
     (prepared,) = prepare([case], lambda _kind, _data: None).values()
     if prepared.error:
         raise SystemExit(prepared.error)
-    return registry.get(runtime).load(prepared.model, target, prepared.io)
+    return backend_registry.get(runtime).load(prepared.model, target, prepared.io)
 
 
 def sampled(logits: Array, step: int) -> int:

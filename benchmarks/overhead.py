@@ -9,8 +9,8 @@ from __future__ import annotations
 from statistics import median
 from time import perf_counter_ns
 
-from backends import registry
 from bench.interfaces.backend import Target
+from bench.plugins import backend_registry
 from bench.prepare.graph import HARNESS_IO
 from bench.worker.loops import buffer, device_loop, host_loop, no_gc
 
@@ -19,7 +19,7 @@ REPEATS = 15
 
 
 def main() -> None:
-    session = registry.get("null").load(None, Target(), HARNESS_IO)
+    session = backend_registry.get("null").load(None, Target(), HARNESS_IO)
     host, device, clock, run = buffer(SAMPLES), buffer(SAMPLES), perf_counter_ns, session.run
     bares, hosts, devices = [], [], []
     with no_gc():

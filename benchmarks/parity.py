@@ -17,10 +17,10 @@ import argparse
 import statistics
 from dataclasses import replace
 
-from backends import registry
 from bench.compare.rows import ratio
 from bench.interfaces.block import Block
 from bench.measure.turns import Seat
+from bench.plugins import backend_registry
 from bench.stats.pairs import burst_medians
 from benchmarks.cases import Failed, bare, in_turns, seats
 
@@ -101,5 +101,9 @@ def told(place: Seat, own: list[Block], plain: list[Block]) -> str:
 
 def everything() -> list[str]:
     """Every runtime that has a bare loop, with its variants."""
-    names = [name for name in registry.names("runtime") if (registry.folder(name) / "bare.py").is_file()]
-    return [f"{name}:{v}" if v else name for name in names for v in registry.get(name).variants]
+    names = [
+        name
+        for name in backend_registry.names("runtime")
+        if (backend_registry.folder(name) / "bare.py").is_file()
+    ]
+    return [f"{name}:{v}" if v else name for name in names for v in backend_registry.get(name).variants]

@@ -21,10 +21,10 @@ from time import perf_counter_ns, thread_time_ns
 
 import numpy as np
 
-from backends import registry
 from bench.compare.rows import ratio
 from bench.machine.lock import measurement_lock
 from bench.measure.turns import Seat
+from bench.plugins import backend_registry
 from bench.stats.estimates import Estimate
 from bench.worker.loops import no_gc
 from benchmarks.cases import in_turns, seats
@@ -43,8 +43,8 @@ def register() -> None:
         sys.path.append(folder)
         known = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = f"{known}{os.pathsep}{folder}" if known else folder
-        registry._entry_points.cache_clear()
-        registry.get.cache_clear()
+        backend_registry._entry_points.cache_clear()
+        backend_registry.get.cache_clear()
 
 
 def calibrate(workload: str, slowdown: float, threads: str = "1") -> int:
@@ -75,7 +75,7 @@ def shares(place: Seat, inferences: int = INFERENCES) -> tuple[float, float]:
         inputs = {name: file[name] for name in file.files}
     found: dict[int, list[float]] = {FEW: [], MANY: []}
     order = random.Random(0)
-    backend = registry.get(job.case.backend)
+    backend = backend_registry.get(job.case.backend)
     clock = thread_time_ns if job.case.target.threads == 1 else perf_counter_ns
     with _pinned(job.cpus), backend.load(job.model, job.case.target, job.io) as session, no_gc():
         for number in range(-WARMUP, inferences):

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from backends import registry
 from bench.environments.requirements import Needs
 from bench.environments.setup import needed
 from bench.interfaces.backend import Backend
+from bench.plugins import backend_registry
 from bench.text.units import size_text
 
 PAGES = Path(__file__).parents[1] / "docs" / "backends"
@@ -23,7 +23,7 @@ BLOCK = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), re.DOTALL)
 
 def block(name: str) -> str:
     """Markdown, with both markers."""
-    backend = registry.get(name)
+    backend = backend_registry.get(name)
     return "\n".join([BEGIN, *_installed(backend), *_tables(backend), END])
 
 
@@ -72,7 +72,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def main() -> None:
     """Writes every page's block anew."""
-    for name in registry.names("runtime"):
+    for name in backend_registry.names("runtime"):
         path = PAGES / f"{name}.md"
         path.write_text(update(path.read_text(), name))
 

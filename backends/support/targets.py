@@ -25,7 +25,7 @@ from backends.support.faults import unfit as unfit
 from bench.interfaces.backend import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
 from bench.interfaces.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
 from bench.interfaces.precision import word
-from bench.processes.shadows import shadow
+from bench.plugins.shadows import shadow
 
 # How runtimes spell their element types → the precision of the arithmetic.
 PRECISIONS = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.interfaces.job import Job
-from workloads import registry
+from bench.plugins import workload_registry
 
 SEED = 0
 
@@ -51,7 +51,7 @@ def _on_cuda(job: Job, feeds: dict[str, Any]) -> Callable[[], int]:
 def _run(job: Job, example: tuple[Any, ...]) -> Callable[..., Any]:
     import torch
 
-    workload = registry.get(job.case.workload)
+    workload = workload_registry.get(job.case.workload)
     module = workload.build()
     workload.seed_weights(module, SEED)
     module.eval().to(job.target.device)

@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from bench.cache import artefacts as cache
 from bench.environments.locate import interpreter, tools, versions_of
-from bench.interfaces.converter import Converter, converters
+from bench.interfaces.converter import Converter
 from bench.interfaces.errors import BakeoffError
 from bench.interfaces.workload import content_hash
+from bench.plugins import workload_registry
+from bench.plugins.converter_registry import converters
 from bench.text import strict_json
-from workloads import registry
 
 State = Literal["current", "stale", "unknown"]
 Verdict = tuple[State, str]
@@ -125,7 +126,9 @@ class _Today:
     """What is defined and installed now, looked up once."""
 
     def __init__(self) -> None:
-        self._contents = {content_hash(registry.get(name)): name for name in registry.names()}
+        self._contents = {
+            content_hash(workload_registry.get(name)): name for name in workload_registry.names()
+        }
         self._versions: dict[tuple[str, Path | None], str] = {}
 
     def workload(self, one: Holding) -> str:
@@ -165,9 +168,9 @@ class _Today:
             if content in self._contents:
                 return None
             return ("stale", CHANGED) if one.seeded else ("unknown", "it may be of a checkpoint of your own")
-        if name not in registry.names():
+        if name not in workload_registry.names():
             return "stale", f"no workload is named {name} here"
-        same = content_hash(registry.get(name), one.about["weights"]) == content
+        same = content_hash(workload_registry.get(name), one.about["weights"]) == content
         return None if same else ("stale", CHANGED)
 
     def _packages(self, versions: Mapping[str, str], python: Path | None) -> Verdict | None:
@@ -190,9 +193,9 @@ class _Today:
 
 def _revision(backend: str) -> int | None:
     """Of what the backend builds today; None where there is no such backend."""
-    from backends import registry
+    from bench.plugins import backend_registry
 
-    return registry.get(backend).revision if backend in registry.names() else None
+    return backend_registry.get(backend).revision if backend in backend_registry.names() else None
 
 
 def _read(folder: Path) -> Holding | None:

@@ -23,26 +23,26 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _workloads(options: argparse.Namespace) -> Rows:
-    from workloads import registry
+    from bench.plugins import workload_registry
 
-    found = [registry.get(name) for name in registry.names()]
+    found = [workload_registry.get(name) for name in workload_registry.names()]
     return [{"workload": w.name, "family": w.family, "unit": w.unit, "what": w.summary} for w in found]
 
 
 def _backends(options: argparse.Namespace) -> Rows:
-    from backends import registry
     from bench.environments.probe import probe_all
+    from bench.plugins import backend_registry
 
-    names = registry.names("runtime")
+    names = backend_registry.names("runtime")
     answers = probe_all(names)
     return [_backend(name, answers[name]) for name in names]
 
 
 def _backend(name: str, answer: Any) -> dict[str, Any]:
-    from backends import registry
     from bench.interfaces.backend import Capabilities
+    from bench.plugins import backend_registry
 
-    backend = registry.get(name)
+    backend = backend_registry.get(name)
     here = isinstance(answer, Capabilities)
     return {
         "backend": name,

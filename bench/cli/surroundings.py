@@ -7,8 +7,8 @@ import errno
 import os
 
 from bench.interfaces.errors import BakeoffError
+from bench.plugins.shadows import blamed
 from bench.processes.resources import speaks_of_memory
-from bench.processes.shadows import blamed
 
 MEMORY = "end other programs, or raise the bound on memory (ulimit -v, the container's)"
 THREADS = "raise the bounds on processes and memory (ulimit -u, ulimit -v, the container's)"

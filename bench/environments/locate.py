@@ -158,7 +158,7 @@ def place(wanted: Needs) -> Path | None:
 
 def installed_versions(backend: str, python: Path | None = None) -> dict[str, str]:
     """Distribution → version of the one that brings the backend's runtime, in that environment or our own."""
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     if python is None or python == home():
         return _owners({module.partition(".")[0] for module in get(backend).runtime})

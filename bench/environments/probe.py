@@ -16,6 +16,7 @@ from bench.environments.locate import environment_fingerprint, interpreter, mend
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu.devices import BY_BUS
+from bench.plugins import backend_registry
 from bench.processes.answers import heard
 from bench.processes.process import Process
 from bench.text import strict_json
@@ -55,9 +56,7 @@ def _probe_or_error(name: str) -> Capabilities | BackendUnavailable:
 
 
 def _ask(backend: str, python: Path) -> Capabilities:
-    from backends.registry import get
-
-    variables = {**get(backend).environment(Target()), **BY_BUS}
+    variables = {**backend_registry.get(backend).environment(Target()), **BY_BUS}
     process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
     again = mend(python) or f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
     code: int | None = None
@@ -90,17 +89,23 @@ def _with_log(message: str, log: str, lines: int = 8) -> str:
 
 
 def _cache_path(backend: str, python: Path) -> Path:
-    """The answer also rests on the code that asks: the backend's file and what backends share."""
-    import backends
-    from backends.registry import get
-
-    shared = [*sorted(Path(interfaces.__path__[0]).glob("*.py")), Path(backends.__path__[0]) / "support.py"]
-    own = getattr(sys.modules.get(type(get(backend)).__module__), "__file__", None)
-    code = hashlib.sha256()
-    for file in (*shared, *([Path(own)] if own else [])):
-        code.update(file.read_bytes())
-    name = f"{backend}-{environment_fingerprint(python)}-{code.hexdigest()[:8]}.json"
+    """The answer also rests on the code that asks: all of the backend's folder, and what backends share."""
+    name = f"{backend}-{environment_fingerprint(python)}-{code_of(backend)[:8]}.json"
     return cache_root() / "probes" / name
+
+
+def code_of(backend: str) -> str:
+    """SHA-256 over the files, names and contents, that a backend's answers rest on."""
+    own = getattr(sys.modules.get(type(backend_registry.get(backend)).__module__), "__file__", None)
+    files: list[Path] = [Path(own)] if own else []
+    shared = Path(interfaces.__path__[0])
+    for folder in (backend_registry.folder(backend), backend_registry.folder("support"), shared):
+        files += sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".txt"))
+    code = hashlib.sha256()
+    for file in files:
+        code.update(f"{file.name}\n".encode())
+        code.update(file.read_bytes())
+    return code.hexdigest()
 
 
 def _cached(path: Path) -> Capabilities | None:

@@ -1,7 +1,8 @@
 """What an environment needs, as data beside what needs it. Standard library and packaging.
 
-`backends/NAME.txt` is for a backend, `backends/formats/NAME.txt` for the tools that write model files. A file
-holds requirements as pip reads them, the runtime itself first, and may say more in comments:
+`backends/NAME/requirements.txt` is for a backend, `to-NAME.txt` beside converters for the tools that write
+model files. A file holds requirements as pip reads them, the runtime itself first, and may say more in
+comments:
 
     # python: >=3.12      which Python it takes, where that is not bakeoff's own
     # size: 480 MB        what it takes on the disk, to be told before it is installed
@@ -15,12 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import backends
 from bench.interfaces.errors import UsageError, did_you_mean
+from bench.plugins import backend_registry
 from bench.text.units import size
 
-BACKENDS = Path(backends.__path__[0])
-FORMATS = BACKENDS / "formats"
 VERSION = re.compile(r"[\w.+!-]+")
 FACT = re.compile(r"#\s*(python|size|device):\s*(.+)")
 NUMPY = "numpy"  # a worker's own need, in whatever version the runtime allows
@@ -54,9 +53,10 @@ class Needs:
 
 def known() -> dict[str, Path]:
     """Name → file, of backends and of tools."""
-    own = {path.parent.name.replace("_", "-"): path for path in sorted(BACKENDS.glob("*/requirements.txt"))}
-    files = sorted((*BACKENDS.glob("*.txt"), *FORMATS.glob("*.txt"), *BACKENDS.glob("*/formats/*.txt")))
-    return own | {path.stem: path for path in files}
+    folder = backend_registry.folder()
+    own = sorted(folder.glob(f"*/{backend_registry.REQUIREMENTS}"))
+    tools = sorted((*folder.glob("formats/*.txt"), *folder.glob("*/formats/*.txt")))
+    return {path.parent.name.replace("_", "-"): path for path in own} | {path.stem: path for path in tools}
 
 
 def needs(spec: str) -> Needs:

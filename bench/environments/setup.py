@@ -35,23 +35,23 @@ def parts(specs: Iterable[str]) -> list[Part]:
 
 def runtimes() -> list[str]:
     """Every backend of this package that is a runtime with requirements of its own, and runs on a CPU."""
-    from backends import registry
+    from bench.plugins import backend_registry
 
-    return [name for name in registry.names("runtime") if name in known() and not needs(name).device]
+    return [name for name in backend_registry.names("runtime") if name in known() and not needs(name).device]
 
 
 def needed(spec: str) -> Sequence[Needs]:
     """The runtime's, then the tools' behind its model files. Raises UsageError."""
-    from backends import registry
-    from bench.interfaces.converter import converters
+    from bench.plugins import backend_registry
+    from bench.plugins.converter_registry import converters
 
-    name, _, version = registry.parse(spec)
+    name, _, version = backend_registry.parse(spec)
     if name not in known():
         raise UsageError(
             f"{name} is brought by another distribution: its requirements are that one's",
-            hint=registry.get(name).install,
+            hint=backend_registry.get(name).install,
         )
-    backend = registry.get(name)
+    backend = backend_registry.get(name)
     kinds = {*backend.formats, *(kind for kinds in backend.quantised.values() for kind in kinds)}
     made = converters()
     pending, seen = [kind for kind in kinds if kind in made], set()

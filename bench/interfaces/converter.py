@@ -7,9 +7,6 @@ and in environments that hold other packages: all but NumPy is imported inside f
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +48,7 @@ class Job:
 
     def definition(self) -> Workload:
         """The workload itself."""
-        from workloads.registry import get
+        from bench.plugins.workload_registry import get
 
         return get(self.workload)
 
@@ -94,21 +91,3 @@ class Converter:
     shared: bool = False
     tools: str = ""
     open: bool = False
-
-
-PACKAGES = ("bench.prepare.converters", "backends.formats")  # and `formats` of every backend's folder
-
-
-@functools.cache
-def converters() -> Mapping[str, Converter]:
-    """Kind → converter, of every file in these folders."""
-    found: dict[str, Converter] = {}
-    folders = importlib.import_module("backends").__path__
-    own = (path.parent.name for folder in folders for path in Path(folder).glob("*/formats"))
-    for package in (*PACKAGES, *(f"backends.{name}.formats" for name in sorted(own))):
-        for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
-            if info.name != "__main__":
-                module = importlib.import_module(f"{package}.{info.name}")
-                if converter := getattr(module, "CONVERTER", None):
-                    found[converter.kind] = converter
-    return found

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from backends import registry
 from bench.environments.locate import interpreter
 from bench.interfaces.block import FAILURES, MEASURED
 from bench.interfaces.case import Case
@@ -18,6 +17,7 @@ from bench.machine.gpu import devices
 from bench.measure.gpu.timeline import Watching
 from bench.measure.turns import Limits, Listener, Seat, measure_part
 from bench.plan.refusals import PREPARE
+from bench.plugins import backend_registry
 from bench.prepare.prepare import Prepared
 from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store
@@ -166,7 +166,7 @@ def seat(case: Case, ready: Prepared, setting: Setting, prove: bool = True, *, s
 
     `shared`: the worker's process does other things too, and sees every device by its own name.
     """
-    backend, device = registry.get(case.backend), case.target.device
+    backend, device = backend_registry.get(case.backend), case.target.device
     cpus = setting.budget.cpus[: max(case.target.threads, 1)]
     on_cpu = case.target.device_kind == "cpu"
     least_s = max(setting.profile.warmup_least_s, 0.0 if on_cpu else CLOCKS_S)

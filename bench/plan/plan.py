@@ -100,7 +100,7 @@ def _require_some_of_each(suite: Suite, backends: list[BackendEntry], cases: lis
 
 def probe_name(spec: str) -> str:
     """`onnxruntime:openvino==1.31.1` → `onnxruntime==1.31.1`: what a probe is asked for."""
-    from backends.registry import parse
+    from bench.plugins.backend_registry import parse
 
     name, _, version = parse(spec)
     return f"{name}=={version}" if version else name
@@ -110,8 +110,8 @@ def _asked(
     suite: Suite, budget: Budget, gpus: Mapping[str, Gpu]
 ) -> Iterator[tuple[BackendEntry | None, Case]]:
     """Every combination, workload and shape outermost, so that the cases of a group follow each other."""
+    from bench.plugins.workload_registry import get
     from bench.prepare.graph import content_for
-    from workloads.registry import get
 
     for entry in suite.workloads:
         workload = get(entry.name)
@@ -132,7 +132,7 @@ def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[
 def _targets(
     suite: Suite, workload: WorkloadEntry, backend: BackendEntry, budget: Budget, gpus: Mapping[str, Gpu]
 ) -> Iterator[Target]:
-    from backends.registry import parse
+    from bench.plugins.backend_registry import parse
 
     _, variant, _ = parse(backend.spec)
     precisions = backend.precisions or workload.precisions or suite.precisions
@@ -157,7 +157,7 @@ def _case(
     backend: BackendEntry,
     target: Target,
 ) -> Case:
-    from backends.registry import get, parse
+    from bench.plugins.backend_registry import get, parse
 
     name, _, version = parse(backend.spec)
     return Case(
@@ -177,7 +177,7 @@ def _case(
 
 def _harness(suite: Suite) -> Iterator[Case]:
     """The harness's own cases: the anchor and the null backend, one each."""
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     wanted = {"anchor": suite.anchor, "null": suite.null}
     for name in (name for name, asked in wanted.items() if asked):
@@ -216,7 +216,7 @@ def _device(asked: str, table: Devices, gpus: Mapping[str, Gpu]) -> str | None:
 
 
 def _unshaped(case: Case) -> str:
-    from workloads.registry import get
+    from bench.plugins.workload_registry import get
 
     if case.workload == HARNESS:
         return ""

@@ -8,8 +8,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench.interfaces.converter import RESULT, Job, converters
+from bench.interfaces.converter import RESULT, Job
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
+from bench.plugins.converter_registry import converters
 from bench.processes import resources
 
 

@@ -21,12 +21,13 @@ from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision
 from bench.interfaces.backend import IOSpec, Target, TensorSpec, as_dict
 from bench.interfaces.case import HARNESS, Case
-from bench.interfaces.converter import Converter, converters
+from bench.interfaces.converter import Converter
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.workload import content_hash
 from bench.machine import cpuinfo
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Driver
+from bench.plugins.converter_registry import converters
 from bench.prepare.checkpoints import checkpoints
 from bench.prepare.converters.builds import BUILDS
 from bench.worker.verify import LEAST_SAMPLES
@@ -83,13 +84,13 @@ class Node:
     @property
     def variables(self) -> Mapping[str, str]:
         """What must be set before the process starts that makes it."""
-        from backends import registry
+        from bench.plugins import backend_registry
 
         if self.case is None:
-            return registry.no_telemetry(self.converter.distributions)
+            return backend_registry.no_telemetry(self.converter.distributions)
         target = _inside(self.case.target)
         seen = devices.alone(self.case.target.device, devices.gpus())
-        return {**registry.get(self.case.backend).environment(target), **seen}
+        return {**backend_registry.get(self.case.backend).environment(target), **seen}
 
 
 @dataclass(slots=True)
@@ -102,8 +103,8 @@ class Needs:
 
 def needs(case: Case) -> Needs:
     """Raises BakeoffError where the case cannot be prepared whatever is made."""
-    from backends.registry import get as backend_of
-    from workloads.registry import get as workload_of
+    from bench.plugins.backend_registry import get as backend_of
+    from bench.plugins.workload_registry import get as workload_of
 
     if case.workload == HARNESS:
         return Needs(HARNESS_IO)
@@ -137,7 +138,7 @@ def needs(case: Case) -> Needs:
 
 def node(kind: str, of: Case | Node, facts: Mapping[str, Any]) -> Node:
     """The node of that kind for a case, or as the parent of another."""
-    from workloads.registry import get
+    from bench.plugins.workload_registry import get
 
     converter = converters()[kind]
     axes = tuple((axis, facts[axis]) for axis in converter.axes)
@@ -158,7 +159,7 @@ def content_for(workload: str, weights: str = "") -> str:
 
     Raises UsageError for an unknown workload, ModelFileError for a file that is no checkpoint of it.
     """
-    from workloads.registry import get
+    from bench.plugins.workload_registry import get
 
     if weights:
         checkpoints.check(workload, weights)
@@ -181,7 +182,7 @@ def weights_sha256(path: str | Path) -> str:
 
 def _build(case: Case, model: Node) -> Node:
     """What is compiled depends on all of the target, on the shape, and on the processor."""
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     facts = {
         "backend": case.backend,
@@ -228,7 +229,7 @@ def _require_known(arithmetic: str) -> None:
 
 def _format(case: Case) -> str:
     """The kind of model file, by the precision where it is one of integers."""
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     backend, arithmetic = get(case.backend), case.target.arithmetic
     formats: Sequence[str] = backend.takes(case.target)

@@ -37,7 +37,7 @@ class Side:
 
 def parse_side(text: str) -> Side:
     """Raises UsageError for an unknown backend or variant, and for what cannot be read."""
-    from backends.registry import parse
+    from bench.plugins.backend_registry import parse
 
     backend, _, rest = text.partition("@")
     parse(backend)

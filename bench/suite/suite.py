@@ -75,7 +75,7 @@ def _encodes(path: str) -> bool:
 
 def _has(workload: str, axis: str) -> bool:
     """Whether a workload has lengths, and calls them so."""
-    from workloads.registry import get
+    from bench.plugins.workload_registry import get
 
     return get(workload).default_length is not None and get(workload).axis == axis
 
@@ -105,7 +105,7 @@ class WorkloadEntry(Model):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        from workloads.registry import get
+        from bench.plugins.workload_registry import get
 
         _check(get, name)
         return name
@@ -145,7 +145,7 @@ class BackendEntry(Model):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        from backends.registry import parse
+        from bench.plugins.backend_registry import parse
 
         _check(parse, name)
         return name
@@ -153,7 +153,7 @@ class BackendEntry(Model):
     @field_validator("preset")
     @classmethod
     def _has_preset(cls, preset: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        from backends.registry import get, parse
+        from bench.plugins.backend_registry import get, parse
 
         if name := info.data.get("name"):
             known = get(parse(name)[0]).presets
@@ -358,7 +358,7 @@ def _with_length(
     entry: Mapping[str, Any], axis: str, lengths: Sequence[str | int], alone: bool
 ) -> dict[str, Any]:
     """Among several workloads those without that axis stay as they are; one alone is a mistake."""
-    from workloads.registry import names
+    from bench.plugins.workload_registry import names
 
     without = entry["name"] in names() and not _has(entry["name"], axis)
     return dict(entry) if without and not alone else {**entry, axis: lengths}

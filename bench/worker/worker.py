@@ -243,7 +243,7 @@ def _explain(error: Exception) -> dict[str, str]:
 
 
 def _backend(case: Case) -> Backend:
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     return get(case.backend)
 
@@ -264,7 +264,7 @@ def _versions(backend: Backend) -> dict[str, str]:
 
 def probe(name: str) -> dict[str, Any]:
     """Capabilities as a dict, or why there are none."""
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     try:
         return {"ok": True, "capabilities": as_dict(get(name).probe())}
@@ -285,7 +285,7 @@ def _foreign(backend: Backend) -> str:
 
 def ceilings(name: str, device: str) -> dict[str, Any]:
     """What a device can do at most, by a backend that can measure it."""
-    from backends.registry import get
+    from bench.plugins.backend_registry import get
 
     backend = get(name)
     return {"ceilings": dict(backend.ceilings(device)) if isinstance(backend, Measuring) else {}}

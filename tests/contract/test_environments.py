@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
 from backends._tiny import VARIABLE, listing, tiny_model
 from bench.environments.locate import find, versions_of
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
+from bench.plugins import backend_registry
 from bench.processes.process import code_folder
 from tests.contract import test_backends
 from tests.contract.suites import MODULES, SUITES
 from tests.contract.table import RESULTS
 
 
-@pytest.mark.parametrize("name", registry.names("runtime"))
+@pytest.mark.parametrize("name", backend_registry.names("runtime"))
 def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     there = find(name)
     if there is None:
@@ -27,7 +27,7 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
         versions_of(["pytest"], there.python)
     except BackendUnavailable:
         pytest.skip(f"no pytest in the environment: bakeoff env create {name} --with pytest")
-    backend = registry.get(name)
+    backend = backend_registry.get(name)
     suites = {suite: found for suite, found in SUITES.items() if found.backend is backend}
     assert suites, f"no contract suite names {name}"
     models = list(dict.fromkeys(model for found in suites.values() for model in found.models))

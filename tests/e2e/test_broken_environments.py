@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
 from bench.environments.locate import installed_versions
 from bench.environments.setup import runtimes
+from bench.plugins import backend_registry
 
 SPEC = "onnxruntime==1.30.0"
 AGAIN = f"bakeoff env create {SPEC} --again"
@@ -86,4 +86,4 @@ def test_every_runtime_that_is_not_here_is_one_row(bakeoff) -> None:
     assert set(found) == set(absent)
     for name, (status, reason) in found.items():
         assert status == "missing"
-        assert registry.get(name).install in reason
+        assert backend_registry.get(name).install in reason

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
 from bench.api import silent
 from bench.interfaces.backend import Target, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.measure.link import Failure, Link
 from bench.measure.turns import Limits, Seat, measure_part
+from bench.plugins import backend_registry
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
@@ -34,7 +34,7 @@ def case(backend: str, precision: str = "fp32") -> Case:
 @pytest.fixture(scope="module", autouse=True)
 def tiny(environment: dict[str, str]):
     """The plugin and the session's cache, for this process and what it starts."""
-    from workloads import registry as workloads
+    from bench.plugins import workload_registry as workloads
 
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(PLUGIN))
@@ -109,7 +109,7 @@ def test_no_runtime_leaves_a_trace_of_telemetry(
         monkeypatch.delenv(name, raising=False)
     one = case(backend)
     place = seat(one, ready(one))
-    (block,) = measured(replace(place, environment=registry.get(backend).environment(one.target)))
+    (block,) = measured(replace(place, environment=backend_registry.get(backend).environment(one.target)))
     assert block.status == "ok", block.reason
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

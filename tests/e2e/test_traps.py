@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
 from bench.api import silent
 from bench.compare.judge import results
 from bench.compare.lint.rules import Finding, findings
@@ -23,6 +22,7 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.measure.turns import Limits, Seat, measure_part
+from bench.plugins import backend_registry
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import prepare
 from bench.processes.process import guard
@@ -37,7 +37,7 @@ BATCH = 8  # all of verification in one inference
 @pytest.fixture(scope="module", autouse=True)
 def tiny(environment: dict[str, str]) -> Iterator[None]:
     """The plugin and the session's cache, for this process and what it starts."""
-    from workloads import registry as workloads
+    from bench.plugins import workload_registry as workloads
 
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(PLUGIN))
@@ -71,7 +71,7 @@ def seats(backend: str, targets: Sequence[Target], cpus: Sequence[int], folder: 
             burst_ns=10_000_000,
             warmup={"least_s": 0.02, "most_s": 0.2},
         )
-        made.append(Seat(job, registry.get(backend).environment(target)))
+        made.append(Seat(job, backend_registry.get(backend).environment(target)))
     return made
 
 

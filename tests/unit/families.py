@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.interfaces.converter import Job, Parent, converters
+from bench.interfaces.converter import Job, Parent
 from bench.interfaces.workload import Band, Workload
+from bench.plugins import workload_registry
+from bench.plugins.converter_registry import converters
 from bench.worker import verify
-from workloads import registry
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Made:
 def known(*workloads: Workload) -> Iterator[None]:
     """The registry holds these workloads alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_found", lambda: {w.name: w for w in workloads})
+        patch.setattr(workload_registry, "_found", lambda: {w.name: w for w in workloads})
         yield
 
 

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from typing import Any
 
 from bench.cache import artefacts
-from bench.interfaces.converter import converters
 from bench.interfaces.workload import content_hash
-from workloads import registry
+from bench.plugins import workload_registry
+from bench.plugins.converter_registry import converters
 
 
 def put(
@@ -36,7 +36,9 @@ def put(
     step: dict[str, Any] = {
         "kind": kind,
         "revision": converter.revision,
-        "content": content_hash(registry.get(workload), weights) if workload in registry.names() else "",
+        "content": content_hash(workload_registry.get(workload), weights)
+        if workload in workload_registry.names()
+        else "",
         "facts": dict.fromkeys(converter.axes, 8),
         "versions": {name: version(name) for name in converter.distributions},
         "parents": {parent.manifest["kind"]: parent.sha256 for parent in parents},

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends import registry
 from backends.support.targets import products_saturate
 from bench.interfaces.backend import ModelFile, Session, Target
-from bench.interfaces.converter import Job, Parent, converters
+from bench.interfaces.converter import Job, Parent
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.workload import Band
+from bench.plugins import backend_registry
+from bench.plugins.converter_registry import converters
 from bench.worker import verify
 from tests.unit.families import Made, known, make
 from workloads.bert import BertConfig, BertEncoder
@@ -93,7 +94,7 @@ class Kitchen:
     def file(self, name: str, backend: str, precision: str) -> ModelFile:
         """The model file that a backend takes for a precision."""
         arithmetic = Target(precision=precision).arithmetic
-        runtime = registry.get(backend)
+        runtime = backend_registry.get(backend)
         (kind,) = runtime.quantised[word(arithmetic)] if scheme(arithmetic) else runtime.formats
         made = self.made(name)
         if kind in made.files:
@@ -117,7 +118,7 @@ class Kitchen:
         """A session of that file at batch 1."""
         workload = WORKLOADS[name]
         io = workload.io(1, workload.default_length)
-        with registry.get(backend).load(file, Target(precision=precision), io) as session:
+        with backend_registry.get(backend).load(file, Target(precision=precision), io) as session:
             yield session
 
     def error(self, name: str, session: Session) -> verify.Verification:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from bench.interfaces.errors import EXIT_USAGE, ModelFileError
+from bench.plugins import workload_registry
 from bench.prepare.graph import content_for
-from workloads import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 HANGS_S = 120  # far beyond what any of it takes; only what hangs gets there
@@ -30,7 +30,7 @@ def state(workload: str = "mobilenet-v2") -> State:
     import torch
 
     with torch.device("meta"):
-        named = registry.get(workload).build().state_dict()
+        named = workload_registry.get(workload).build().state_dict()
     return {key: torch.zeros(one.shape, dtype=one.dtype) for key, one in named.items()}
 
 
@@ -205,7 +205,7 @@ def converted(path: Path | str) -> dict[str, Any]:
     """The module's state with the weights that its converter takes from a checkpoint."""
     from bench.prepare.converters.weights import load_checkpoint
 
-    workload = registry.get(WORKLOAD)
+    workload = workload_registry.get(WORKLOAD)
     module = workload.build()
     load_checkpoint(workload, module, Path(path))
     return dict(module.state_dict())

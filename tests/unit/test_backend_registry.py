@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
 from bench.interfaces.backend import Backend
 from bench.interfaces.errors import BackendUnavailable, UsageError
+from bench.plugins import backend_registry
 
 AddDistribution = Callable[[str, str], None]
 
@@ -24,11 +24,13 @@ def add_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         info = tmp_path / f"{name}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{name} = {name}_module:BACKEND\n")
+        (info / "entry_points.txt").write_text(
+            f"[{backend_registry.GROUP}]\n{name} = {name}_module:BACKEND\n"
+        )
 
     def forget() -> None:
-        registry._entry_points.cache_clear()
-        registry.get.cache_clear()
+        backend_registry._entry_points.cache_clear()
+        backend_registry.get.cache_clear()
 
     monkeypatch.syspath_prepend(tmp_path)
     forget()
@@ -37,24 +39,24 @@ def add_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_names_by_role() -> None:
-    assert {"torch", "onnxruntime", "openvino"} <= set(registry.names("runtime"))
-    assert registry.names("overhead") == ["null"]
-    assert registry.names("anchor") == ["anchor"]
-    assert registry.names("test") == ["reference"]
-    assert not set(registry.names()) & {"base", "registry", "contract", "support", "_tiny"}
+    assert {"torch", "onnxruntime", "openvino"} <= set(backend_registry.names("runtime"))
+    assert backend_registry.names("overhead") == ["null"]
+    assert backend_registry.names("anchor") == ["anchor"]
+    assert backend_registry.names("test") == ["reference"]
+    assert not set(backend_registry.names()) & {"base", "registry", "contract", "support", "_tiny"}
 
 
 def test_every_backend_bears_the_name_of_its_module() -> None:
-    for name in registry.names():
-        backend = registry.get(name)
+    for name in backend_registry.names():
+        backend = backend_registry.get(name)
         assert isinstance(backend, Backend)
         assert backend.name == name
 
 
 def test_a_hyphen_in_a_name_is_an_underscore_in_its_module() -> None:
-    assert registry.get("onnxruntime-gpu").__class__.__module__ == "backends.onnxruntime_gpu.backend"
+    assert backend_registry.get("onnxruntime-gpu").__class__.__module__ == "backends.onnxruntime_gpu.backend"
     with pytest.raises(UsageError, match="no backend 'onnxruntime_gpu'"):
-        registry.get("onnxruntime_gpu")
+        backend_registry.get("onnxruntime_gpu")
 
 
 def test_finding_backends_imports_no_runtime() -> None:
@@ -70,7 +72,7 @@ def test_finding_backends_imports_no_runtime() -> None:
 )
 def test_unknown_name(name: str, says: str) -> None:
     with pytest.raises(UsageError, match=f"no backend '{name}'") as caught:
-        registry.get(name)
+        backend_registry.get(name)
     assert says in caught.value.hint
 
 
@@ -84,7 +86,7 @@ def test_unknown_name(name: str, says: str) -> None:
     ],
 )
 def test_parse(spec: str, parsed: tuple[str, str, str | None]) -> None:
-    assert registry.parse(spec) == parsed
+    assert backend_registry.parse(spec) == parsed
 
 
 @pytest.mark.parametrize(
@@ -99,14 +101,14 @@ def test_parse(spec: str, parsed: tuple[str, str, str | None]) -> None:
 )
 def test_parse_refuses(spec: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
-        registry.parse(spec)
+        backend_registry.parse(spec)
     assert caught.value.hint
 
 
 def test_requirements() -> None:
-    assert [line.split(">")[0] for line in registry.requirements("onnxruntime")] == ["onnxruntime"]
-    assert registry.requirements("onnxruntime-gpu") == ["onnxruntime-gpu[cuda,cudnn]>=1.30,<2"]
-    assert registry.requirements("null") == []
+    assert [line.split(">")[0] for line in backend_registry.requirements("onnxruntime")] == ["onnxruntime"]
+    assert backend_registry.requirements("onnxruntime-gpu") == ["onnxruntime-gpu[cuda,cudnn]>=1.30,<2"]
+    assert backend_registry.requirements("null") == []
 
 
 def test_entry_point_is_found_with_its_variants(add_distribution: AddDistribution) -> None:
@@ -117,18 +119,18 @@ def test_entry_point_is_found_with_its_variants(add_distribution: AddDistributio
         "    name, variants, role = 'mine', {'': 'plain', 'fast': 'faster'}, 'runtime'\n"
         "BACKEND = Mine()\n",
     )
-    assert "mine" in registry.names()
-    assert "mine" in registry.names("runtime")
-    assert registry.parse("mine:fast==2") == ("mine", "fast", "2")
+    assert "mine" in backend_registry.names()
+    assert "mine" in backend_registry.names("runtime")
+    assert backend_registry.parse("mine:fast==2") == ("mine", "fast", "2")
     with pytest.raises(UsageError, match="no variant 'fats'") as caught:
-        registry.parse("mine:fats")
+        backend_registry.parse("mine:fats")
     assert "did you mean 'fast'?" in caught.value.hint
 
 
 def test_a_backend_of_the_package_goes_before_an_entry_point(add_distribution: AddDistribution) -> None:
     add_distribution("null", "BACKEND = 1")
-    assert registry.get("null").role == "overhead"
-    assert registry.names().count("null") == 1
+    assert backend_registry.get("null").role == "overhead"
+    assert backend_registry.names().count("null") == 1
 
 
 @pytest.mark.parametrize("code", ["import no_such_module", "BACKEND = 1"])
@@ -137,7 +139,7 @@ def test_a_broken_entry_point_is_named_and_hides_no_other(
 ) -> None:
     add_distribution("broken", code)
     with pytest.raises(BackendUnavailable, match="'broken'") as caught:
-        registry.get("broken")
+        backend_registry.get("broken")
     assert caught.value.hint
     with pytest.warns(UserWarning, match="broken"):
-        assert "torch" in registry.names("runtime")
+        assert "torch" in backend_registry.names("runtime")

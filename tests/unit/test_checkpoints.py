@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.interfaces.errors import ModelFileError
+from bench.plugins import workload_registry
 from tests.unit.strangers import (
     NOT_CHECKPOINTS,
     WORKLOAD,
@@ -31,7 +32,7 @@ from tests.unit.strangers import (
     zipped,
 )
 from tests.unit.tiny_cases import own_cache
-from workloads import registry, states
+from workloads import states
 
 INDEX = "model.safetensors.index.json"
 
@@ -55,9 +56,9 @@ def refused_twice(path: Path | str) -> str:
 def test_the_table_is_that_of_the_modules() -> None:
     """Else: python -m workloads.states"""
     assert states.TABLE.read_text() == states.text()
-    assert {registry.get(name).weights_of or name for name in registry.names()} - {"tiny-cnn"} == set(
-        states.names()
-    )
+    assert {workload_registry.get(name).weights_of or name for name in workload_registry.names()} - {
+        "tiny-cnn"
+    } == set(states.names())
 
 
 @pytest.mark.parametrize("name", NOT_CHECKPOINTS)
@@ -163,8 +164,8 @@ def test_a_known_wrapper_or_prefix_is_taken_and_said(tmp_path: Path, form: str) 
     reading = check(WORKLOAD, str(path))
     assert reading is not None
     assert reading.said == said
-    module = registry.get(WORKLOAD).build()
-    assert load_checkpoint(registry.get(WORKLOAD), module, path) == reading
+    module = workload_registry.get(WORKLOAD).build()
+    assert load_checkpoint(workload_registry.get(WORKLOAD), module, path) == reading
     assert float(module.state_dict()["classifier.1.weight"].abs().sum()) == 0.0
 
 
@@ -178,7 +179,7 @@ def test_a_prefix_that_is_the_workloads_own_stays(prefix: str) -> None:
     table = {key: Tensor(dtype, tuple(shape)) for key, (dtype, *shape) in (states.of(name) or {}).items()}
     assert all(key.startswith("model.") for key in table)
     tree = {f"{prefix}{key}": one for key, one in table.items()}
-    assert fit(tree, table, registry.get(name), "w.pt").prefix == prefix
+    assert fit(tree, table, workload_registry.get(name), "w.pt").prefix == prefix
 
 
 def quantised() -> dict[str, Any]:
@@ -261,7 +262,7 @@ MADE_BY_CODE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "args": (lambda _: {"state_dict": state(), "args": Namespace(lr=1)}, "argparse.Namespace"),
     "numpy": (lambda _: {"model": state(), "best": np.float64(0.5)}, "multiarray.scalar"),
     "evil": (lambda trace: {**state(), "x": Touches(trace)}, "never loaded"),
-    "module": (lambda _: registry.get("contract-cnn").build(), "a whole object of torch.nn."),
+    "module": (lambda _: workload_registry.get("contract-cnn").build(), "a whole object of torch.nn."),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.interfaces.errors import EXIT_USAGE
+from bench.plugins import workload_registry
 from bench.prepare.graph import content_for, weights_sha256
 from tests.unit.strangers import (
     BIAS,
@@ -26,7 +27,6 @@ from tests.unit.strangers import (
     to,
 )
 from tests.unit.tiny_cases import own_cache
-from workloads import registry
 
 INDEX = "model.safetensors.index.json"
 
@@ -191,8 +191,8 @@ def test_how_it_was_read_stands_in_the_lineage(tmp_path: Path) -> None:
 
     from tests.unit.tiny_cases import case, recorded
 
-    module = registry.get("tiny-cnn").build()
-    registry.get("tiny-cnn").seed_weights(module, 3)
+    module = workload_registry.get("tiny-cnn").build()
+    workload_registry.get("tiny-cnn").seed_weights(module, 3)
     torch.save({"model": {f"module.{k}": v for k, v in module.state_dict().items()}}, tmp_path / "t.pt")
     ready = recorded(one := case(weights=str(tmp_path / "t.pt")))[0][one.id]
     assert ready.error == ""

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from backends import registry
 from backends.support import targets
 from bench.environments import install, locate
 from bench.environments import probe as probing
@@ -19,9 +18,10 @@ from bench.environments.locate import environment_fingerprint
 from bench.environments.probe import probe
 from bench.interfaces.errors import BackendUnavailable
 from bench.measure.gpu import peaks
+from bench.plugins import backend_registry
+from bench.plugins.shadows import blamed, shadow
 from bench.processes import answers
 from bench.processes.process import ROOT, Process
-from bench.processes.shadows import blamed, shadow
 from bench.processes.variables import HOMES, LAST_PATH, MEDDLING, child_variables
 
 
@@ -100,7 +100,7 @@ def test_a_sitecustomize_that_prints_is_not_the_answer(
     assert len(environment_fingerprint(python)) == 16
     monkeypatch.setattr("bench.processes.process.child_variables", lambda *arguments: {**loud, **_code(loud)})
     assert "cpu" in probing._ask("null", python).devices
-    monkeypatch.setattr(registry, "get", lambda name: registry._modules and _Measuring())
+    monkeypatch.setattr(backend_registry, "get", lambda name: backend_registry._modules and _Measuring())
     assert peaks._measured("null", "cuda:0", python) == {}
 
 
@@ -168,14 +168,14 @@ def test_a_runtime_that_a_file_hides_is_missing_by_that_name(
     with pytest.raises(
         BackendUnavailable, match=r"onnxruntime\.py would be imported as onnxruntime, and hides"
     ):
-        targets.import_runtime(registry.get("onnxruntime"))
+        targets.import_runtime(backend_registry.get("onnxruntime"))
 
 
 def test_a_folder_of_a_runtimes_name_is_no_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ncnn").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(BackendUnavailable, match="ncnn is a folder without a package"):
-        targets.import_runtime(registry.get("ncnn"))
+        targets.import_runtime(backend_registry.get("ncnn"))
     sys.modules.pop("ncnn", None)
 
 

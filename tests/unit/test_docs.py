@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
 from bench.cli.parser import parse
 from bench.interfaces.block import Status
+from bench.plugins import backend_registry
+from bench.plugins import workload_registry as workloads
 from bench.suite.suite import Limits, Suite, load_suite
 from tools import backend_pages
-from workloads import registry as workloads
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -67,11 +67,11 @@ def test_every_status_is_explained(status: str) -> None:
 def test_every_workload_and_runtime_is_named() -> None:
     for name in workloads.names():
         assert f"`{name}`" in README
-    for name in registry.names("runtime"):
+    for name in backend_registry.names("runtime"):
         assert f"[`{name}`](docs/backends/{name}.md)" in README
 
 
-@pytest.mark.parametrize("name", registry.names("runtime"))
+@pytest.mark.parametrize("name", backend_registry.names("runtime"))
 def test_the_page_of_a_backend_says_what_its_code_does(name: str) -> None:
     page = (backend_pages.PAGES / f"{name}.md").read_text()
     assert backend_pages.update(page, name) == page, "python -m tools.backend_pages writes it anew"
@@ -100,9 +100,12 @@ def test_every_extra_that_an_install_command_names_is_there() -> None:
 
     extras = set(metadata("bakeoff").get_all("Provides-Extra") or ())
     assert {"cpu", "prepare", "parquet", "pytest", "dev"} <= extras
-    for name in registry.names("runtime"):
-        assert registry.get(name).install in (f"pip install 'bakeoff[{name}]'", f"bakeoff setup {name}")
-        needed, *_ = (r.split("==")[0].split(">=")[0] for r in registry.requirements(name))
+    for name in backend_registry.names("runtime"):
+        assert backend_registry.get(name).install in (
+            f"pip install 'bakeoff[{name}]'",
+            f"bakeoff setup {name}",
+        )
+        needed, *_ = (r.split("==")[0].split(">=")[0] for r in backend_registry.requirements(name))
         assert [
             r
             for r in requires("bakeoff") or ()

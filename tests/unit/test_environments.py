@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from backends import registry
 from bench.environments import locate
 from bench.environments import probe as probing
 from bench.environments.locate import environment_fingerprint, installed_versions, interpreter
 from bench.environments.probe import probe, probe_all
 from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.errors import BackendUnavailable
+from bench.plugins import backend_registry
 from bench.processes.process import Process
 from tests.waiting import until
 
@@ -87,7 +87,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for cached in (registry._entry_points, registry.get, locate._distributions):
+    for cached in (backend_registry._entry_points, backend_registry.get, locate._distributions):
         cached.cache_clear()
 
 

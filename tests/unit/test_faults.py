@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from backends import registry
 from backends.support import targets
 from backends.torch import plain_paths, variants
 from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.plugins import backend_registry
 from bench.processes.resources import speaks_of_memory
 
 SHAPE = (1, 3, 8, 8)
@@ -93,7 +93,7 @@ def test_a_failed_compiler_is_no_unsupported_case(
     monkeypatch.setattr("backends.torch.backend._module", lambda *arguments: None)
     model = ModelFile("torch-graph", tmp_path / "graph.pt", "")
     with pytest.raises((PrepareError, TypeError)):
-        registry.get(name).build(model, Target(variant="compile"), IO, tmp_path)
+        backend_registry.get(name).build(model, Target(variant="compile"), IO, tmp_path)
 
 
 def made(folder: Path, name: str = "model.bin", content: bytes = b"content") -> ModelFile:
@@ -161,7 +161,7 @@ def test_an_iree_device_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytes
     flags = SimpleNamespace(parse_flags=lambda text: None)
     stand_in(monkeypatch, "iree.runtime", flags=flags, get_device=fail)
     with pytest.raises(ValueError, match="no driver"):
-        registry.get("iree").load(made(tmp_path), Target(threads=1), IO)
+        backend_registry.get("iree").load(made(tmp_path), Target(threads=1), IO)
 
 
 def test_a_tvm_device_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_tvm_device_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.
     sys.modules["tvm"].cpu = no_device  # type: ignore[attr-defined]
     stand_in(monkeypatch, "tvm_ffi", load_module=lambda *arguments, **named: object())
     with pytest.raises(RuntimeError, match="not enabled") as raised:
-        registry.get("tvm").load(made(tmp_path), Target(threads=1), IO)
+        backend_registry.get("tvm").load(made(tmp_path), Target(threads=1), IO)
     assert not isinstance(raised.value, BakeoffError)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backends import registry
+from bench.plugins import backend_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 # Workloads are defined in PyTorch, and references and bands are its runs: it is named where that is done.
-NAMES = set(registry.names("runtime")) - {"torch"}
-TOPS = {module.split(".")[0] for name in NAMES for module in registry.get(name).runtime}
+NAMES = set(backend_registry.names("runtime")) - {"torch"}
+TOPS = {module.split(".")[0] for name in NAMES for module in backend_registry.get(name).runtime}
 MODULES = {name.replace("-", "_") for name in NAMES} | TOPS - {"torch"}
 FILES = [path for room in ("bench", "workloads", "reports") for path in sorted((ROOT / room).rglob("*.py"))]
 
@@ -32,7 +32,7 @@ def named(source: str) -> Iterator[str]:
         elif isinstance(node, ast.Attribute):
             found = [node.attr]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            spec = registry.SPEC.fullmatch(node.value)
+            spec = backend_registry.SPEC.fullmatch(node.value)
             found = [spec["name"]] if spec else []
         for name in found:
             if set(name.replace("-", "_").lower().split(".")) & MODULES:
@@ -66,7 +66,7 @@ def test_prose_may_give_an_example() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "backends").glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_an_adapter_is_short_or_says_why_not(path: Path) -> None:
-    if path.stem in registry.NOT_BACKENDS:
+    if path.stem in backend_registry.NOT_BACKENDS:
         pytest.skip("not an adapter")
     lines = path.read_text().splitlines()
     said = ast.get_docstring(ast.parse(path.read_text())) or ""

@@ -149,7 +149,9 @@ def test_one_that_has_changed_is_made_anew(shop: Path) -> None:
 
 def test_a_version_that_is_nowhere_says_how_to_get_it(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locate, "_owners", lambda modules: {"oddrt": "1.0"})  # beside bakeoff
-    monkeypatch.setattr("backends.registry.get", lambda name: type("B", (), {"runtime": ("oddrt",)}))
+    monkeypatch.setattr(
+        "bench.plugins.backend_registry.get", lambda name: type("B", (), {"runtime": ("oddrt",)})
+    )
     assert interpreter("odd", "1.0") == locate.home()
     with pytest.raises(BackendUnavailable, match="is not installed; installed: oddrt") as caught:
         interpreter("odd", "3.0")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends import registry
 from bench.interfaces.backend import Array, IOSpec, ModelFile, Session, Stepping, Target
 from bench.interfaces.workload import content_hash
+from bench.plugins import backend_registry
 from bench.worker import verify
 from benchmarks.decoding import sampled
 from tests.unit.families import Made, make
@@ -123,7 +123,7 @@ def test_seeded_weights_answer_their_prompt(prefill: Made) -> None:
 @contextmanager
 def opened(made: Made, runtime: str, io: IOSpec) -> Iterator[Session]:
     kind = FORMATS[runtime]
-    backend = registry.get(runtime)
+    backend = backend_registry.get(runtime)
     with backend.load(ModelFile(kind, made.files[kind], ""), Target(), io) as session:
         yield session
 
@@ -238,7 +238,7 @@ def test_a_token_is_staged_onto_a_cache_that_stays(decode: Made, runtime: str) -
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: one.name)
 def test_registered(workload: Llama, tmp_path: Path) -> None:
-    from workloads.registry import get
+    from bench.plugins.workload_registry import get
 
     assert get(workload.name) is workload
     assert get(workload.weights_of).weights_of == workload.weights_of

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backends import registry
 from bench.interfaces.backend import Target
-from bench.interfaces.converter import converters
+from bench.plugins import backend_registry
+from bench.plugins.converter_registry import converters
 from bench.prepare.graph import Node
 
 OPENVINOS = {"openvino-int8", "openvino-weight"}
@@ -27,9 +27,9 @@ def test_a_converter_has_those_of_the_runtimes_that_it_imports(kind: str) -> Non
     assert (variables(kind).get("ORT_DISABLE_TELEMETRY") == "1") == (kind in ONNX_RUNTIMES)
 
 
-@pytest.mark.parametrize("name", registry.names("runtime"))
+@pytest.mark.parametrize("name", backend_registry.names("runtime"))
 def test_a_backend_has_its_own(name: str) -> None:
-    backend = registry.get(name)
+    backend = backend_registry.get(name)
     found = backend.environment(Target(preset="stock"))
     assert ("CI" in found) == (name == "openvino")
     assert ("ORT_DISABLE_TELEMETRY" in found) == name.startswith("onnxruntime")

@@ -16,12 +16,12 @@ from bench.cache.inventory import holdings
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import ModelFileError
+from bench.plugins import workload_registry
 from bench.prepare import prepare as preparing
 from bench.prepare.graph import HARNESS_IO, content_for, weights_sha256
 from bench.prepare.prepare import Prepared
 from bench.worker import verify
 from tests.unit.tiny_cases import PLUGIN, Events, case, own_cache, recorded
-from workloads import registry
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -188,7 +188,7 @@ def test_cases_that_cannot_be_prepared(changed: dict[str, Any], status: str, say
 
 
 def test_a_backend_of_other_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    from backends import registry as backends
+    from bench.plugins import backend_registry as backends
 
     monkeypatch.setattr(backends.get("torch"), "formats", ("gguf",), raising=False)
     one = case("torch")
@@ -211,7 +211,7 @@ class Evil:
 def checkpoint(path: Path, change: Callable[[dict[str, Any]], Any]) -> str:
     import torch
 
-    torch.save(change(registry.get("tiny-cnn").build().state_dict()), path)
+    torch.save(change(workload_registry.get("tiny-cnn").build().state_dict()), path)
     return str(path)
 
 
@@ -233,7 +233,7 @@ BAD: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
 def test_bad_checkpoints(tmp_path: Path, change: Callable[[dict[str, Any]], Any], says: str) -> None:
     from bench.prepare.converters.weights import load_checkpoint
 
-    workload = registry.get("tiny-cnn")
+    workload = workload_registry.get("tiny-cnn")
     path = checkpoint(tmp_path / "bad.pt", change)
     with pytest.raises(ModelFileError, match=r"bad\.pt") as caught:
         load_checkpoint(workload, workload.build(), Path(path))
@@ -283,8 +283,8 @@ def test_a_checkpoint_that_only_its_converter_can_judge_fails_its_case_alone(tmp
 def test_a_users_checkpoint_is_used(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    module = registry.get("tiny-cnn").build()
-    registry.get("tiny-cnn").seed_weights(module, 7)
+    module = workload_registry.get("tiny-cnn").build()
+    workload_registry.get("tiny-cnn").seed_weights(module, 7)
     path = tmp_path / "mine.safetensors"
     state = {k: v for k, v in module.state_dict().items() if "num_batches" not in k}
     save_file(state, path)

@@ -17,12 +17,12 @@ from bench.api import open_run
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.plan.refusals import NothingMeasurable
+from bench.plugins import workload_registry
 from bench.prepare import prepare as preparing
 from bench.prepare.graph import content_for
 from bench.prepare.launch import Making
 from tests.unit.tiny_cases import PLUGIN, case, own_cache, recorded
 from tests.waiting import PATIENCE_S, until
-from workloads import registry
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,13 +70,13 @@ def hungry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(preparing, "_available_memory", lambda: 8 * 10**9)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    registry._found.cache_clear()
+    workload_registry._found.cache_clear()
 
     def asked(gib: int) -> Case:
         return Case("hungry-cnn", content_for("hungry-cnn"), gib, None, "torch", Target())
 
     yield asked
-    registry._found.cache_clear()
+    workload_registry._found.cache_clear()
 
 
 def test_a_converter_over_its_bound_fails_and_the_others_go_on(hungry: Callable[[int], Case]) -> None:

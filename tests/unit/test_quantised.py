@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from backends import registry
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import TENSOR, Scheme, item_bytes, runs_as, scheme
 from bench.interfaces.workload import Band
+from bench.plugins import backend_registry
 from bench.worker import verify
 from tests.unit.kitchen import CELLS, CNN, WORKLOADS, Kitchen
 
@@ -29,7 +29,7 @@ def test_it_runs_in_integers_and_within_its_band(
 def test_eager_pytorch_emulates_what_torchao_quantised(kitchen: Kitchen, family: str) -> None:
     file, io = kitchen.file(family, "torch", "int8:native"), WORKLOADS[family].io(1, None)
     with pytest.raises(UnsupportedCase, match="dequantises before each product"):
-        registry.get("torch").load(file, Target(precision="int8:native"), io)
+        backend_registry.get("torch").load(file, Target(precision="int8:native"), io)
     with kitchen.opened(family, "torch", "int8:native:emulated", file) as session:
         found = kitchen.error(family, session)
         ran = session.actual()
@@ -55,7 +55,7 @@ def test_what_a_converter_leaves_as_it_was_is_unsupported(
 def test_torch_refuses_a_model_of_convolutions(kitchen: Kitchen) -> None:
     file = kitchen.file("cnn", "torch", "int8-dynamic")
     with pytest.raises(UnsupportedCase, match="linear layers dynamically, and they hold"):
-        registry.get("torch").load(file, Target(precision="int8-dynamic"), CNN.io(1, None))
+        backend_registry.get("torch").load(file, Target(precision="int8-dynamic"), CNN.io(1, None))
 
 
 def test_the_group_is_an_option(kitchen: Kitchen) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from backends import registry
 from bench.interfaces.backend import Target
+from bench.plugins import backend_registry
 from benchmarks import slowdown
 from benchmarks.slowdown import FEW, MANY, PLUGIN, units
 
 
 def forget() -> None:
-    registry._entry_points.cache_clear()
-    registry.get.cache_clear()
+    backend_registry._entry_points.cache_clear()
+    backend_registry.get.cache_clear()
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     slowdown.register()
-    yield registry.get("slowed")
+    yield backend_registry.get("slowed")
     monkeypatch.undo()
     forget()
 
 
 def test_nobody_else_knows_it() -> None:
-    assert "slowed" not in registry.names()
+    assert "slowed" not in backend_registry.names()
 
 
 def test_registered_it_is_a_runtime_like_any_other(registered: Any) -> None:
-    assert "slowed" in registry.names("runtime")
-    assert registered.environment(Target()) == registry.get("onnxruntime").environment(Target())
+    assert "slowed" in backend_registry.names("runtime")
+    assert registered.environment(Target()) == backend_registry.get("onnxruntime").environment(Target())
     slowdown.register()
     assert os.environ["PYTHONPATH"] == f"elsewhere{os.pathsep}{PLUGIN}"
 

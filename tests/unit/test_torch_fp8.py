@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch.fx import symbolic_trace
 
-from backends import registry
 from backends.torch import fp8
 from backends.torch.backend import _cuda
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
+from bench.plugins import backend_registry
 from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
 PRECISION = "fp8-dynamic"
 ASKED = f"{PRECISION}:emulated"
-BACKEND = registry.get("torch")
+BACKEND = backend_registry.get("torch")
 
 
 @pytest.mark.parametrize("variant", ["", "compile"])

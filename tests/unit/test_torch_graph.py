@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from backends import registry
 from backends.torch import graph
 from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
 from bench.interfaces.errors import ModelFileError
+from bench.plugins import backend_registry
 
 
 class Mixed(nn.Module):
@@ -119,5 +119,7 @@ def test_a_foreign_file_runs_nothing(
     torch.save(content, path, pickle_module=pickle)
     spec = TensorSpec("x", "float32", (1, 3))
     with pytest.raises(ModelFileError, match=says):
-        registry.get("torch").load(ModelFile("torch-graph", path, ""), Target(), IOSpec((spec,), (spec,)))
+        backend_registry.get("torch").load(
+            ModelFile("torch-graph", path, ""), Target(), IOSpec((spec,), (spec,))
+        )
     assert capsys.readouterr().out == ""

@@ -8,15 +8,15 @@ import pytest
 
 from bench.interfaces.errors import UsageError
 from bench.interfaces.workload import Workload, content_hash
-from workloads import registry
+from bench.plugins import workload_registry
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 
 
 def test_what_is_here_satisfies_the_interface() -> None:
-    assert {"resnet50", "minilm-l6"} <= set(registry.names())
-    for name in registry.names():
-        workload = registry.get(name)
+    assert {"resnet50", "minilm-l6"} <= set(workload_registry.names())
+    for name in workload_registry.names():
+        workload = workload_registry.get(name)
         assert isinstance(workload, Workload)
         assert workload.name == name
         io = workload.io(2, workload.default_length)
@@ -28,11 +28,11 @@ def test_what_is_here_satisfies_the_interface() -> None:
 
 def test_an_unknown_name() -> None:
     with pytest.raises(UsageError, match=r"'resnet5O'.*did you mean 'resnet50'\?"):
-        registry.get("resnet5O")
+        workload_registry.get("resnet5O")
 
 
 def test_contents_differ() -> None:
-    first, second = registry.get("resnet50"), registry.get("minilm-l6")
+    first, second = workload_registry.get("resnet50"), workload_registry.get("minilm-l6")
     assert content_hash(first) != content_hash(second)
     assert content_hash(first) != content_hash(first, "ab" * 32)
     assert content_hash(first) == content_hash(first)
@@ -51,7 +51,7 @@ def other_distribution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[bakeoff.workloads]\nother = other_workloads:ALL\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_found", registry._found.__wrapped__)
+    monkeypatch.setattr(workload_registry, "_found", workload_registry._found.__wrapped__)
     return tmp_path / "other_workloads.py"
 
 
@@ -59,8 +59,8 @@ def test_another_distributions_workload(other_distribution: Path) -> None:
     other_distribution.write_text(
         "from workloads.cnn import ResNet, ResNetConfig\nALL = (ResNet('other', 'theirs', ResNetConfig()),)\n"
     )
-    assert "other" in registry.names()
-    assert registry.get("other").summary == "theirs"
+    assert "other" in workload_registry.names()
+    assert workload_registry.get("other").summary == "theirs"
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_another_distributions_mistake(other_distribution: Path, code: str, says
     other_distribution.write_text(code + "\n")
     sys.modules.pop("other_workloads", None)
     with pytest.raises(UsageError, match=says):
-        registry.names()
+        workload_registry.names()

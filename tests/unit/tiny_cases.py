@@ -11,9 +11,9 @@ import pytest
 
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
+from bench.plugins import workload_registry
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import Prepared, prepare
-from workloads import registry
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 Events = list[tuple[str, dict[str, Any]]]
@@ -26,9 +26,9 @@ def own_cache(folder: Path) -> Iterator[Path]:
         patch.setenv("BAKEOFF_CACHE", str(folder))
         patch.setenv("PYTHONPATH", str(PLUGIN))
         patch.syspath_prepend(PLUGIN)
-        registry._found.cache_clear()
+        workload_registry._found.cache_clear()
         yield folder
-    registry._found.cache_clear()
+    workload_registry._found.cache_clear()
 
 
 def case(backend: str = "torch", precision: str = "fp32", batch: int = 1, weights: str = "") -> Case:

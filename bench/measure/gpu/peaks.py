@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backends import registry
 from bench.cache.artefacts import cache_root, key_of
 from bench.compare.roofline import positive
 from bench.environments.locate import installed_versions, interpreter
@@ -17,6 +16,7 @@ from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu import devices
+from bench.plugins import backend_registry
 from bench.prepare.graph import processor
 from bench.processes.answers import heard
 from bench.processes.process import Process
@@ -45,7 +45,7 @@ def with_ceilings(machine: Mapping[str, Any], cases: Iterable[Case]) -> dict[str
 
 
 def _able(backend: str) -> bool:
-    return isinstance(registry.get(backend), Measuring)
+    return isinstance(backend_registry.get(backend), Measuring)
 
 
 def _ceilings(backend: str, version: str | None, device: str) -> dict[str, float]:

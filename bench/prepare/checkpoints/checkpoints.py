@@ -10,10 +10,11 @@ from pathlib import Path
 
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UsageError
+from bench.plugins import workload_registry
 from bench.prepare.checkpoints.fitting import Reading, candidates, fit
 from bench.prepare.checkpoints.looking import Files, Stamp, files, look, stamp
 from bench.prepare.checkpoints.tree import Tensor
-from workloads import registry, states
+from workloads import states
 
 __all__ = ["Files", "check", "files", "require_unchanged"]
 
@@ -37,15 +38,15 @@ def _check(workload: str, path: str, _stamp: Stamp) -> Reading | None:
         list(candidates(tree, path))
         return None
     others = {
-        name: (table, registry.get(name))
+        name: (table, workload_registry.get(name))
         for name in states.names()
         if name != workload and (table := _expected(name))
     }
-    return fit(tree, expected, registry.get(workload), path, others)
+    return fit(tree, expected, workload_registry.get(workload), path, others)
 
 
 def _expected(workload: str) -> dict[str, Tensor] | None:
-    table = states.of(registry.get(workload).weights_of or workload)
+    table = states.of(workload_registry.get(workload).weights_of or workload)
     return {key: Tensor(dtype, tuple(shape)) for key, (dtype, *shape) in table.items()} if table else None
 
 

@@ -1,21 +1,20 @@
 """Finds backends by name without importing a runtime.
 
-A backend is a module of this package with an attribute `BACKEND`, or an entry point of another distribution
-in the group `bakeoff.backends` whose value is such an object; in both the name is that of the backend, but a
-module has an underscore for a hyphen.
+A backend is a folder of the package `backends` that holds `backend.py` with an attribute `BACKEND`, or an
+entry point of another distribution in the group `bakeoff.backends` whose value is such an object; in both the
+name is that of the backend, but a folder has an underscore for a hyphen.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
+import importlib.util
 import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import backends
 from bench.interfaces.backend import Backend, BaseBackend, Role
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 
@@ -23,18 +22,23 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "bakeoff.backends"
-# And what begins with an underscore.
-NOT_BACKENDS = {"bare", "base", "contract", "formats", "precision", "registry", "support"}
+PACKAGE, FILE, REQUIREMENTS = "backends", "backend.py", "requirements.txt"
 DISTRIBUTION = re.compile(r"[\w.-]+")
 SPEC = re.compile(r"(?P<name>[\w.-]+?)(:(?P<variant>[\w.-]+))?(==(?P<version>[\w.+!-]+))?")
 
 
 @functools.cache
-def _modules() -> frozenset[str]:
-    found = {module.name for module in pkgutil.iter_modules(backends.__path__) if not module.ispkg}
-    files = {name.replace("_", "-") for name in found - NOT_BACKENDS if not name.startswith("_")}
-    folders = (file.parent.name for file in Path(backends.__path__[0]).glob("*/backend.py"))
-    return frozenset(files | {name.replace("_", "-") for name in folders})
+def folder(name: str = "") -> Path:
+    """Where the package of backends lies, or one of its backends."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise BackendUnavailable(f"the package {PACKAGE!r} is not installed", hint="pip install bakeoff")
+    return Path(spec.submodule_search_locations[0], name.replace("-", "_"))
+
+
+@functools.cache
+def _folders() -> frozenset[str]:
+    return frozenset(file.parent.name.replace("_", "-") for file in folder().glob(f"*/{FILE}"))
 
 
 @functools.cache
@@ -47,7 +51,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 def names(role: Role | None = None) -> list[str]:
     """Backends there are, sorted, all or of one role. One that cannot be imported is left out of a role,
     with a warning."""
-    known = sorted({*_modules(), *_entry_points()})
+    known = sorted({*_folders(), *_entry_points()})
     return known if role is None else [name for name in known if _has_role(name, role)]
 
 
@@ -60,22 +64,17 @@ def _has_role(name: str, role: Role) -> bool:
 
 
 def module_of(name: str) -> str:
-    """Where a backend of this package of that name lies."""
-    module = f"backends.{name.replace('-', '_')}"
-    return f"{module}.backend" if (_folder(name) / "backend.py").is_file() else module
-
-
-def _folder(name: str) -> Path:
-    return Path(backends.__path__[0], name.replace("-", "_"))
+    """The module of a backend of this package of that name."""
+    return f"{PACKAGE}.{name.replace('-', '_')}.{Path(FILE).stem}"
 
 
 @functools.cache
 def get(name: str) -> Backend:
-    """The backend of that name; a module of this package goes before an entry point.
+    """The backend of that name; a folder of this package goes before an entry point.
 
     Raises UsageError for an unknown name, BackendUnavailable where another distribution's is broken.
     """
-    if name in _modules():
+    if name in _folders():
         return cast(Backend, importlib.import_module(module_of(name)).BACKEND)
     entry = _entry_points().get(name)
     if entry is None:
@@ -102,7 +101,7 @@ def no_telemetry(distributions: tuple[str, ...]) -> dict[str, str]:
     """Variables that keep the runtimes among these distributions from reporting their use. Others do without
     them: `CI` is read by many tools, and OpenVINO's alone means its telemetry by it."""
     found: dict[str, str] = {}
-    for name in sorted(_modules()):
+    for name in sorted(_folders()):
         backend = get(name)
         brings = {match[0] for line in requirements(name) if (match := DISTRIBUTION.match(line))}
         if isinstance(backend, BaseBackend) and not brings.isdisjoint(distributions):
@@ -128,9 +127,7 @@ def parse(spec: str) -> tuple[str, str, str | None]:
 
 def requirements(name: str) -> list[str]:
     """What pip installs for a backend of this package; empty for one that needs nothing more."""
-    path = Path(__file__).with_name(f"{name}.txt")
-    if not path.is_file():
-        path = _folder(name) / "requirements.txt"
+    path = folder(name) / REQUIREMENTS
     if not path.is_file():
         return []
     lines = (line.split("#", 1)[0].strip() for line in path.read_text().splitlines())

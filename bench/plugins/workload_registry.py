@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import cast
 
-import workloads
 from bench.interfaces.errors import UsageError, did_you_mean
 from bench.interfaces.workload import Workload
 
 GROUP = "bakeoff.workloads"
+PACKAGE = "workloads"
+UNLISTED = "backends.contract.workloads"  # the contract suite's own
 
 
 def names() -> tuple[str, ...]:
-    """Every workload's name, sorted; those of the contract suite are not told."""
+    """Every workload's name, sorted; without those of the contract suite."""
     return tuple(sorted(_found()))
 
 
@@ -33,8 +34,8 @@ def get(name: str) -> Workload:
 @functools.cache
 def _found() -> Mapping[str, Workload]:
     found: dict[str, Workload] = {}
-    for module in pkgutil.iter_modules(workloads.__path__):
-        family = importlib.import_module(f"workloads.{module.name}")
+    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
+        family = importlib.import_module(f"{PACKAGE}.{module.name}")
         _add(found, getattr(family, "WORKLOADS", ()), family.__name__)
     for entry in entry_points(group=GROUP):
         try:
@@ -49,9 +50,8 @@ def _found() -> Mapping[str, Workload]:
 
 @functools.cache
 def _unlisted() -> Mapping[str, Workload]:
-    from workloads import _contract
-
-    return {workload.name: cast(Workload, workload) for workload in _contract.UNLISTED}
+    found = importlib.import_module(UNLISTED).UNLISTED
+    return {workload.name: cast(Workload, workload) for workload in found}
 
 
 def _add(found: dict[str, Workload], tuple_of_workloads: Iterable[Workload], source: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends._tiny import Tiny, tiny_model
 from backends.anchor import backend as anchor_backend
-from backends.contract import BackendContract, Failures
+from backends.contract.models import Tiny, tiny_model
+from backends.contract.suite import BackendContract, Failures
 from backends.ctranslate2 import backend as ctranslate2_backend
 from backends.executorch import backend as executorch_backend
 from backends.litert import backend as litert_backend

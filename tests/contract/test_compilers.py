@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends._tiny import Tiny
-from backends.contract import BackendContract, Failures
+from backends.contract.models import Tiny
+from backends.contract.suite import BackendContract, Failures
 from backends.iree import backend as iree_backend
 from backends.tvm import backend as tvm_backend
 from backends.xla import backend as xla_backend

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from backends._tiny import Tiny
-from backends.contract import BackendContract
+from backends.contract.models import Tiny
+from backends.contract.suite import BackendContract
+from backends.contract.workloads import SAMPLES
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
 from backends.onnxruntime_gpu.providers import packages
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE
@@ -23,7 +24,6 @@ from backends.xla import backend as xla_backend
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
-from workloads._contract import SAMPLES
 
 # What holds of a backend for GPUs where there is none.
 ANYWHERE = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends._tiny import Tiny, tiny_model
+from backends.contract.models import Tiny, tiny_model
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
 from backends.reference import backend as reference_backend

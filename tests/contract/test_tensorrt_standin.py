@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from backends.contract import BackendContract
+from backends.contract.suite import BackendContract
 from backends.tensorrt import cuda
 from backends.tensorrt.backend import BACKEND
 from bench.interfaces.backend import Target

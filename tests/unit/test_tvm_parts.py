@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends._tiny import tiny_model
+from backends.contract.models import tiny_model
 from backends.tvm import onnx, tuned
 from backends.tvm.schedule import tile, vector
 from bench.interfaces.errors import UnsupportedCase

@@ -1,6 +1,6 @@
 """What every backend must hold, as a pytest suite to subclass; also for backends of other distributions.
 
-    from backends.contract import BackendContract
+    from backends.contract.suite import BackendContract
 
     class TestMine(BackendContract):
         backend = BACKEND
@@ -34,8 +34,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends._blocking import comes_back_early
-from backends._tiny import Tiny, tiny_model
+from backends.contract.blocking import comes_back_early
+from backends.contract.models import Tiny, tiny_model
+from backends.contract.workloads import SAMPLES
 from bench.interfaces.backend import (
     EMULATED,
     Array,
@@ -50,7 +51,6 @@ from bench.interfaces.backend import (
 )
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.plugins import backend_registry
-from workloads._contract import SAMPLES
 
 Failures = Mapping[str, tuple[str, type[BaseException]]]
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -92,8 +92,8 @@ class BackendContract:
         expected_failures: test (`test_run_blocks`, or with its parameter) → (reason, exception). A test that
             passes all the same fails.
         loads: how often the model is loaded to see whether memory grows.
-        models: the tiny models that it is tried on (`backends._tiny`); the first serves what needs one
-            alone. A runtime of one family names that family's.
+        models: the tiny models that it is tried on (`backends.contract.models`); the first serves what needs
+            one alone. A runtime of one family names that family's.
     """
 
     backend: ClassVar[Backend]

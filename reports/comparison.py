@@ -17,19 +17,10 @@ from rich.text import Text
 
 from bench.compare.answer import listed
 from bench.compare.comparison import Compared, Comparison, exit_code
+from bench.stats.format import spread
 from bench.stats.gate import GateResult, Rules, closed
 from bench.text import strict_json
-from bench.text.numbers import (
-    count,
-    difference,
-    factor,
-    percent,
-    probability,
-    signed,
-    significant,
-    spread,
-    time_unit,
-)
+from bench.text.numbers import count, difference, factor, percent, probability, signed, significant, time_unit
 
 WIDTH = 100
 VERSION = 1  # of the document's layout

@@ -10,17 +10,8 @@ from typing import Any
 from bench.compare.answer import listed
 from bench.compare.results import Group, OnGpu, Row
 from bench.compare.roofline import Share, share
-from bench.text.numbers import (
-    UNTOLD,
-    Unit,
-    count,
-    megabytes,
-    percent,
-    quantity,
-    significant,
-    spread,
-    time_unit,
-)
+from bench.stats.format import spread
+from bench.text.numbers import UNTOLD, Unit, count, megabytes, percent, quantity, significant, time_unit
 from reports.tables import in_order
 from reports.views import Cell, details
 

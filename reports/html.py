@@ -14,8 +14,9 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench.compare.results import Results
+from bench.stats.format import SHARP
 from bench.text import strict_json
-from bench.text.numbers import SHARP, difference
+from bench.text.numbers import difference
 from reports import gpu, machines, method, sure, views
 from reports.figures import Shown, figures, sweeps
 from reports.files import write_whole

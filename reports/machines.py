@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bench.compare.across_machines import RAW, OnMachines, Standing, across_machines
 from bench.compare.results import Results
 from bench.machine.label import label
-from bench.text.numbers import UNTOLD, Unit, interval, ratio, spread, time_unit
+from bench.stats.format import interval, ratio, spread
+from bench.text.numbers import UNTOLD, Unit, time_unit
 from reports.verdicts import Chip, chip
 from reports.views import Cell, details
 

@@ -11,9 +11,10 @@ from bench.compare.environment_diff import INSTRUCTIONS, LABELS, WHOLE
 from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
 from bench.machine.label import ALSO, cache_name, gpu_names
+from bench.stats.format import interval
 from bench.stats.verdict import ALPHA
 from bench.suite.profiles import profile_of
-from bench.text.numbers import count, duration, interval, percent, significant, span, time_unit
+from bench.text.numbers import count, duration, percent, significant, span, time_unit
 from reports.scrub import PRIVATE
 from reports.verdicts import Found
 

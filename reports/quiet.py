@@ -8,10 +8,11 @@ from itertools import chain
 from bench.compare.answer import listed, name, some
 from bench.compare.results import Group, Results, Row
 from bench.stats.estimates import Estimate
+from bench.stats.format import spread
 from bench.stats.pairs import log_ratios, marked_rounds, measured
 from bench.stats.verdict import Verdict, judge_together
 from bench.suite.profiles import profile_of
-from bench.text.numbers import UNTOLD, factor, percent, spread
+from bench.text.numbers import UNTOLD, factor, percent
 from reports.tables import in_order
 
 

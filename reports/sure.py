@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from bench.compare.results import Group, Results, Row
 from bench.interfaces.block import Block
 from bench.stats import noise
+from bench.stats.format import spread
 from bench.stats.noise import Noise
 from bench.stats.pairs import measured, paired_rounds
 from bench.stats.verdict import Verdict
-from bench.text.numbers import UNTOLD, factor, percent, probability, signed, span, spread, told
+from bench.text.numbers import UNTOLD, factor, percent, probability, signed, span, told
 from reports.quiet import Quiet
 from reports.tables import in_order
 from reports.verdicts import Chip, chip

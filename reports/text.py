@@ -17,7 +17,8 @@ from rich.text import Text
 from bench.compare.answer import name, some
 from bench.compare.results import Group as Cases
 from bench.compare.results import Results
-from bench.text.numbers import UNTOLD, duration, quantity, ratio, significant, spread, time_unit
+from bench.stats.format import ratio, spread
+from bench.text.numbers import UNTOLD, duration, quantity, significant, time_unit
 from reports.quiet import Quiet
 from reports.tables import in_order
 from reports.verdicts import findings, roughly, settle, why, word

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from bench.compare.commands import ab_command
 from bench.compare.results import Results, Row
+from bench.stats.format import SHARP, rough
 from bench.stats.verdict import ALPHA, Verdict
 from bench.suite.profiles import PROFILES, profile_of
-from bench.text.numbers import SHARP, UNTOLD, difference, percent, rough, told
+from bench.text.numbers import UNTOLD, difference, percent, told
 
 SWEEPS = [PROFILES[name] for name in ("quick", "standard", "publish")]
 

@@ -12,6 +12,7 @@ from bench.compare.answer import name
 from bench.compare.commands import reproduce
 from bench.compare.results import Group, Results, Row
 from bench.interfaces.case import settings
+from bench.stats.format import interval, ratio, spread
 from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
 from bench.store.sqlite import RunRecord
 from bench.text.numbers import (
@@ -19,13 +20,10 @@ from bench.text.numbers import (
     Unit,
     count,
     duration,
-    interval,
     megabytes,
     percent,
     quantity,
-    ratio,
     significant,
-    spread,
     time_unit,
     told,
 )

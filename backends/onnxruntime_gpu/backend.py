@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.onnxruntime_gpu import providers as onnxruntime_gpu_providers
+from backends.onnxruntime_gpu import providers as ort_gpu
 from backends.onnxruntime_gpu.providers import CUDA, TENSORRT
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
 from backends.support import ort_session, targets
@@ -77,7 +77,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
     variants: Mapping[str, str] = {
         "": "its CUDA provider (cuDNN, cuBLAS and kernels of its own)",
         "tensorrt": "TensorRT's provider where TensorRT 10 is installed, what it leaves on CUDA",
-        "tensorrt-rtx": f"TensorRT for RTX, where its plugin is installed ({onnxruntime_gpu_providers.PLUGIN_PACKAGE})",
+        "tensorrt-rtx": f"TensorRT for RTX, where its plugin is installed ({ort_gpu.PLUGIN_PACKAGE})",
     }
     no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
     presets: Mapping[str, Preset] = {
@@ -112,17 +112,13 @@ class OnnxRuntimeGpuBackend(BaseBackend):
             "providers in this build": ", ".join(ort.get_available_providers()),
         }
         reasons = {
-            "cuda": onnxruntime_gpu_providers.why_no_gpu(),
-            CUDA: onnxruntime_gpu_providers.lacking(CUDA),
-            TENSORRT: onnxruntime_gpu_providers.lacking(TENSORRT),
+            "cuda": ort_gpu.why_no_gpu(),
+            CUDA: ort_gpu.lacking(CUDA),
+            TENSORRT: ort_gpu.lacking(TENSORRT),
         }
-        detail |= {
-            name: why
-            for name, why in (*reasons.items(), (RTX, onnxruntime_gpu_providers.register_plugin()))
-            if why
-        }
-        variants = {name: onnxruntime_gpu_providers.table(name) for name in PLACES if name}
-        return Capabilities(ort.__version__, onnxruntime_gpu_providers.table(""), detail, variants)
+        detail |= {name: why for name, why in (*reasons.items(), (RTX, ort_gpu.register_plugin())) if why}
+        variants = {name: ort_gpu.table(name) for name in PLACES if name}
+        return Capabilities(ort.__version__, ort_gpu.table(""), detail, variants)
 
     def builds(self, target: Target) -> bool:
         return PLACES[target.variant].engine if target.variant in PLACES else False
@@ -150,19 +146,15 @@ class OnnxRuntimeGpuBackend(BaseBackend):
 
     def _here(self) -> None:
         targets.import_runtime(self)
-        onnxruntime_gpu_providers.require_gpu_package(self)
+        ort_gpu.require_gpu_package(self)
 
     def _settle(self, target: Target, io: IOSpec) -> dict[str, Any]:
         self._here()
-        if (
-            target.variant in self.variants
-            and target.device_kind == "cuda"
-            and (why := onnxruntime_gpu_providers.why_no_gpu())
-        ):
+        if target.variant in self.variants and target.device_kind == "cuda" and (why := ort_gpu.why_no_gpu()):
             raise UnsupportedCase(
                 f"{self.name} has no device {target.device} here: {why}", hint="bakeoff doctor"
             )
-        targets.require(self, target, onnxruntime_gpu_providers.table(target.variant))
+        targets.require(self, target, ort_gpu.table(target.variant))
         known = (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK, *OPTIONS[target.variant])
         # A preset may name options of a provider that this variant is without.
         settings = {k: v for k, v in targets.settings(self, target, known).items() if k in known}
@@ -216,7 +208,7 @@ def open_session(
         if target.variant == "tensorrt-rtx":
             lent = {"has_user_compute_stream": "1"} if stream is not None else {}
             told |= {**lent, "nv_runtime_cache_path": folder}
-            devices = onnxruntime_gpu_providers.plugin_devices()
+            devices = ort_gpu.plugin_devices()
             options.add_provider_for_devices([devices[int(_number(target))]], told)
             return ort_session.loaded(model, io, options, ())
         providers: list[Provider] = [(CUDA, _cuda(target, told))]

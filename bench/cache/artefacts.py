@@ -30,6 +30,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.files import regular
+from bench.files.paths import cache_root, writing
 from bench.files.places import try_folder
 from bench.interfaces.errors import PrepareError
 from bench.text import strict_json
@@ -73,28 +74,6 @@ class Artefact:
     def lineage(self) -> tuple[Mapping[str, Any], ...]:
         """How it was made, newest step first."""
         return tuple(self.manifest["lineage"])
-
-
-def cache_root() -> Path:
-    """$BAKEOFF_CACHE, or the user's cache folder. Raises PrepareError where neither says a place."""
-    chosen = os.environ.get("BAKEOFF_CACHE")
-    try:
-        if chosen:
-            return Path(chosen).expanduser().absolute()
-        import platformdirs
-
-        return Path(platformdirs.user_cache_dir("bakeoff"))
-    except (RuntimeError, KeyError) as error:  # of a user without a home
-        whose = f"BAKEOFF_CACHE={chosen}" if chosen else f"HOME is not set and user {os.getuid()} has none"
-        raise PrepareError(
-            f"no folder for the cache: {whose} ({error})",
-            hint="export BAKEOFF_CACHE=FOLDER, or export HOME=FOLDER",
-        ) from error
-    except FileNotFoundError as error:
-        raise PrepareError(
-            f"the current folder is gone, and BAKEOFF_CACHE={chosen} starts from it",
-            hint="cd to another folder, or export BAKEOFF_CACHE=/FOLDER",
-        ) from error
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -218,18 +197,6 @@ class Draft:
             os.close(self._lock)
             self._lock = -1
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Turns an OSError into a PrepareError that names the cache and the mend."""
-    try:
-        yield
-    except OSError as error:
-        raise PrepareError(
-            f"cannot write to the cache {cache_root()}: {error.strerror or error}",
-            hint="free space there, or choose another folder: export BAKEOFF_CACHE=FOLDER",
-        ) from error
 
 
 def require_writable() -> None:

@@ -8,13 +8,15 @@ be judged it is `unknown`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.cache import artefacts as cache
 from bench.environments.locate import interpreter, tools, versions_of
+from bench.files import paths
+from bench.files.paths import folder_bytes, statuses
 from bench.interfaces.converter import Converter
 from bench.interfaces.errors import BakeoffError
 from bench.interfaces.workload import content_hash
@@ -71,24 +73,19 @@ class Holding:
 
 def holdings() -> list[Holding]:
     """All that is kept, judged."""
-    root = cache.cache_root()
+    root = paths.cache_root()
     artefacts = [found for folder in sorted(root.glob(f"*/{cache.ARTEFACTS}")) if (found := _read(folder))]
     return judged(artefacts)
 
 
 def drafts() -> list[Path]:
     """Folders in which something is being made, or was when its maker was killed."""
-    return [folder for kind in converters() for folder in (cache.cache_root() / kind).glob(cache.DRAFTS)]
+    return [folder for kind in converters() for folder in (paths.cache_root() / kind).glob(cache.DRAFTS)]
 
 
 def total_bytes() -> int:
     """Size of all that is kept."""
-    return sum(map(folder_bytes, (*cache.cache_root().glob(f"*/{cache.ARTEFACTS}"), *drafts())))
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of all files in a folder and below."""
-    return sum(status.st_size for status in _statuses(folder))
+    return sum(map(folder_bytes, (*paths.cache_root().glob(f"*/{cache.ARTEFACTS}"), *drafts())))
 
 
 def judged(found: Sequence[Holding]) -> list[Holding]:
@@ -200,8 +197,8 @@ def _revision(backend: str) -> int | None:
 
 def _read(folder: Path) -> Holding | None:
     """None for a folder that only looks like an artefact."""
-    statuses = list(_statuses(folder))
-    size, newest = sum(s.st_size for s in statuses), max((s.st_mtime for s in statuses), default=0.0)
+    files = list(statuses(folder))
+    size, newest = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
     kind = folder.parent.name
     try:
         manifest = strict_json.loads((folder / cache.MANIFEST).read_text())
@@ -219,13 +216,3 @@ def _read(folder: Path) -> Holding | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return Holding(folder, kind, size, newest, newest) if kind in converters() else None
-
-
-def _statuses(folder: Path) -> Iterator[Any]:
-    for path in folder.rglob("*"):
-        try:
-            status = path.lstat()
-        except OSError:  # just deleted
-            continue
-        if not path.is_dir():
-            yield status

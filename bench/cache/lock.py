@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from bench.cache.artefacts import cache_root, writing
+from bench.files.paths import cache_root, writing
 from bench.interfaces.errors import BakeoffError, UsageError
 from bench.machine.lock import measurement_lock
 

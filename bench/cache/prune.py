@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cache import artefacts
-from bench.cache.inventory import Holding, drafts, folder_bytes
+from bench.cache.inventory import Holding, drafts
+from bench.files import paths
+from bench.files.paths import folder_bytes
 
 GRACE_S = 1.0  # a draft is locked the moment it exists; nobody makes any while the cache is pruned
 
@@ -63,7 +65,7 @@ def delete(goes: Sequence[Holding], leftover: Sequence[tuple[Path, int]]) -> Non
     for one in goes:
         artefacts.remove(one.folder)
     for folder, _ in leftover:
-        with artefacts.writing():
+        with paths.writing():
             shutil.rmtree(folder)
 
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bench.cache import lock
-from bench.cache.artefacts import cache_root
-from bench.cache.inventory import Holding, drafts, folder_bytes, holdings
+from bench.cache.inventory import Holding, drafts, holdings
 from bench.cache.prune import Choice, choose, dead_drafts, delete
+from bench.files.paths import cache_root, folder_bytes
 from bench.interfaces.errors import EXIT_OK, UsageError, did_you_mean
 from bench.text import strict_json
 from bench.text.numbers import count

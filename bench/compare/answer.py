@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from bench.compare.results import Row
 from bench.interfaces.case import settings
-from bench.text.numbers import interval, significant, time_unit
+from bench.stats.format import interval
+from bench.text.numbers import significant, time_unit
 
 MANY = 3  # more names than these are hard to read in a sentence
 

@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.cache.artefacts import writing
-from bench.cache.inventory import folder_bytes
 from bench.environments.locate import MARKER, Environment, distributions, find, forget, home, python_in, root
 from bench.environments.requirements import NUMPY, Needs, distribution, needs
+from bench.files.paths import folder_bytes, writing
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.processes.answers import ask
 from bench.processes.variables import HOMES, MEDDLING, child_variables

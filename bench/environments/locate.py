@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cache.artefacts import cache_root
 from bench.environments.requirements import Needs, distribution, known, needs, unmet
+from bench.files.paths import cache_root
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine import cpuinfo
 from bench.machine.topology import read_text

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import interfaces
-from bench.cache.artefacts import cache_root
 from bench.environments.locate import environment_fingerprint, interpreter, mend
+from bench.files.paths import cache_root
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine.gpu.devices import BY_BUS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bench.cache.artefacts import cache_root
+from bench.files.paths import cache_root
 from bench.files.places import there, try_folder
 from bench.machine.checks import Check
 from bench.text.units import size_text

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cache import artefacts
+from bench.files import paths
 from bench.interfaces.backend import as_dict
 from bench.interfaces.converter import RESULT, Converter, Job
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
@@ -64,7 +65,7 @@ class Making:
             folder = self._draft.folder
             whole = Job(kind=converter.kind, output=folder / converter.file, **job)
             message = {"parent_pid": os.getpid(), "memory_bytes": memory_bytes, "job": as_dict(whole)}
-            with artefacts.writing():
+            with paths.writing():
                 (folder / JOB).write_text(json.dumps(message))
             arguments = ["-m", "bench.prepare", str(folder / JOB)]
             self._process = Process(arguments, interpreter=python, environment={**variables, **ENVIRONMENT})

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.cache.artefacts import cache_root
 from bench.environments.locate import mend
+from bench.files.paths import cache_root
 from bench.interfaces.errors import MEND
 from bench.processes import reaper
 from bench.processes.reaper import RUN_MARK, WORKER_MARK, kill_marked

@@ -11,17 +11,8 @@ from pathlib import Path
 from bench.compare.results import Group, Results, Row
 from bench.interfaces.case import settings
 from bench.interfaces.errors import UsageError
-from bench.text.numbers import (
-    SHARP,
-    UNTOLD,
-    difference,
-    percent,
-    quantity,
-    ratio,
-    significant,
-    time_unit,
-    told,
-)
+from bench.stats.format import SHARP, ratio
+from bench.text.numbers import UNTOLD, difference, percent, quantity, significant, time_unit, told
 from bench.text.printable import printable
 from reports.files import write_whole
 from reports.scrub import names_in, scrub

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from bench.compare.answer import name
 from bench.compare.results import Row
-from bench.text.numbers import interval, quantity, time_unit
+from bench.stats.format import interval
+from bench.text.numbers import quantity, time_unit
 from reports.figures.axes import fitted
 from reports.figures.dots import dots, rows_px
 from reports.figures.marks import ends_of, hollow, value_of

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from bench.compare.answer import name
 from bench.compare.results import Row
 from bench.stats.estimates import Estimate
-from bench.text.numbers import interval, time_unit, told
+from bench.stats.format import interval
+from bench.text.numbers import time_unit, told
 from reports.palette import PAGE
 from reports.quiet import estimated
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.cache import artefacts
+from bench.files import paths
 from bench.interfaces.errors import PrepareError
 
 KEY = artefacts.key_of({"a": 1})
@@ -52,10 +53,10 @@ def test_keys_follow_their_facts() -> None:
 
 def test_the_root_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAKEOFF_CACHE", "~/somewhere")
-    assert artefacts.cache_root() == Path.home() / "somewhere"
+    assert paths.cache_root() == Path.home() / "somewhere"
     monkeypatch.delenv("BAKEOFF_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert "bakeoff" in artefacts.cache_root().parts
+    assert "bakeoff" in paths.cache_root().parts
 
 
 def test_put_and_found(notes: list[str]) -> None:

@@ -16,6 +16,7 @@ from bench import api
 from bench.cache import artefacts
 from bench.cache import lock as cache_lock
 from bench.cli import main
+from bench.files import paths
 from bench.interfaces.errors import UsageError
 from bench.machine import lock
 from bench.machine.lock import measurement_lock
@@ -56,7 +57,7 @@ def bakeoff(capsys: pytest.CaptureFixture[str]) -> Bakeoff:
 
 def kept() -> set[str]:
     """Kinds of what is there, hidden folders too."""
-    return {path.parent.name for path in artefacts.cache_root().glob("*/*")}
+    return {path.parent.name for path in paths.cache_root().glob("*/*")}
 
 
 def killed_maker() -> None:
@@ -137,7 +138,7 @@ def test_without_a_flag_what_is_stale_goes(bakeoff: Bakeoff) -> None:
 
 
 def kept_folders() -> set[Path]:
-    return set(artefacts.cache_root().glob("*/*"))
+    return set(paths.cache_root().glob("*/*"))
 
 
 def listed(bakeoff: Bakeoff) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bench.cache import artefacts
-from bench.cache.inventory import CHANGED, GONE, Holding, State, drafts, folder_bytes, holdings, total_bytes
+from bench.cache.inventory import CHANGED, GONE, Holding, State, drafts, holdings, total_bytes
 from bench.cache.prune import Choice, choose
+from bench.files.paths import folder_bytes
 from tests.unit.kept import family, put
 
 OWN = "ab" * 32  # a checkpoint's SHA-256

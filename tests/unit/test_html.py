@@ -13,7 +13,8 @@ import pytest
 from bench.compare.results import Results
 from bench.interfaces.errors import BakeoffError
 from bench.machine import topology
-from bench.text.numbers import MILLISECONDS, interval
+from bench.stats.format import interval
+from bench.text.numbers import MILLISECONDS
 from reports import html, method, views
 from reports.palette import DARK
 from tests.unit import fake_results as fake

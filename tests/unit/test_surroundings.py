@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cache.artefacts import cache_root
 from bench.cli.surroundings import explained
 from bench.environments import install
+from bench.files.paths import cache_root
 from bench.interfaces.errors import EXIT_NOTHING, PrepareError
 from reports.scrub import scrub
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from bench.compare.results import Results, Row
 from bench.stats.estimates import Estimate
+from bench.stats.format import spread
 from bench.stats.pairing import Pairing
 from bench.stats.verdict import judge_together
 from bench.suite.profiles import profile_of
-from bench.text.numbers import significant, spread
+from bench.text.numbers import significant
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cache.artefacts import cache_root, key_of
+from bench.cache.artefacts import key_of
 from bench.compare.roofline import positive
 from bench.environments.locate import installed_versions, interpreter
+from bench.files.paths import cache_root
 from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable

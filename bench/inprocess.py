@@ -17,9 +17,10 @@ from unittest.mock import patch
 from bench.cache import lock
 from bench.compare.naming import axes
 from bench.compare.proof import mismatch
-from bench.interfaces.backend import Array, as_dict
 from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
+from bench.interfaces.plain import as_dict
+from bench.interfaces.tensors import Array
 from bench.interfaces.workload import Band
 from bench.machine.lock import measurement_lock
 from bench.measure.run import Setting, seat

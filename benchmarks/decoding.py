@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array, Session, Stepping, Target
+from bench.interfaces.backend import Session, Stepping, Target
 from bench.interfaces.case import Case
+from bench.interfaces.tensors import Array
 from bench.plugins import backend_registry
 from bench.plugins.workload_registry import get
 from bench.prepare.graph import content_for

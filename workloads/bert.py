@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 from bench.interfaces.workload import CALIBRATION_SEED, MOST_BATCH, TIMED_SEED, check_range, uneven
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 from bench.interfaces.workload import CALIBRATION_SEED, MOST_BATCH, check_range, uneven
 
 if TYPE_CHECKING:

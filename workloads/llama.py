@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 from bench.interfaces.workload import check_range, uneven
 
 if TYPE_CHECKING:

@@ -16,19 +16,17 @@ import numpy as np
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Role,
     Support,
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 SIDE = 384
 COPIED_BYTES = 4 * 2**20

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends.contract.workloads import SAMPLES
-from bench.interfaces.backend import Array, IOSpec, ModelFile
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.interfaces.workload import Band
 from bench.plugins import workload_registry
 from bench.plugins.converter_registry import converters

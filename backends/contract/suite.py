@@ -37,19 +37,10 @@ import pytest
 from backends.contract.blocking import comes_back_early
 from backends.contract.models import Tiny, tiny_model
 from backends.contract.workloads import SAMPLES
-from bench.interfaces.backend import (
-    EMULATED,
-    Array,
-    Backend,
-    Capabilities,
-    Devices,
-    IOSpec,
-    ModelFile,
-    Session,
-    Target,
-    as_dict,
-)
+from bench.interfaces.backend import EMULATED, Backend, Capabilities, Devices, Session, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.plain import as_dict
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import backend_registry
 
 Failures = Mapping[str, tuple[str, type[BaseException]]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 from bench.interfaces.workload import check_range
 from workloads.bert import BertConfig, BertEncoder
 

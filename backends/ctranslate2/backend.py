@@ -21,19 +21,17 @@ from backends.ctranslate2 import profile
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import runs_as
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 MKL = "use_mkl"
 VARIABLE = "CT2_USE_MKL"

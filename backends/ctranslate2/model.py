@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.interfaces.backend import Array
+from bench.interfaces.tensors import Array
 
 if TYPE_CHECKING:
     from ctranslate2 import Encoder, Generator, StorageView

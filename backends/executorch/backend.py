@@ -20,19 +20,16 @@ from backends.executorch import profile
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
-    TensorSpec,
 )
 from bench.interfaces.errors import BackendUnavailable, ModelFileError
+from bench.interfaces.tensors import Array, IOSpec, ModelFile, TensorSpec
 
 BINDINGS = "executorch.extension.pybindings._C"
 DELEGATE = "XnnpackBackend"

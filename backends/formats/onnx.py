@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.formats.exported import AXES
-from bench.interfaces.backend import IOSpec
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import PrepareError
+from bench.interfaces.tensors import IOSpec
 
 if TYPE_CHECKING:
     import torch

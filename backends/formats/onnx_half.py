@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import exported, onnx, onnx_graph
-from bench.interfaces.backend import IOSpec
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import IOSpec
 from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:

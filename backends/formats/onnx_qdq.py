@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import onnx_graph
-from bench.interfaces.backend import Array
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.tensors import Array
 from bench.prepare.quantising import require_quantised, samples
 
 if TYPE_CHECKING:

@@ -26,17 +26,15 @@ from backends.support.stablehlo import ARGUMENTS
 from backends.support.targets import PRECISIONS, Operation
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
 )
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import iree.runtime as rt

@@ -17,19 +17,16 @@ from backends.litert import graph
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
-    TensorSpec,
 )
 from bench.interfaces.errors import ModelFileError
+from bench.interfaces.tensors import Array, IOSpec, ModelFile, TensorSpec
 
 NO_KERNELS = "its kernels compute files with such weights in fp32"
 DEVICES = {

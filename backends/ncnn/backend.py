@@ -15,18 +15,16 @@ import numpy as np
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import ncnn

@@ -10,18 +10,16 @@ import numpy as np
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Role,
     Support,
     Target,
 )
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 DEVICES = {"cpu": {"fp32": Support("native", "it computes nothing")}}
 

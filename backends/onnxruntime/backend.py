@@ -8,17 +8,9 @@ from pathlib import Path
 from backends.onnxruntime_gpu import providers
 from backends.support import ort_session, targets
 from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
-from bench.interfaces.backend import (
-    BaseBackend,
-    Capabilities,
-    Devices,
-    IOSpec,
-    ModelFile,
-    Preset,
-    Support,
-    Target,
-)
+from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 NO_KERNELS = "its CPU provider has no kernels of that type and casts to fp32"
 DEVICES = {

@@ -16,8 +16,9 @@ from backends.onnxruntime_gpu.session import TF32_OVERRIDE, BoundSession, Clocke
 from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
 from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
-from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Target
+from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import onnxruntime as ort

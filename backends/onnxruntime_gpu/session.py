@@ -20,8 +20,9 @@ from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock
 from backends.support.ort_session import CPU, OnnxRuntimeSession
 from backends.support.targets import Operation
-from bench.interfaces.backend import Actual, Array, Fact, IOSpec, ModelFile, Target
+from bench.interfaces.backend import Actual, Fact, Target
 from bench.interfaces.precision import runs_as
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -14,18 +14,10 @@ import numpy as np
 from backends.openvino.session import OpenVinoSession
 from backends.support import targets
 from backends.support.targets import PRECISIONS
-from bench.interfaces.backend import (
-    BaseBackend,
-    Capabilities,
-    IOSpec,
-    ModelFile,
-    Preset,
-    Support,
-    Target,
-    TensorSpec,
-)
+from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.precision import scheme, word
+from bench.interfaces.tensors import IOSpec, ModelFile, TensorSpec
 
 if TYPE_CHECKING:
     import openvino as ov

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from backends.support import targets
 from backends.support.targets import PRECISIONS, Operation
-from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, Target
+from bench.interfaces.backend import Actual, BaseSession, Fact, Target
+from bench.interfaces.tensors import Array, IOSpec
 
 if TYPE_CHECKING:
     import openvino as ov

@@ -26,19 +26,17 @@ import numpy as np
 from backends.support import targets
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Role,
     Support,
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase, did_you_mean
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 DEVICES = {"cpu": {"fp32": Support("native", "it plays back")}}
 OPTIONS = ("reference", "delay_us", "own_share", "fault", "when", "after")

@@ -15,8 +15,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.interfaces.backend import ModelFile
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.interfaces.tensors import ModelFile
 from bench.processes.resources import speaks_of_memory
 
 # Exceptions that no runtime raises about a model; by name where importing the runtime would be needed.

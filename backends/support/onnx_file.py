@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.interfaces.backend import IOSpec
+from bench.interfaces.tensors import IOSpec
 
 Span = tuple[int, int]
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from backends.support import onnx_file, targets
 from backends.support.targets import PRECISIONS, Operation
-from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, ModelFile, Target
+from bench.interfaces.backend import Actual, BaseSession, Fact, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array
+from bench.interfaces.tensors import Array
 
 WEIGHTS = "weights.safetensors"  # beside the program: those of the origin, in fp32
 ARGUMENTS = "arguments.json"

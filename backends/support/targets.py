@@ -22,9 +22,10 @@ from backends.support.faults import broken as broken
 from backends.support.faults import first_line as first_line
 from backends.support.faults import refusals as refusals
 from backends.support.faults import unfit as unfit
-from bench.interfaces.backend import EMULATED, Array, Backend, Fact, IOSpec, ModelFile, Support, Target
+from bench.interfaces.backend import EMULATED, Backend, Fact, Support, Target
 from bench.interfaces.errors import MEND, BackendUnavailable, ModelFileError, UnsupportedCase, did_you_mean
 from bench.interfaces.precision import word
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins.shadows import shadow
 
 # How runtimes spell their element types → the precision of the arithmetic.

@@ -12,18 +12,16 @@ from backends.support import targets
 from backends.tensorflow import profile
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
 )
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 XLA = "xla"
 SIGNATURE = "serving_default"

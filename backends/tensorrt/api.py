@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from backends.support import targets
-from bench.interfaces.backend import Array
 from bench.interfaces.errors import BackendUnavailable
+from bench.interfaces.tensors import Array
 
 MAJORS = (10, 11)
 # How DataType names what a tensor holds → NumPy's name; bfloat16 has none there, and travels as uint16.

@@ -18,17 +18,9 @@ from backends.tensorrt import cuda as tensorrt_cuda
 from backends.tensorrt.cuda import Cuda, CudaError, Gpu
 from backends.tensorrt.engine import Engine
 from backends.tensorrt.session import GraphSession, TensorRtSession
-from bench.interfaces.backend import (
-    BaseBackend,
-    Capabilities,
-    Devices,
-    IOSpec,
-    ModelFile,
-    Preset,
-    Support,
-    Target,
-)
+from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import BackendUnavailable
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 OPTIONS = ("builder_optimization_level", "cuda_graph", "workspace_mib")
 ASYMMETRIC = "TensorRT takes symmetric int8 alone: int8:native is its file"

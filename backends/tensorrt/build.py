@@ -16,8 +16,9 @@ from typing import Any
 from backends.support import onnx_file, targets
 from backends.tensorrt import api
 from backends.tensorrt.cuda import Gpu
-from bench.interfaces.backend import IOSpec, ModelFile, Target
+from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 FORMAT = "tensorrt-engine"
 ENGINE, MADE, TIMINGS = "model.engine", "engine.json", "timing.cache"

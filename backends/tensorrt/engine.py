@@ -9,8 +9,8 @@ from backends.support import targets
 from backends.tensorrt import api
 from backends.tensorrt.build import Made
 from backends.tensorrt.cuda import CudaError, Gpu
-from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 
 class Engine:

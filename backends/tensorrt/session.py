@@ -29,8 +29,9 @@ from backends.tensorrt.cuda import (
 )
 from backends.tensorrt.engine import Engine
 from backends.tensorrt.layers import UNTOLD
-from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target, TensorSpec
+from bench.interfaces.backend import Actual, BaseSession, Evidence, Fact, Target
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 
 Blocks = Mapping[str, Block]  # name in the file → device memory
 

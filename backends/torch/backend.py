@@ -15,17 +15,9 @@ from backends.torch import cuda, fp8, graph, int8, peaks
 from backends.torch import variants as torch_variants
 from backends.torch.cuda import CudaCompiledSession, CudaSession
 from backends.torch.session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
-from bench.interfaces.backend import (
-    BaseBackend,
-    Capabilities,
-    Devices,
-    IOSpec,
-    ModelFile,
-    Preset,
-    Support,
-    Target,
-)
+from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import torch

@@ -25,7 +25,8 @@ from backends.torch.session import (
     Tensors,
     TorchSession,
 )
-from bench.interfaces.backend import Fact, IOSpec, Target
+from bench.interfaces.backend import Fact, Target
+from bench.interfaces.tensors import IOSpec
 
 ON_CUDA = (
     *("cudnn_convolution", "baddbmm", "_efficient_attention_forward", "_flash_attention_forward"),

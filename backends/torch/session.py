@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from backends.support import onednn as support_onednn
 from backends.support import targets
 from backends.support.targets import PRECISIONS, Operation
-from bench.interfaces.backend import Actual, Array, BaseSession, Evidence, Fact, IOSpec, Target
+from bench.interfaces.backend import Actual, BaseSession, Evidence, Fact, Target
+from bench.interfaces.tensors import Array, IOSpec
 
 if TYPE_CHECKING:
     import torch

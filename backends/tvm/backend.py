@@ -20,18 +20,16 @@ from backends.tvm import build as tvm_build
 from backends.tvm import cuda, tuned
 from bench.interfaces.backend import (
     Actual,
-    Array,
     BaseBackend,
     BaseSession,
     Capabilities,
     Devices,
     Fact,
-    IOSpec,
-    ModelFile,
     Preset,
     Support,
     Target,
 )
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 LIBRARY = "model.so"
 PLAIN = ""

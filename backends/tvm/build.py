@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from backends.support import targets
 from backends.tvm import cuda, onnx, schedule, tuned
-from bench.interfaces.backend import IOSpec, ModelFile, Target
+from bench.interfaces.backend import Target
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import tvm

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec, TensorSpec
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 
 if TYPE_CHECKING:
     import onnx

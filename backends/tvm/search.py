@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends.tvm import space
-from bench.interfaces.backend import Array
+from bench.interfaces.tensors import Array
 
 if TYPE_CHECKING:
     import tvm

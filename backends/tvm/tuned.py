@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from backends.support import targets
 from backends.tvm import search
 from backends.tvm.search import alone, compiled, tensors, values
-from bench.interfaces.backend import IOSpec
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import IOSpec
 
 if TYPE_CHECKING:
     import tvm

@@ -17,7 +17,8 @@ from backends.support.stablehlo import WEIGHTS
 from backends.xla import cuda
 from backends.xla.program import Program
 from backends.xla.session import POOL_SIZE, CudaSession, XlaSession
-from bench.interfaces.backend import BaseBackend, Capabilities, IOSpec, ModelFile, Preset, Support, Target
+from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Support, Target
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import jax

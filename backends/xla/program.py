@@ -11,8 +11,8 @@ import numpy as np
 
 from backends.support import targets
 from backends.support.stablehlo import read_weights
-from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.errors import ModelFileError
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 if TYPE_CHECKING:
     import jax

@@ -15,7 +15,8 @@ from backends.support.cuda_kernels import UNNAMED, fullness
 from backends.support.targets import Operation
 from backends.xla import cuda, profile
 from backends.xla.program import Program
-from bench.interfaces.backend import Actual, Array, BaseSession, Fact, IOSpec, Target
+from bench.interfaces.backend import Actual, BaseSession, Fact, Target
+from bench.interfaces.tensors import Array, IOSpec
 
 if TYPE_CHECKING:
     import jax

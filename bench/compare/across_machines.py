@@ -17,8 +17,8 @@ from bench.compare.comparison import Compared, Comparison
 from bench.compare.results import Results, Row
 from bench.compare.rows import latencies
 from bench.compare.welch_runs import Run, enough, judge_runs, units
-from bench.interfaces.backend import as_dict
 from bench.interfaces.case import Case, settings
+from bench.interfaces.plain import as_dict
 from bench.machine.label import label
 from bench.stats.estimates import UNKNOWN
 from bench.stats.verdict import Verdict

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from bench.compare.results import Results, Row
-from bench.interfaces.backend import as_dict
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
+from bench.interfaces.plain import as_dict
 
 NOT_MATCHED = ("version", "weights", "role", "content")  # another content is matched, and then refused
 TELL_APART = ("version", "content")  # where one run holds several that are alike without

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
+from bench.interfaces.plain import as_dict
 from bench.text import strict_json
 
 AXES: tuple[str, ...] = (

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.interfaces.backend import Role, Target, as_dict
+from bench.interfaces.backend import Role, Target
+from bench.interfaces.plain import as_dict
 
 HARNESS = "harness"  # the pseudo workload of the null backend and the anchor: no model
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.interfaces.backend import IOSpec, ModelFile, Target
+from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
+from bench.interfaces.tensors import IOSpec, ModelFile
 
 
 @dataclass(frozen=True, slots=True)

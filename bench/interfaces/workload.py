@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec
+from bench.interfaces.tensors import Array, IOSpec
 
 if TYPE_CHECKING:
     import torch

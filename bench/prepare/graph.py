@@ -19,10 +19,12 @@ from backends.support.targets import products_saturate
 from bench.cache import artefacts
 from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision
-from bench.interfaces.backend import IOSpec, Target, TensorSpec, as_dict
+from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.converter import Converter
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.plain import as_dict
+from bench.interfaces.tensors import IOSpec, TensorSpec
 from bench.interfaces.workload import content_hash
 from bench.machine import cpuinfo
 from bench.machine.gpu import devices

@@ -12,9 +12,9 @@ from typing import Any
 
 from bench.cache import artefacts
 from bench.files import paths
-from bench.interfaces.backend import as_dict
 from bench.interfaces.converter import RESULT, Converter, Job
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
+from bench.interfaces.plain import as_dict
 from bench.processes import resources
 from bench.processes.process import Process
 from bench.text.units import size_text

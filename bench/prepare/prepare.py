@@ -21,9 +21,9 @@ from backends.support.targets import products_saturate
 from bench.cache import artefacts as cache
 from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces import precision
-from bench.interfaces.backend import IOSpec, ModelFile
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.interfaces.workload import Band, Cost
 from bench.machine.topology import usable_cpus
 from bench.prepare import graph

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.interfaces.backend import Array
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import ENOUGH
+from bench.interfaces.tensors import Array
 
 LEAST_SIDE, LARGEST_WINDOW = 16, 32
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array, IOSpec
 from bench.interfaces.errors import PrepareError
+from bench.interfaces.tensors import Array, IOSpec
 from bench.worker.verify import Floats, Reference, Verification, compare
 
 if TYPE_CHECKING:

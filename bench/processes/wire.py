@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bench.interfaces.backend import as_dict
+from bench.interfaces.plain import as_dict
 
 _LENGTH = struct.Struct(">Q")
 MOST = 1 << 30  # a length over this is no message of ours

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from bench.interfaces.backend import as_dict
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
+from bench.interfaces.plain import as_dict
 from bench.text import strict_json
 
 

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from bench.files import heads, regular
-from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.backend import Target
 from bench.interfaces.block import MEASURED, Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError, did_you_mean
+from bench.interfaces.plain import as_dict
 from bench.store.legible import known, legible
 from bench.text import strict_json
 

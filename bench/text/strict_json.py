@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from bench.interfaces.backend import as_dict
+from bench.interfaces.plain import as_dict
 from bench.text.printable import CONTROL
 
 NOTE = "not_finite"

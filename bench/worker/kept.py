@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from bench.interfaces.backend import Array, IOSpec, Session
+from bench.interfaces.backend import Session
+from bench.interfaces.tensors import Array, IOSpec
 
 
 class Kept:

@@ -16,7 +16,7 @@ from itertools import repeat
 from time import monotonic_ns, perf_counter_ns
 from typing import Any
 
-from bench.interfaces.backend import Array
+from bench.interfaces.tensors import Array
 from bench.worker.kept import Calls
 
 SLOW_NS = 1_000_000_000  # from here on one inference a turn

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
-from bench.interfaces.backend import Array, Session
+from bench.interfaces.backend import Session
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array
 from bench.worker.kept import Kept
 
 

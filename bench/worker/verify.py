@@ -31,8 +31,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.interfaces.backend import Array
 from bench.interfaces.errors import ModelFileError
+from bench.interfaces.tensors import Array
 from bench.interfaces.workload import Band
 
 FP32_FACTOR = 16.0

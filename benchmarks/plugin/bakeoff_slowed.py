@@ -13,8 +13,9 @@ from itertools import repeat
 import numpy as np
 
 from backends.onnxruntime.backend import OnnxRuntimeBackend
-from bench.interfaces.backend import Actual, Array, BaseSession, IOSpec, ModelFile, Session, Target
+from bench.interfaces.backend import Actual, BaseSession, Session, Target
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 # 4 KiB stay in the first-level cache, so that the work leaves that of the inference nearly alone.
 NUMBERS = np.ones(1024, dtype=np.float32)

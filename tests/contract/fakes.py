@@ -13,7 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from backends.reference.backend import BACKEND, ReferenceBackend, ReferenceSession
-from bench.interfaces.backend import Actual, Array, IOSpec, ModelFile, Target
+from bench.interfaces.backend import Actual, Target
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 Outputs = dict[str, Array]
 INFERENCE_S = 0.004

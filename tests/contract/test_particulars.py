@@ -16,8 +16,9 @@ from backends.openvino import backend as openvino_backend
 from backends.reference import backend as reference_backend
 from backends.support import onnx_file, targets
 from backends.torch import backend as torch_backend
-from bench.interfaces.backend import IOSpec, Support, Target, TensorSpec
+from bench.interfaces.backend import Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, TensorSpec
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from bench.interfaces.backend import IOSpec, Target, TensorSpec
+from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.job import Job
+from bench.interfaces.tensors import IOSpec, TensorSpec
 from bench.measure.turns import Limits, Seat, measure_part
 
 IO = IOSpec((TensorSpec("x", "float32", (16,)),), (TensorSpec("y", "float32", (16,)),))

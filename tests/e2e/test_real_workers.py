@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bench.api import silent
-from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
+from bench.interfaces.plain import as_dict
 from bench.measure.link import Failure, Link
 from bench.measure.turns import Limits, Seat, measure_part
 from bench.plugins import backend_registry

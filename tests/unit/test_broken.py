@@ -12,8 +12,9 @@ import pytest
 
 from backends.torch import int8
 from bench.compare.proof import mismatch
-from bench.interfaces.backend import Target, as_dict
+from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
+from bench.interfaces.plain import as_dict
 from bench.interfaces.precision import runs_as
 from bench.worker import verify
 from tests.unit.breaking import broken, of_the_neighbour, twice

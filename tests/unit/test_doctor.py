@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.doctor import PACKAGES, Diagnosis, backend_state, diagnose, lines, own_names
-from bench.interfaces.backend import Capabilities, Support, as_dict
+from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.errors import BackendUnavailable
+from bench.interfaces.plain import as_dict
 from bench.machine import checks
 from bench.machine.checks import GIB, Check, Look, Sample
 from bench.machine.fingerprint import Budget

@@ -15,8 +15,9 @@ import pytest
 
 from backends.support import targets
 from backends.torch import plain_paths, variants
-from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
+from bench.interfaces.backend import Target
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, ModelFile, TensorSpec
 from bench.plugins import backend_registry
 from bench.processes.resources import speaks_of_memory
 

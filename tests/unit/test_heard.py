@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bench import api
-from bench.interfaces.backend import IOSpec, Target
+from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
+from bench.interfaces.tensors import IOSpec
 from bench.machine.fingerprint import Budget
 from bench.measure import run
 from bench.measure.run import Setting, measure

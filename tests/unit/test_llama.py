@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.interfaces.backend import Array, IOSpec, ModelFile, Session, Stepping, Target
+from bench.interfaces.backend import Session, Stepping, Target
+from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.interfaces.workload import content_hash
 from bench.plugins import backend_registry
 from bench.worker import verify

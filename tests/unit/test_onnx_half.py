@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from bench.interfaces.backend import Array
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array
 from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 

@@ -14,7 +14,8 @@ import pytest
 from backends.onnxruntime_gpu.session import BoundSession, GraphSession, Place
 from backends.support import ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
-from bench.interfaces.backend import Fact, ModelFile, Session, Stepping, Target
+from bench.interfaces.backend import Fact, Session, Stepping, Target
+from bench.interfaces.tensors import ModelFile
 from bench.worker import verify
 from tests.unit.kitchen import WORKLOADS, Kitchen
 
@@ -92,7 +93,7 @@ def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10),
         tmp_path / "m.onnx",
     )
-    from bench.interfaces.backend import IOSpec, TensorSpec
+    from bench.interfaces.tensors import IOSpec, TensorSpec
 
     io = IOSpec(
         (TensorSpec("past", "float32", (2, 3)),),

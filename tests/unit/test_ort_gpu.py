@@ -15,8 +15,9 @@ from backends.onnxruntime_gpu import elf, providers
 from backends.onnxruntime_gpu.backend import BACKEND
 from backends.support.cuda_driver import NoDriver, driver
 from bench.environments.requirements import needs
-from bench.interfaces.backend import IOSpec, Target, TensorSpec
+from bench.interfaces.backend import Target
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
+from bench.interfaces.tensors import IOSpec, TensorSpec
 
 IO = IOSpec((TensorSpec("x", "float32", (1,)),), (TensorSpec("y", "float32", (1,)),))
 CPU_PACKAGE, GPU_PACKAGE = {"onnxruntime": "1.32.0"}, {"onnxruntime-gpu": "1.31.1"}

@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from bench.interfaces.backend import IOSpec, Target
+from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
+from bench.interfaces.tensors import IOSpec
 from bench.measure.turns import Seat
 from benchmarks import spread
 from benchmarks.pairing import in_turns, lines, one_after_another

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.interfaces.backend import Array, BaseSession, IOSpec, Target, TensorSpec
+from bench.interfaces.backend import BaseSession, Target
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, TensorSpec
 from bench.worker.kept import Kept
 from bench.worker.loops import buffer, device_loop, host_loop
 from bench.worker.rotating import Rotating

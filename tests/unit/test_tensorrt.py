@@ -17,8 +17,9 @@ from backends.tensorrt.backend import BACKEND
 from backends.tensorrt.build import MADE, TIMINGS
 from bench.environments.requirements import needs
 from bench.environments.setup import runtimes
-from bench.interfaces.backend import Array, IOSpec, ModelFile, Target, TensorSpec
+from bench.interfaces.backend import Target
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
+from bench.interfaces.tensors import Array, IOSpec, ModelFile, TensorSpec
 from tests.unit import tensorrt_standin as standin
 
 VERSIONS = ("10.13.3.9", "11.4.0.106")

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from backends.torch import graph
-from bench.interfaces.backend import IOSpec, ModelFile, Target, TensorSpec
+from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError
+from bench.interfaces.tensors import IOSpec, ModelFile, TensorSpec
 from bench.plugins import backend_registry
 
 

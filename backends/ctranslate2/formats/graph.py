@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array
 from bench.interfaces.converter import Job
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.tensors import Array
 
 if TYPE_CHECKING:
     from ctranslate2.specs.common_spec import EmbeddingsSpec, LayerNormSpec, LinearSpec

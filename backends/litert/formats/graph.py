@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from backends.support.targets import usable_cpus
-from bench.interfaces.backend import Array
 from bench.interfaces.converter import Job
+from bench.interfaces.tensors import Array
 from bench.interfaces.workload import CALIBRATION_SEED
 from bench.prepare.quantising import samples
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.interfaces.backend import IOSpec
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import PrepareError, UnsupportedCase
 from bench.interfaces.precision import Scheme, scheme
+from bench.interfaces.tensors import IOSpec
 from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:

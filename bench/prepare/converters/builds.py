@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bench.interfaces.backend import ModelFile, Target
+from bench.interfaces.backend import Target
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.tensors import ModelFile
 
 BUILDS = "builds"
 FILE = "build.json"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.interfaces.backend import Array
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.tensors import Array
 from bench.interfaces.workload import TIMED_SEED
 
 

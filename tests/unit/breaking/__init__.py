@@ -20,7 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
-from bench.interfaces.backend import Array, ModelFile
+from bench.interfaces.tensors import Array, ModelFile
 
 LEAST = float(np.finfo(np.float32).min)  # what models add to the score of a hidden token
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from bench.interfaces.backend import Array
+from bench.interfaces.tensors import Array
 from tests.unit.breaking import LEAST, along_the_other_axis, of_the_neighbour, twice
 
 HIDES = (LEAST, float(np.finfo(np.float16).min))

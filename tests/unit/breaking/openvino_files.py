@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from bench.interfaces.backend import Array
+from bench.interfaces.tensors import Array
 from tests.unit.breaking import LEAST, along_the_other_axis, twice
 
 THROUGH = ("Convert", "Reshape", "Transpose")

@@ -18,7 +18,7 @@ import numpy as np
 
 from backends.ctranslate2 import model as ctranslate2_model
 from backends.ctranslate2 import profile
-from backends.support import targets
+from backends.support import faults, profiles, targets
 from bench.interfaces.backend import (
     Actual,
     BaseBackend,
@@ -32,6 +32,7 @@ from bench.interfaces.backend import (
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import runs_as
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+from bench.plugins import runtimes
 
 MKL = "use_mkl"
 VARIABLE = "CT2_USE_MKL"
@@ -97,7 +98,7 @@ class CTranslate2Session(BaseSession):
         """From what its library for products says in an untimed process."""
         batch, length = self._io.inputs[0].shape
         said = profile.executed(self._path, self._compute, self._target.threads, (batch, length))
-        precision, shares = targets.weigh(said.products, f"{said.library or 'its library'}'s verbose mode")
+        precision, shares = profiles.weigh(said.products, f"{said.library or 'its library'}'s verbose mode")
         kinds = Counter(product.kind for product in said.products)
         if precision.evidence == "none":  # a library that says nothing
             told = next(word for word, kind in COMPUTE.items() if kind == self._model.compute_type)
@@ -140,13 +141,13 @@ class CTranslate2Backend(BaseBackend):
         return {**super().environment(target), **switch}
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import ctranslate2
 
         return Capabilities(ctranslate2.__version__, _devices())
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> CTranslate2Session:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         targets.require(self, target, _devices())
         settings = targets.settings(self, target, (MKL,))
         model = targets.given(self, model)
@@ -157,7 +158,7 @@ class CTranslate2Backend(BaseBackend):
         try:
             return CTranslate2Session(model, target, io, settings)
         except (OSError, ValueError, RuntimeError) as error:
-            raise targets.broken(model, error) from error
+            raise faults.broken(model, error) from error
 
 
 def _devices() -> dict[str, dict[str, Support]]:

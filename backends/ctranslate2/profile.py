@@ -19,7 +19,7 @@ import numpy as np
 
 from backends.ctranslate2 import model as ctranslate2_model
 from backends.support import onednn
-from backends.support.targets import PROFILED, Operation, quickest
+from backends.support.profiles import PROFILED, Operation, quickest
 
 ROOT = Path(__file__).parents[2]
 SPOKEN = {"DNNL_VERBOSE": "1", "MKL_VERBOSE": "1"}

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from backends.executorch import profile
-from backends.support import targets
+from backends.support import arrays, faults, targets
+from backends.support import threads as support_threads
 from bench.interfaces.backend import (
     Actual,
     BaseBackend,
@@ -30,6 +31,7 @@ from bench.interfaces.backend import (
 )
 from bench.interfaces.errors import BackendUnavailable, ModelFileError
 from bench.interfaces.tensors import Array, IOSpec, ModelFile, TensorSpec
+from bench.plugins import runtimes
 
 BINDINGS = "executorch.extension.pybindings._C"
 DELEGATE = "XnnpackBackend"
@@ -87,7 +89,7 @@ class ExecuTorchSession(BaseSession):
         del self._method, self._program
 
     def actual(self) -> Actual:
-        untimed = self.stage(targets.untimed_inputs(self._io))
+        untimed = self.stage(arrays.untimed_inputs(self._io))
         found = profile.executed(_bindings(), self._model.path, untimed)
         told = f"{_bindings()._threadpool_get_thread_count()} by its own count"
         return Actual(
@@ -122,7 +124,7 @@ class ExecuTorchBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         delegates = _bindings()._get_registered_backend_names()
         if DELEGATE not in delegates:
             raise BackendUnavailable(
@@ -132,7 +134,7 @@ class ExecuTorchBackend(BaseBackend):
         return Capabilities(_version(), DEVICES, {"delegates in this build": ", ".join(delegates)})
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ExecuTorchSession:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
         model = targets.given(self, model)
         return ExecuTorchSession(model, target, io, targets.settings(self, target, (CLONE,)))
@@ -147,9 +149,9 @@ def _pool(threads: int) -> int:
     """
     bindings = _bindings()
     bindings._unsafe_reset_threadpool(1)
-    before = targets.tasks()
+    before = support_threads.tasks()
     bindings._unsafe_reset_threadpool(threads)
-    return 1 + targets.tasks() - before if before else int(bindings._threadpool_get_thread_count())
+    return 1 + support_threads.tasks() - before if before else int(bindings._threadpool_get_thread_count())
 
 
 def _bindings() -> Any:
@@ -170,8 +172,8 @@ def _open(model: ModelFile) -> tuple[Any, Any]:
     try:
         program = _bindings()._load_program(str(model.path))
     except RuntimeError as error:
-        raise targets.broken(model, error) from error
-    with targets.refusals("executorch", "bakeoff doctor", RuntimeError):
+        raise faults.broken(model, error) from error
+    with faults.refusals("executorch", "bakeoff doctor", RuntimeError):
         return program, program.load_method(METHOD)
 
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.support import targets, xnnpack
-from backends.support.targets import PRECISIONS, PROFILED, Operation
+from backends.support import profiles, xnnpack
+from backends.support.profiles import PRECISIONS, PROFILED, Operation
 from backends.support.xnnpack import Found
 from bench.interfaces.backend import Fact
 
@@ -46,8 +46,8 @@ def executed(library: Any, path: Path, inputs: Sequence[Any]) -> Found:
     root = Path(library.__file__).parents[2]
     plan = _plan(root, path)
     runs = [_operations(run, plan) for run in _runs(library, root, path, inputs)]
-    operations = targets.quickest(runs)
-    precision, shares = targets.weigh(operations, "ETDump of an untimed program")
+    operations = profiles.quickest(runs)
+    precision, shares = profiles.weigh(operations, "ETDump of an untimed program")
     kernels = [one for one in operations if "::" in one.kind]
     spent = sum(one.ns for one in kernels)
     share = 1 - spent / (sum(one.ns for one in operations) or 1)

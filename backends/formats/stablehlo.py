@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.support import targets
+from backends.support import files
 from backends.support.stablehlo import WEIGHTS
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
@@ -53,7 +53,7 @@ def make(job: Job) -> Mapping[str, Any]:
     ]
     exported = jax.export.export(jax.jit(program), platforms=("cpu",))(weights, *inputs)
     job.output.write_bytes(exported.serialize())
-    targets.place(job.parents["origin"].path, job.output.parent / WEIGHTS)
+    files.place(job.parents["origin"].path, job.output.parent / WEIGHTS)
     version = exported.calling_convention_version
     return {"lineage": {"exporter": f"torchax and jax.export, calling convention {version}"}}
 

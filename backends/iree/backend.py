@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.support import targets
+from backends.support import faults, files, profiles, targets
+from backends.support.profiles import PRECISIONS, Operation
 from backends.support.stablehlo import ARGUMENTS
-from backends.support.targets import PRECISIONS, Operation
 from bench.interfaces.backend import (
     Actual,
     BaseBackend,
@@ -35,6 +35,7 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import iree.runtime as rt
@@ -82,7 +83,7 @@ class IreeSession(BaseSession):
             self._function = module.lookup_function("main")
             self._order: list[int] = json.loads((model.path.parent / ARGUMENTS).read_text())
         except Exception as error:
-            raise targets.broken(model, error) from error
+            raise faults.broken(model, error) from error
         self._names = {t.name: (i, INTEGERS.get(t.dtype, np.float32)) for i, t in enumerate(io.inputs)}
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name], np.dtype(t.dtype)) for t in io.fetched)
@@ -120,8 +121,8 @@ class IreeSession(BaseSession):
 
     def actual(self) -> Actual:
         """From a profile that the runtime's own tools take of the module, in a process of theirs."""
-        runs = [self._profile() for _ in range(targets.PROFILED)]
-        precision, shares = targets.weigh(targets.quickest(runs), "iree-profile of an untimed run")
+        runs = [self._profile() for _ in range(profiles.PROFILED)]
+        precision, shares = profiles.weigh(profiles.quickest(runs), "iree-profile of an untimed run")
         products = Counter(one.kind for one in runs[0] if one.product)
         named = ", ".join(f"{count} {kind}" for kind, count in products.most_common())
         names = {path.read_text() for path in Path("/proc/self/task").glob("*/comm")}
@@ -165,7 +166,7 @@ class IreeBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import iree.runtime as rt
 
         detail = {"drivers": ", ".join(rt.query_available_drivers())}
@@ -178,9 +179,9 @@ class IreeBackend(BaseBackend):
         try:
             readable = model.path.read_bytes()[:4] == MLIR_BYTECODE
         except OSError as error:
-            raise targets.broken(model, error) from error
+            raise faults.broken(model, error) from error
         if not readable:
-            raise targets.unfit(model, "it is no MLIR bytecode")
+            raise faults.unfit(model, "it is no MLIR bytecode")
         path = folder / MODULE
         with _refusals(tools.CompilerToolError):
             tools.compile_file(
@@ -190,7 +191,7 @@ class IreeBackend(BaseBackend):
                 target_backends=["llvm-cpu"],
                 extra_args=[*STATIC, *(f"--{name}={value}" for name, value in settings.items())],
             )
-        targets.place(model.path.parent / ARGUMENTS, folder / ARGUMENTS)
+        files.place(model.path.parent / ARGUMENTS, folder / ARGUMENTS)
         return ModelFile("iree-module", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> IreeSession:
@@ -199,7 +200,7 @@ class IreeBackend(BaseBackend):
         return IreeSession(model, target, io, settings)
 
     def _settle(self, target: Target) -> dict[str, Any]:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         targets.require(self, target, {"cpu": TABLE})
         return targets.settings(self, target, ("iree-opt-level", "iree-llvmcpu-enable-ukernels"))
 
@@ -214,7 +215,7 @@ def _refusals(tool_error: type[Exception]) -> Iterator[None]:
         said = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
         if not said:
             raise
-        with targets.refusals("iree cannot compile this program", "leave this backend out for this workload"):
+        with faults.refusals("iree cannot compile this program", "leave this backend out for this workload"):
             raise RuntimeError(said[0] or str(error)) from error
 
 

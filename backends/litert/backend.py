@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from backends.litert import graph
-from backends.support import targets
+from backends.support import faults, targets, threads
 from bench.interfaces.backend import (
     Actual,
     BaseBackend,
@@ -27,6 +27,7 @@ from bench.interfaces.backend import (
 )
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.tensors import Array, IOSpec, ModelFile, TensorSpec
+from bench.plugins import runtimes
 
 NO_KERNELS = "its kernels compute files with such weights in fp32"
 DEVICES = {
@@ -57,9 +58,9 @@ class LiteRtSession(BaseSession):
 
     def __init__(self, model: ModelFile, target: Target, io: IOSpec, settings: Mapping[str, Any]) -> None:
         self._model, self._target, self._io, self._settings = model, target, io, settings
-        before = targets.tasks()
+        before = threads.tasks()
         self._interpreter = _open(model, target, settings)
-        self._started = targets.tasks() - before
+        self._started = threads.tasks() - before
         runner = self._interpreter.get_signature_runner()
         ins = _in_order(model, io.inputs, runner.get_input_details())
         outs = _in_order(model, io.outputs, runner.get_output_details())
@@ -104,7 +105,7 @@ class LiteRtSession(BaseSession):
         )
 
     def _threads(self) -> Fact:
-        if not targets.tasks():
+        if not threads.tasks():
             return Fact(str(self._target.threads), "none", "num_threads; this system lists no threads")
         return Fact(str(1 + self._started), "reported", "the caller, and what the interpreter started")
 
@@ -125,12 +126,12 @@ class LiteRtBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         package = self.runtime[0].partition(".")[0].replace("_", "-")
         return Capabilities(_version(package), DEVICES, {"package": package})
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> LiteRtSession:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
         model = targets.given(self, model)
         return LiteRtSession(model, target, io, targets.settings(self, target, ()))
@@ -151,8 +152,8 @@ def _open(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> Any:
     try:
         opened = interpreter(str(model.path), num_threads=target.threads, **settings)
     except (OSError, ValueError) as error:
-        raise targets.broken(model, error) from error
-    with targets.refusals("litert", "bakeoff doctor", RuntimeError):
+        raise faults.broken(model, error) from error
+    with faults.refusals("litert", "bakeoff doctor", RuntimeError):
         opened.allocate_tensors()
     return opened
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from backends.litert import profile
-from backends.support import targets, xnnpack
-from backends.support.targets import Operation
+from backends.support import profiles, xnnpack
+from backends.support.profiles import Operation
 from backends.support.xnnpack import Found
 from bench.interfaces.backend import Fact
 
@@ -35,8 +35,8 @@ def executed(interpreter: Any, path: Path, threads: int) -> Found:
     shares = {"outside_xnnpack": dict(kernels.most_common())}
     if profiled := profile.runs(path, threads):
         places = {int(node["index"]): node for node in ours}
-        operations = targets.quickest([_operation(*line, places) for line in run] for run in profiled)
-        precision, spent = targets.weigh(operations, "profile of the file in LiteRT's C API")
+        operations = profiles.quickest([_operation(*line, places) for line in run] for run in profiled)
+        precision, spent = profiles.weigh(operations, "profile of the file in LiteRT's C API")
         return Found(precision, provider, {**spent, **shares})
     return Found(_reported(ours, tensors), provider, shares)
 

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from backends.support.targets import PROFILED
+from backends.support.profiles import PROFILED
 from bench.processes.answers import heard, say
 
 LIMIT_S = 240.0

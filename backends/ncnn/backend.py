@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.support import targets
+from backends.support import faults, targets
 from bench.interfaces.backend import (
     Actual,
     BaseBackend,
@@ -25,6 +25,7 @@ from bench.interfaces.backend import (
 )
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import ncnn
@@ -130,13 +131,13 @@ class NcnnBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import ncnn
 
         return Capabilities(ncnn.__version__, DEVICES)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> NcnnSession:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
         settings = targets.settings(self, target, OPTIONS)
         model = targets.given(self, model)
@@ -156,11 +157,11 @@ def _open(model: ModelFile, target: Target, settings: Mapping[str, Any]) -> ncnn
     for name, value in chosen.items():
         setattr(net.opt, name, value)
     if not model.path.is_file() or not model.path.read_bytes().startswith(MAGIC):
-        raise targets.unfit(model, "it does not begin as ncnn's files do")
+        raise faults.unfit(model, "it does not begin as ncnn's files do")
     if code := net.load_param(str(model.path)):
         raise UnsupportedCase(f"ncnn's load_param answers {code}", hint="leave this workload out")
     if code := net.load_model(str(model.path.with_suffix(".bin"))):
-        raise targets.broken(model, ValueError(f"load_model answers {code}"))
+        raise faults.broken(model, ValueError(f"load_model answers {code}"))
     return net
 
 

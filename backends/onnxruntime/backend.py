@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backends.onnxruntime_gpu import providers
-from backends.support import ort_session, targets
+from backends.support import files, ort_session, targets
 from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.plugins import runtimes
 
 NO_KERNELS = "its CPU provider has no kernels of that type and casts to fp32"
 DEVICES = {
@@ -58,7 +59,7 @@ class OnnxRuntimeBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         providers.require_one_package(self)
         import onnxruntime as ort
 
@@ -87,7 +88,7 @@ class OnnxRuntimeBackend(BaseBackend):
                 hint=f"--backend {self.name}",
             )
         for file in model.path.parent.glob(f"{model.path.name}*"):
-            targets.place(file, folder / file.name)
+            files.place(file, folder / file.name)
         return ModelFile(model.format, folder / model.path.name, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ort_session.OnnxRuntimeSession:
@@ -98,7 +99,7 @@ class OnnxRuntimeBackend(BaseBackend):
         return session(model, target, io, settings, how.level == "emulated")
 
     def _settle(self, target: Target) -> Support:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         return targets.require(self, target, _table(target.variant))
 
 

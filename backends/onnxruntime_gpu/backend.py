@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from backends.onnxruntime_gpu import providers as ort_gpu
 from backends.onnxruntime_gpu.providers import CUDA, TENSORRT
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
-from backends.support import ort_session, targets
+from backends.support import files, ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
 from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
 from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -128,7 +129,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
         """TensorRT's engine for the case's shape, in its cache beside the model file."""
         settings = self._settle(target, io)
         for file in model.path.parent.glob(f"{model.path.name}*"):
-            targets.place(file, folder / file.name)
+            files.place(file, folder / file.name)
         (folder / CACHES).mkdir(exist_ok=True)
         placed = ModelFile(model.format, folder / model.path.name, model.sha256)
         with _session(placed, target, io, settings) as session:
@@ -146,7 +147,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
         return _session(targets.given(self, model), target, io, settings)
 
     def _here(self) -> None:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         ort_gpu.require_gpu_package(self)
 
     def _settle(self, target: Target, io: IOSpec) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from backends.support import targets
 from backends.support.cuda_driver import LIBRARY, NoDriver, capabilities
 from bench.interfaces.backend import Backend, Devices, Support
 from bench.interfaces.errors import BackendUnavailable
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -134,7 +135,7 @@ def register_plugin() -> str:
     try:
         ort.register_execution_provider_library(plugin.get_ep_name(), plugin.get_library_path())
     except Exception as error:
-        said = targets.first_line(error)
+        said = runtimes.first_line(error)
         return f"its plugin does not load: {said.rpartition('with error: ')[2]}"
     return "" if plugin_devices() else "its plugin finds no GPU that it takes (Ampere and later)"
 

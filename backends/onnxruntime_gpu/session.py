@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.support import ort_session, targets
+from backends.support import arrays, ort_session, profiles
 from backends.support.cuda_driver import Clock
 from backends.support.ort_session import CPU, OnnxRuntimeSession
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 from bench.interfaces.backend import Actual, Fact, Target
 from bench.interfaces.precision import runs_as
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
@@ -112,7 +112,7 @@ class BoundSession(OnnxRuntimeSession):
         runs, weights = self.profile(), ort_session.weights(self._model)
         seen = [[self._operation(node, weights) for node in nodes] for nodes in runs]
         source = "profile of an untimed session, by what the host took to start a node"
-        precision, shares = targets.weigh(targets.quickest(seen), source)
+        precision, shares = profiles.weigh(profiles.quickest(seen), source)
         nodes, spent = _by_provider(runs)
         where, share = self._place.provider, nodes.get(self._place.provider, 0.0)
         strays = sorted({node["args"]["op_name"] for node in runs[0] if self._strays(node)})
@@ -174,7 +174,7 @@ class BoundSession(OnnxRuntimeSession):
         return ort_session.operation(args, 1, "").product or _floats(args) > SCALARS
 
     def _untimed(self, session: ort.InferenceSession) -> Callable[[], Any]:
-        untimed = targets.untimed_inputs(self._io)
+        untimed = arrays.untimed_inputs(self._io)
         values = {in_file: self._on_device(in_file, untimed[name]) for name, in_file in self._inputs}
         staged = self._bound(session, values)
         return partial(session.run_with_iobinding, staged.binding)
@@ -183,7 +183,7 @@ class BoundSession(OnnxRuntimeSession):
         """The array in the file's type. bf16 goes as its bits."""
         element = self._element[in_file]
         if element == "bfloat16":
-            array = targets.bf16_bits(array)
+            array = arrays.bf16_bits(array)
         return self._value.ortvalue_from_numpy(
             np.ascontiguousarray(array, None if element == "bfloat16" else NUMPY.get(element, element)),
             *self._place.device,
@@ -273,4 +273,4 @@ def _shares(parts: Counter[str]) -> dict[str, float]:
 def _floats(args: Mapping[str, Any]) -> int:
     """Elements of the largest tensor of floats that a node reads or writes."""
     tensors = chain.from_iterable(t.items() for t in (*args["input_type_shape"], *args["output_type_shape"]))
-    return max((int(np.prod(shape)) for kind, shape in tensors if kind in targets.PRECISIONS), default=0)
+    return max((int(np.prod(shape)) for kind, shape in tensors if kind in profiles.PRECISIONS), default=0)

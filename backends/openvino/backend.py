@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends.openvino.session import OpenVinoSession
-from backends.support import targets
-from backends.support.targets import PRECISIONS
+from backends.support import faults, files, targets
+from backends.support.profiles import PRECISIONS
 from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.tensors import IOSpec, ModelFile, TensorSpec
+from bench.machine import instructions
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -60,7 +62,7 @@ class OpenVinoBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import openvino as ov
 
         core = ov.Core()
@@ -77,13 +79,13 @@ class OpenVinoBackend(BaseBackend):
     def build(self, model: ModelFile, target: Target, io: IOSpec, folder: Path) -> ModelFile:
         """Fills the model cache beside a copy of the model, which the plugin finds its entry by."""
         for file in model.path.parent.glob(f"{model.path.stem}.*"):
-            targets.place(file, folder / file.name)
+            files.place(file, folder / file.name)
         copied = ModelFile(model.format, folder / model.path.name, model.sha256)
         with self.load(copied, target, io):
             return copied
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> OpenVinoSession:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         asked = word(target.arithmetic)
         known = {precision: Support("none") for precision in HINTS} | {asked: _support(asked)}
         how = targets.require(self, target, {"cpu": known})
@@ -133,7 +135,7 @@ def _support(precision: str) -> Support:
     ran = PRECISIONS[compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
     if ran != precision:
         return Support("none", _accepted(precision, ran).removeprefix("openvino "))
-    if targets.cpu_computes(precision):
+    if instructions.cpu_computes(precision):
         return Support("native")
     return Support("emulated", f"this CPU has no {precision} arithmetic and OpenVINO runs it all the same")
 
@@ -145,7 +147,7 @@ def _read(model: ModelFile, io: IOSpec) -> ov.Model:
     try:
         network = ov.Core().read_model(str(model.path))
     except RuntimeError as error:
-        raise targets.broken(model, error) from error
+        raise faults.broken(model, error) from error
     has = {name for port in (*network.inputs, *network.outputs) for name in port.get_names()}
     missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
     if missing:

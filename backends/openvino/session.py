@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from backends.support import targets
-from backends.support.targets import PRECISIONS, Operation
+from backends.support import arrays, profiles
+from backends.support.profiles import PRECISIONS, Operation
 from bench.interfaces.backend import Actual, BaseSession, Fact, Target
 from bench.interfaces.tensors import Array, IOSpec
 
@@ -99,11 +99,11 @@ class OpenVinoSession(BaseSession):
 
         counted = ov.Core().compile_model(self._model, "CPU", {**self._config, "PERF_COUNT": True})
         request = counted.create_infer_request()
-        for port, tensor in self.stage(targets.untimed_inputs(self._io)).tensors.items():
+        for port, tensor in self.stage(arrays.untimed_inputs(self._io)).tensors.items():
             request.set_input_tensor(port, tensor)
         request.infer()
         runs = []
-        for _ in range(targets.PROFILED):
+        for _ in range(profiles.PROFILED):
             request.infer()
             runs.append({one.node_name: one.real_time for one in request.get_profiling_info()})
         operations, kernels = [], {}
@@ -116,7 +116,7 @@ class OpenVinoSession(BaseSession):
                 nanoseconds = min(spent).total_seconds() * 1e9
                 operations.append(Operation(kind, arithmetic, nanoseconds, kind in MATRIX_OPERATIONS))
                 kernels[info["primitiveType"]] = kind
-        precision, shares = targets.weigh(operations, "execution graph of an untimed compiled model")
+        precision, shares = profiles.weigh(operations, "execution graph of an untimed compiled model")
         devices = self._compiled.get_property("EXECUTION_DEVICES")
         get = self._compiled.get_property
         return Actual(

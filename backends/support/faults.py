@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
 from bench.interfaces.tensors import ModelFile
+from bench.plugins.runtimes import first_line
 from bench.processes.resources import speaks_of_memory
 
 # Exceptions that no runtime raises about a model; by name where importing the runtime would be needed.
@@ -38,13 +39,6 @@ SAYS = re.compile(r"\b(fatal error|error|cannot|undefined reference|failed)\b", 
 AGAIN = "delete it and run again: model files are made anew"
 Kinds = type[Exception] | tuple[type[Exception], ...]
 MANIFEST = "manifest.json"  # of a folder of the cache, with the checksums of its files
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an exception's message that says something."""
-    lines = (line.strip() for line in str(error).splitlines())
-    said = [line for line in lines if line and not line.startswith("Exception from ")]
-    return said[0] if said else type(error).__name__
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

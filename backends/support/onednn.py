@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from backends.support.targets import PRECISIONS, Operation
+from backends.support.profiles import PRECISIONS, Operation
 
 SPELT = {"s8": "int8", "u8": "int8", **PRECISIONS}
 EXECUTED = re.compile(

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.support import onnx_file, targets
-from backends.support.targets import PRECISIONS, Operation
+from backends.support import arrays, faults, onnx_file, profiles
+from backends.support.profiles import PRECISIONS, Operation
 from bench.interfaces.backend import Actual, BaseSession, Fact, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -100,10 +101,10 @@ class OnnxRuntimeSession(BaseSession):
         options = self._session.get_session_options()
         runs = self.profile()
         held = weights(self._model)
-        operations = targets.quickest(
+        operations = profiles.quickest(
             [operation(node["args"], node["dur"] * 1e3, held) for node in nodes] for nodes in runs
         )
-        precision, shares = targets.weigh(operations, "profile of an untimed session")
+        precision, shares = profiles.weigh(operations, "profile of an untimed session")
         providers: Counter[str] = Counter()
         for node in chain.from_iterable(runs):
             providers[node["args"]["provider"]] += max(1, node["dur"])
@@ -144,7 +145,7 @@ class OnnxRuntimeSession(BaseSession):
             prefix = str(Path(folder) / "profile")
             session = self._open(prefix)
             once = self._untimed(session)
-            for _ in range(1 + targets.PROFILED):
+            for _ in range(1 + profiles.PROFILED):
                 once()
             events = json.loads(Path(session.end_profiling()).read_text())
         nodes = [event for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
@@ -157,7 +158,7 @@ class OnnxRuntimeSession(BaseSession):
 
     def _untimed(self, session: ort.InferenceSession) -> Callable[[], Any]:
         """A run of that session that only shows what executes."""
-        untimed = targets.untimed_inputs(self._io)
+        untimed = arrays.untimed_inputs(self._io)
         feeds = {in_file: self._typed(in_file, untimed[name]) for name, in_file in self._inputs}
         return lambda: session.run(self._wanted, feeds)
 
@@ -264,7 +265,7 @@ def loaded(
             disabled_optimizers=[BIAS_OPTIMISER] if model.format in FLOAT_BIASES else None,
         )
     except state.NotImplemented as error:
-        raise UnsupportedCase(f"onnxruntime: {targets.first_line(error)}", hint="bakeoff doctor") from error
+        raise UnsupportedCase(f"onnxruntime: {runtimes.first_line(error)}", hint="bakeoff doctor") from error
     except (
         OSError,
         ValueError,
@@ -275,7 +276,7 @@ def loaded(
         state.NoModel,
         state.NoSuchFile,
     ) as error:
-        raise targets.broken(model, error) from error
+        raise faults.broken(model, error) from error
     names = [one if isinstance(one, str) else one[0] for one in wanted]
     # Where the CPU's is left out it is there all the same, and takes nothing if it is told so.
     if names and session.get_providers() not in (names, [*names, CPU]):

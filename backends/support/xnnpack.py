@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 from bench.interfaces.backend import Fact
 
 # How those begin that multiply matrices.

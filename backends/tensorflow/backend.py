@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backends.support import targets
+from backends.support import arrays, faults, profiles, targets
 from backends.tensorflow import profile
 from bench.interfaces.backend import (
     Actual,
@@ -22,6 +22,7 @@ from bench.interfaces.backend import (
 )
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+from bench.plugins import runtimes
 
 XLA = "xla"
 SIGNATURE = "serving_default"
@@ -57,10 +58,10 @@ class TensorFlowSession(BaseSession):
         places = {t.name: i for i, t in enumerate(io.outputs)}
         self._fetched = tuple((t.name, places[t.name]) for t in io.fetched)
         if self._compiled:  # when it is first called, as a torch.compile is
-            with targets.refusals(
+            with faults.refusals(
                 "XLA cannot compile this function", "--backend tensorflow", tf.errors.OpError
             ):
-                self._run(*self.stage(targets.untimed_inputs(io)))
+                self._run(*self.stage(arrays.untimed_inputs(io)))
 
     def _function(self) -> Any:
         import tensorflow as tf
@@ -86,7 +87,7 @@ class TensorFlowSession(BaseSession):
         """From TensorFlow's profiler: of a second function of the same graph, or of XLA's instructions."""
         import tensorflow as tf
 
-        staged = self.stage(targets.untimed_inputs(self._io))
+        staged = self.stage(arrays.untimed_inputs(self._io))
         outputs = self.run(staged)
         if self._compiled:
             text = self._run.experimental_get_compiler_ir(*staged)(stage="optimized_hlo")
@@ -94,7 +95,7 @@ class TensorFlowSession(BaseSession):
         else:
             again = self._function()
             operations = profile.kernels(lambda: again(*staged))
-        precision, shares = targets.weigh(operations, "TensorFlow's profile of untimed runs")
+        precision, shares = profiles.weigh(operations, "TensorFlow's profile of untimed runs")
         products = sorted({one.kind for one in operations if one.product})
         threads = tf.config.threading.get_intra_op_parallelism_threads()
         return Actual(
@@ -148,13 +149,13 @@ class TensorFlowBackend(BaseBackend):
         return {**super().environment(target), "TF_CPP_MIN_LOG_LEVEL": "2", **onednn}
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import tensorflow as tf
 
         return Capabilities(tf.__version__, DEVICES)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TensorFlowSession:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
         settings = targets.settings(self, target, (ONEDNN,))
         model = targets.given(self, model)
@@ -178,7 +179,7 @@ def _hold(threads: int) -> None:
             config.set_inter_op_parallelism_threads(1)
     except RuntimeError as error:
         raise UnsupportedCase(
-            f"tensorflow: {threads} threads: {targets.first_line(error)}", hint="a process of its own"
+            f"tensorflow: {threads} threads: {runtimes.first_line(error)}", hint="a process of its own"
         ) from error
 
 
@@ -191,7 +192,7 @@ def _read(model: ModelFile) -> Any:
             raise OSError("a SavedModel is a folder with saved_model.pb")
         return tf.saved_model.load(str(model.path.parent))
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise targets.broken(model, error) from error
+        raise faults.broken(model, error) from error
 
 
 def _by_place(signature: Any, model: ModelFile, io: IOSpec) -> Callable[..., Tensors]:

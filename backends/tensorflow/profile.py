@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from backends.support import hlo, targets
-from backends.support.targets import PRECISIONS, Operation
+from backends.support import hlo, profiles
+from backends.support.profiles import PRECISIONS, Operation
 
 KERNEL = re.compile(r"(\S+):(\w+)")  # how the trace names one: its node and its operation
 PRODUCT = re.compile(r"Conv2D|DepthwiseConv|MatMul|Einsum")
@@ -35,7 +35,7 @@ def kernels(run: Run) -> list[Operation]:
     types = {node.name: _type(node) for node in nodes}
     return [
         Operation(kind, types[name], ns, bool(PRODUCT.search(kind)))
-        for (name, kind), ns in targets.least(_runs(run, _kernel)).items()
+        for (name, kind), ns in profiles.least(_runs(run, _kernel)).items()
         if name in types
     ]
 
@@ -64,7 +64,7 @@ def _instruction(_name: str, stats: Mapping[str, str]) -> str | None:
 
 def _runs(run: Run, key: Callable[[str, Mapping[str, str]], K | None]) -> Iterator[dict[K, float]]:
     """Of each of several runs: what `key` makes of an event → its time in ns."""
-    for _ in range(targets.PROFILED):
+    for _ in range(profiles.PROFILED):
         spent: dict[K, float] = {}
         for name, stats, ns in _events(run):
             if (one := key(name, stats)) is not None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.support import targets
+from backends.support import arrays
 from bench.interfaces.errors import BackendUnavailable
 from bench.interfaces.tensors import Array
 
@@ -184,7 +184,7 @@ def place(array: Array, into: Array, dtype: str) -> None:
     if dtype != BFLOAT16:
         np.copyto(into, array, casting="unsafe")
         return
-    np.copyto(into, targets.bf16_bits(array))
+    np.copyto(into, arrays.bf16_bits(array))
 
 
 def taken(buffer: Array, dtype: str, wanted: str) -> Array:

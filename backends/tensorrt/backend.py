@@ -21,6 +21,7 @@ from backends.tensorrt.session import GraphSession, TensorRtSession
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.plugins import runtimes
 
 OPTIONS = ("builder_optimization_level", "cuda_graph", "workspace_mib")
 ASYMMETRIC = "TensorRT takes symmetric int8 alone: int8:native is its file"
@@ -82,7 +83,7 @@ class TensorRtBackend(BaseBackend):
 
     def _import(self) -> Any:
         try:
-            targets.import_runtime(self)
+            runtimes.import_runtime(self)
         except BackendUnavailable as error:
             raise BackendUnavailable(f"{error.message}; {_missing()}", hint=error.hint) from error
         import tensorrt

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backends.support import onnx_file, targets
+from backends.support import faults, onnx_file
 from backends.tensorrt import api
 from backends.tensorrt.cuda import Gpu
 from bench.interfaces.backend import Target
@@ -96,13 +96,13 @@ def _require_readable(model: ModelFile, io: IOSpec) -> None:
     try:
         onnx_file.extents(model.path, io)
     except (OSError, ValueError) as error:
-        raise targets.broken(model, error) from error
+        raise faults.broken(model, error) from error
 
 
 def _refused(model: ModelFile, refusals: list[api.Refusal], log: Any) -> Exception:
     first = refusals[0] if refusals else api.Refusal("", "", api.failure(log))
     if first.broken:
-        return targets.unfit(model, first.words)
+        return faults.unfit(model, first.words)
     more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
     return UnsupportedCase(
         f"tensorrt, its ONNX parser: {first.words}{more}", hint="leave this backend out for this workload"

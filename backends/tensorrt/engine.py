@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backends.support import targets
+from backends.support import faults
 from backends.tensorrt import api
 from backends.tensorrt.build import Made
 from backends.tensorrt.cuda import CudaError, Gpu
@@ -30,7 +30,7 @@ class Engine:
         self.runtime.max_threads = threads
         self._engine = self.runtime.deserialize_cuda_engine(model.path.read_bytes())
         if self._engine is None:
-            raise targets.broken(model, ValueError(self.failure()))
+            raise faults.broken(model, ValueError(self.failure()))
         self.dtypes = {name: dtype for name, _, dtype in api.tensors(trt, self._engine)}
         _require_same(model, self.dtypes, io)
         self.inputs = tuple(spec for spec in io.inputs if spec.name_in_file in self.dtypes)
@@ -79,19 +79,19 @@ class Engine:
         del self.runtime
 
     def _other(self, name: str, wanted: Iterable[int], found: Iterable[int]) -> ModelFileError:
-        return targets.unfit(self._model, f"{name} is {list(found)} in it, {list(wanted)} in this case")
+        return faults.unfit(self._model, f"{name} is {list(found)} in it, {list(wanted)} in this case")
 
 
 def made_for(model: ModelFile, tensorrt: str, gpu: Gpu) -> Made:
     """What stands beside an engine. Raises ModelFileError if it is missing, or of another version or GPU."""
     if not model.path.is_file():
-        raise targets.broken(model, FileNotFoundError())
+        raise faults.broken(model, FileNotFoundError())
     try:
         made = Made.beside(model.path)
     except (OSError, ValueError, TypeError) as error:
-        raise targets.unfit(model, f"nothing beside it says what it was built for: {error}") from error
+        raise faults.unfit(model, f"nothing beside it says what it was built for: {error}") from error
     if why := made.other(tensorrt, gpu):
-        raise targets.unfit(model, why)
+        raise faults.unfit(model, why)
     return made
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.support import cuda_kernels
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 
 TYPES = (
     ("bf16", re.compile(r"\b(bf16|bfloat16)\b", re.IGNORECASE)),

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from backends.support import targets
+from backends.support import arrays
+from backends.support import profiles as support_profiles
 from backends.tensorrt import api, layers
 from backends.tensorrt.cuda import (
     NON_BLOCKING,
@@ -151,7 +152,9 @@ class TensorRtSession(BaseSession):
         profiles = [layers.profile(known, times, made.tf32) for times in runs]
         untold, unknown = (max(getattr(one, share) for one in profiles) for share in ("untold", "unknown"))
         source = "TensorRT's profile of untimed runs, types by its engine inspector"
-        precision, shares = targets.weigh(targets.quickest(one.operations for one in profiles), source)
+        precision, shares = support_profiles.weigh(
+            support_profiles.quickest(one.operations for one in profiles), source
+        )
         if precision.evidence == "executed" and max(untold, unknown) > UNTOLD:
             detail = (
                 f"{precision.detail}; {untold:.0%} of the products untold, {unknown:.0%} of the time unknown"
@@ -181,10 +184,10 @@ class TensorRtSession(BaseSession):
         """The inspector's JSON, and of each run the layers' times; a first run is not counted."""
         profiler = api.profiler(self._trt)
         context = self._engine.context(self._io, self._places, profiler)
-        untimed = TensorRtSession.stage(self, targets.untimed_inputs(self._io))
+        untimed = TensorRtSession.stage(self, arrays.untimed_inputs(self._io))
         _bind(context, untimed)
         runs = []
-        for _ in range(1 + targets.PROFILED):
+        for _ in range(1 + support_profiles.PROFILED):
             profiler.times = []
             self._enqueue(context)
             self._wait()
@@ -199,7 +202,7 @@ class GraphSession(TensorRtSession):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._fixed = dict(super().stage(targets.untimed_inputs(self._io)))
+        self._fixed = dict(super().stage(arrays.untimed_inputs(self._io)))
         # The first run after a change of shapes does more than a graph can hold.
         super().run(self._fixed)
         self._graph = self._captured()

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.support import targets
+from backends.support import arrays as support_arrays
+from backends.support import faults, targets
 from backends.torch import cuda, fp8, graph, int8, peaks
 from backends.torch import variants as torch_variants
 from backends.torch.cuda import CudaCompiledSession, CudaSession
@@ -18,6 +19,8 @@ from backends.torch.session import DTYPES, CompiledSession, EagerSession, TorchS
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.machine import instructions
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +65,7 @@ class TorchBackend(BaseBackend):
     }
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import torch
 
         detail = {"cpu": torch.backends.cpu.get_cpu_capability(), "CUDA": torch.version.cuda or "none"}
@@ -76,7 +79,7 @@ class TorchBackend(BaseBackend):
         return Capabilities(torch.__version__, _devices(), detail, compiled)
 
     def ceilings(self, device: str) -> dict[str, float]:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         return peaks.measure(device) if device.startswith("cuda") else {}
 
     def builds(self, target: Target) -> bool:
@@ -92,7 +95,7 @@ class TorchBackend(BaseBackend):
         example = _example(target, io, settings)
         what = f"torch:{target.variant} cannot compile this model"
         kinds = (RuntimeError, torch.jit.frontend.FrontendError)  # Dynamo's and Inductor's are of the first
-        with targets.refusals(what, "leave this variant out for this workload", kinds):
+        with faults.refusals(what, "leave this variant out for this workload", kinds):
             path = torch_variants.build(target.variant, module, example, folder, target.device)
         return ModelFile(f"torch-{target.variant}", path, model.sha256)
 
@@ -105,7 +108,7 @@ class TorchBackend(BaseBackend):
             try:
                 run = torch_variants.load(target.variant, model.path, example, target.device)
             except Exception as error:
-                raise targets.broken(model, error) from error
+                raise faults.broken(model, error) from error
             compiled = CudaCompiledSession if target.device_kind == "cuda" else CompiledSession
             return compiled(run, target, io, settings, emulated)
         session = CudaSession if target.device_kind == "cuda" else EagerSession
@@ -114,7 +117,7 @@ class TorchBackend(BaseBackend):
 
     def _settle(self, target: Target) -> tuple[dict[str, Any], Support]:
         """The settings and how the precision is computed, once the process is set for them."""
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import torch
 
         how = targets.require(self, target, _devices(target.variant))
@@ -150,7 +153,7 @@ def _example(target: Target, io: IOSpec, settings: Mapping[str, Any]) -> tuple[t
     """Inputs of the case's shapes and types, as the session stages them."""
     import torch
 
-    device, arrays = torch.device(target.device), targets.untimed_inputs(io)
+    device, arrays = torch.device(target.device), support_arrays.untimed_inputs(io)
     return tuple(mover(device, target, settings, t.dtype, len(t.shape))(arrays[t.name]) for t in io.inputs)
 
 
@@ -159,7 +162,7 @@ def _cpu(variant: str) -> dict[str, Support]:
 
     cpu = {"fp32": Support("native")}
     for precision in ("bf16", "fp16"):
-        native = targets.cpu_computes(precision)
+        native = instructions.cpu_computes(precision)
         why = "" if native else f"this CPU has no {precision} arithmetic; PyTorch converts to fp32 and back"
         cpu[precision] = Support("native" if native else "emulated", why)
     cpu["fp8-dynamic"] = Support("emulated", WIDENS)
@@ -203,7 +206,7 @@ def _graph(model: ModelFile, device: str) -> GraphModule:
     except ModelFileError:
         raise
     except Exception as error:
-        raise targets.broken(model, error) from error
+        raise faults.broken(model, error) from error
 
 
 def _cast(module: GraphModule, dtype: torch.dtype) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.support import targets
+from backends.support import profiles
 from backends.support.cuda_kernels import UNNAMED, fullness, multiplies, named, short
-from backends.support.targets import PRECISIONS, Operation
+from backends.support.profiles import PRECISIONS, Operation
 from backends.torch.session import (
     PRODUCTS,
     PROFILED_TYPES,
@@ -61,7 +61,7 @@ class OnCuda(TorchSession):
         return round(float(self._begin.elapsed_time(self._end)) * 1e6)
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
-        runs = [kernels(_trace(run), self._target.arithmetic) for _ in range(targets.PROFILED)]
+        runs = [kernels(_trace(run), self._target.arithmetic) for _ in range(profiles.PROFILED)]
         found, unnamed, devices = max(runs, key=lambda one: fullness([kernel.ns for kernel in one[0]]))
         names = dict.fromkeys(operation.kind for operation in found if operation.product)
         told = f"{unnamed:.0%} of the products' time in kernels whose names tell no arithmetic"

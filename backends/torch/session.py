@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backends.support import arrays
 from backends.support import onednn as support_onednn
-from backends.support import targets
-from backends.support.targets import PRECISIONS, Operation
+from backends.support import profiles as support_profiles
+from backends.support.profiles import PRECISIONS, Operation
 from bench.interfaces.backend import Actual, BaseSession, Evidence, Fact, Target
 from bench.interfaces.tensors import Array, IOSpec
 
@@ -113,10 +114,10 @@ class TorchSession(BaseSession):
         """From untimed runs."""
         import torch
 
-        staged = self.stage(targets.untimed_inputs(self._io))
+        staged = self.stage(arrays.untimed_inputs(self._io))
         self.run(staged)
         seen = self._watched(lambda: self.run(staged))
-        precision, shares = targets.weigh(targets.quickest(seen.runs), seen.source)
+        precision, shares = support_profiles.weigh(support_profiles.quickest(seen.runs), seen.source)
         onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return Actual(
             precision=replace(precision, evidence=min(precision.evidence, seen.evidence, key=STRENGTH.index)),
@@ -145,7 +146,7 @@ class EagerSession(TorchSession):
         return self.stage(inputs, onto)
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
-        watched = [_watch(run) for _ in range(targets.PROFILED)]
+        watched = [_watch(run) for _ in range(support_profiles.PROFILED)]
         operations, devices = watched[0]
         return Seen(
             [found for found, _ in watched],
@@ -162,7 +163,7 @@ class CompiledSession(TorchSession):
 
     def _watched(self, run: Callable[[], Any]) -> Seen:
         # From run to run a compiler may fuse anew: the quickest run as a whole is taken.
-        profiles = [_profiled(run) for _ in range(targets.PROFILED)]
+        profiles = [_profiled(run) for _ in range(support_profiles.PROFILED)]
         best, source = min(profiles, key=_spent), "PyTorch's profile of an untimed run"
         if not any(operation.product for operation in best):
             best, source = _said(run) or best, "what oneDNN prints of an untimed run"
@@ -256,7 +257,7 @@ def _said(run: Callable[[], Any]) -> list[Operation]:
     from torch.backends import mkldnn
 
     runs = []
-    for _ in range(targets.PROFILED):
+    for _ in range(support_profiles.PROFILED):
         with tempfile.TemporaryFile() as file:
             kept = os.dup(1)
             os.dup2(file.fileno(), 1)

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.support import targets
-from backends.support.targets import PRECISIONS, Operation
+from backends.support import arrays, faults, profiles, targets
+from backends.support.profiles import PRECISIONS, Operation
 from backends.tvm import build as tvm_build
 from backends.tvm import cuda, tuned
 from bench.interfaces.backend import (
@@ -30,6 +30,7 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+from bench.plugins import runtimes
 
 LIBRARY = "model.so"
 PLAIN = ""
@@ -95,7 +96,7 @@ class TvmSession(BaseSession):
 
         runs, where = self._profile()
         source = "each kernel's call in an untimed virtual machine"
-        precision, shares = targets.weigh(targets.quickest(runs), source)
+        precision, shares = profiles.weigh(profiles.quickest(runs), source)
         threads = tvm.get_global_func("runtime.NumThreads")()
         return Actual(
             precision=precision,
@@ -129,9 +130,9 @@ class TvmSession(BaseSession):
                 where.update(str(tensor.device).replace("cpu:0", "cpu") for tensor in tensors[-1:])
 
         machine.set_instrument(watch)
-        staged = self.stage(targets.untimed_inputs(self._io))
+        staged = self.stage(arrays.untimed_inputs(self._io))
         runs = []
-        for _ in range(1 + targets.PROFILED):
+        for _ in range(1 + profiles.PROFILED):
             calls.clear()
             machine["main"](*staged)
             runs.append(list(calls))
@@ -183,7 +184,7 @@ class TvmBackend(BaseBackend):
         return {**super().environment(target), **threads}
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import tvm
 
         found, why_not = cuda.gpus()
@@ -209,11 +210,11 @@ class TvmBackend(BaseBackend):
             # tvm's own way to load it never lets go of the weights in it.
             library = tvm_ffi.load_module(model.path, keep_module_alive=False)
         except (OSError, RuntimeError) as error:
-            raise targets.broken(model, error) from error
+            raise faults.broken(model, error) from error
         return session(library, target.device, io, settings)
 
     def _settle(self, target: Target) -> dict[str, Any]:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         gpus = target.device_kind == "cuda" and target.variant == PLAIN
         targets.require(self, target, _devices(len(cuda.gpus()[0])) if gpus else CPU)
         searches = target.variant == "tuned"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.support import targets
+from backends.support import faults
 from backends.tvm import cuda, onnx, schedule, tuned
 from bench.interfaces.backend import Target
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.machine import instructions
 
 if TYPE_CHECKING:
     import tvm
@@ -44,7 +45,7 @@ def compiled(
     try:
         file = onnx.read(model.path, io)
     except (OSError, ValueError, DecodeError) as error:
-        raise targets.broken(model, error) from error
+        raise faults.broken(model, error) from error
     shapes = {tensor.name_in_file: list(tensor.shape) for tensor in io.inputs}
     with made_for, tvm.transform.PassContext(opt_level=3):
         with _refusals("its ONNX frontend"):
@@ -59,7 +60,7 @@ def _refusals(whose: str) -> Iterator[None]:
     """What TVM itself refuses, in its words. Its exceptions are of many kinds, Python's own among them; what
     our passes raise is an error of ours, and stays one."""
     what = f"tvm cannot compile this model, says {whose}"
-    with targets.refusals(what, "leave this backend out for this workload"):
+    with faults.refusals(what, "leave this backend out for this workload"):
         yield
 
 
@@ -113,7 +114,7 @@ def _schedule(module: tvm.IRModule) -> tvm.IRModule:
 
 def _vectors() -> tuple[int, int]:
     """Floats of this CPU's vector registers, and how many there are: AVX-512, else 8 in 16."""
-    return (16, 32) if "avx512f" in targets.cpu_flags() else (8, 16)
+    return (16, 32) if "avx512f" in instructions.cpu_flags() else (8, 16)
 
 
 WAYS = {"": _plain, "schedule": _scheduled, "tuned": _tuned}

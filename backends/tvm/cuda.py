@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.support import targets
 from bench.interfaces.backend import Support
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import tvm
@@ -56,7 +56,7 @@ def _why_not() -> str:
     try:
         ctypes.CDLL(str(_runtime()))
     except OSError as error:
-        return f"TVM's CUDA runtime does not load: {targets.first_line(error)}"
+        return f"TVM's CUDA runtime does not load: {runtimes.first_line(error)}"
     return "TVM's CUDA runtime finds no GPU"
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from backends.support import targets
+from backends.support import arrays as support_arrays
 from backends.tvm import search
 from backends.tvm.search import alone, compiled, tensors, values
 from bench.interfaces.errors import UnsupportedCase
@@ -170,7 +170,7 @@ def _whole(
         # As a scheduled one is marked: the schedule leaves it alone.
         changed[name] = function.without_attr("global_symbol").with_attr("tirx.is_scheduled", True)
     changed = schedule(changed)
-    arguments = tensors(list(targets.untimed_inputs(io).values()))
+    arguments = tensors(list(support_arrays.untimed_inputs(io).values()))
     mine, its = (
         VirtualMachine(tvm.compile(one.clone(), machine), tvm.cpu())["main"] for one in (changed, scheduled)
     )

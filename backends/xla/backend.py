@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.support import hlo, targets
+from backends.support import faults, files, hlo, targets
 from backends.support.stablehlo import WEIGHTS
 from backends.xla import cuda
 from backends.xla.program import Program
 from backends.xla.session import POOL_SIZE, CudaSession, XlaSession
 from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Support, Target
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.machine import instructions
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import jax
@@ -54,7 +56,7 @@ class XlaBackend(BaseBackend):
         return {**super().environment(target), **own}
 
     def probe(self) -> Capabilities:
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import jax
         import jaxlib
 
@@ -78,12 +80,12 @@ class XlaBackend(BaseBackend):
         program = _program(model, target, io, device)
         what = "xla cannot compile this program"
         kinds = (jax.errors.JaxRuntimeError, NotImplementedError)
-        with targets.refusals(what, "leave this backend out for this workload", kinds):
+        with faults.refusals(what, "leave this backend out for this workload", kinds):
             compiled = program.compile(settings)
         path = folder / EXECUTABLE
         path.write_bytes(serialize_executable.serialize(compiled)[0])
         for source, name in ((model.path, PROGRAM), (model.path.parent / WEIGHTS, WEIGHTS)):
-            targets.place(source, folder / name)
+            files.place(source, folder / name)
         return ModelFile("xla-executable", path, model.sha256)
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> XlaSession:
@@ -101,14 +103,14 @@ class XlaBackend(BaseBackend):
             )
         except Exception as error:
             # On some CPUs XLA refuses what it compiled for them (its issue 44565).
-            made = {"compiled": f"while loading: {targets.first_line(error)}"}
+            made = {"compiled": f"while loading: {runtimes.first_line(error)}"}
             compiled = program.compile(settings)
         session = CudaSession if device else XlaSession
         return session(program, compiled, target, io, made | settings, how.level == "emulated", device)
 
     def _settle(self, target: Target) -> tuple[dict[str, Any], Support, jax.Device | None]:
         """Settings, how the precision is computed, and the GPU; None is the CPU, JAX's default here."""
-        targets.import_runtime(self)
+        runtimes.import_runtime(self)
         import jax
 
         known = OPTIONS.get(target.device_kind, ())
@@ -149,7 +151,7 @@ def _on_cpu(precision: str) -> Support:
         return Support("native")
     if precision not in NARROW:
         return Support("none", NO_INTEGERS)
-    if not targets.cpu_computes(precision):
+    if not instructions.cpu_computes(precision):
         return Support("emulated", f"this CPU has no {precision} arithmetic; XLA converts to fp32 and back")
     if _widens(precision):
         return Support("emulated", "XLA converts to fp32 and back, though this CPU computes it")

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from backends.support import targets
 from backends.support.cuda_kernels import multiplies, named, short
 from backends.support.hlo import HIGHEST, Instruction, instructions
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 from backends.xla.profile import Kernel
 from backends.xla.program import CHANNELS_FIRST, CHANNELS_LAST, Order
 from bench.interfaces.backend import Support
+from bench.plugins import runtimes
 
 if TYPE_CHECKING:
     import jax
@@ -74,7 +75,7 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        said = targets.first_line(error) if error else record.getMessage().partition("\n")[0]
+        said = runtimes.first_line(error) if error else record.getMessage().partition("\n")[0]
         if record.levelno >= logging.WARNING:
             self.first = self.first or said
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.support import targets
+from backends.support import faults
 from backends.support.stablehlo import read_weights
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.tensors import IOSpec, ModelFile
@@ -41,7 +41,7 @@ class Program:
             stored = read_weights(model.path.parent)
             found = {name: np.asarray(stored[name], aval.dtype) for name, aval in wanted.items()}
         except Exception as error:  # whatever a reader of flat buffers and MLIR makes of other bytes
-            raise targets.broken(model, error) from error
+            raise faults.broken(model, error) from error
         if [aval.shape for aval in self.inputs] != [tensor.shape for tensor in io.inputs]:
             raise ModelFileError(f"{model.path}: is for other shapes: {self.inputs}", hint="bakeoff run")
         self.exported = exported if device is None else for_any_platform(exported)

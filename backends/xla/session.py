@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.support import hlo, targets
+from backends.support import arrays, hlo, profiles, threads
 from backends.support.cuda_kernels import UNNAMED, fullness
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 from backends.xla import cuda, profile
 from backends.xla.program import Program
 from bench.interfaces.backend import Actual, BaseSession, Fact, Target
 from bench.interfaces.tensors import Array, IOSpec
+from bench.machine import topology
 
 if TYPE_CHECKING:
     import jax
@@ -70,12 +71,12 @@ class XlaSession(BaseSession):
 
     def actual(self) -> Actual:
         """From JAX's profile of untimed runs, and what the optimised program says of its instructions."""
-        staged = self.stage(targets.untimed_inputs(self._io))
+        staged = self.stage(arrays.untimed_inputs(self._io))
         outputs = self.run(staged)
-        runs = [profile.profiled(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
+        runs = [profile.profiled(lambda: self.run(staged)) for _ in range(profiles.PROFILED)]
         operations = hlo.operations(self._compiled.as_text() or "", runs)
-        precision, shares = targets.weigh(operations, "JAX's profile of an untimed run")
-        pool, cpus = targets.tasks(POOL), targets.usable_cpus()
+        precision, shares = profiles.weigh(operations, "JAX's profile of an untimed run")
+        pool, cpus = threads.tasks(POOL), topology.usable_cpus()
         return Actual(
             precision=precision,
             device=Fact(",".join({d.platform for d in outputs[0].devices()}), "reported", "of its outputs"),
@@ -96,16 +97,16 @@ class CudaSession(XlaSession):
 
     def actual(self) -> Actual:
         """From the kernels in JAX's profile of untimed runs: their names and the instructions behind them."""
-        staged = self.stage(targets.untimed_inputs(self._io))
+        staged = self.stage(arrays.untimed_inputs(self._io))
         outputs = self.run(staged)
-        runs = [profile.kernels(lambda: self.run(staged)) for _ in range(targets.PROFILED)]
+        runs = [profile.kernels(lambda: self.run(staged)) for _ in range(profiles.PROFILED)]
         ran = max(runs, key=lambda one: fullness([kernel.ns for kernel in one]))
         text = self._compiled.as_text() or ""
         operations, untold = cuda.operations(text, ran, self._target.arithmetic)
         source = "the kernels in JAX's profile of an untimed run"
         if untold:
             source += f", {untold:.0%} of the products' time in some of which nothing tells the arithmetic"
-        precision, shares = targets.weigh(operations, source)
+        precision, shares = profiles.weigh(operations, source)
         if untold > UNNAMED:
             precision = replace(precision, evidence="reported")
         device = Fact(_named(kernel.gpu for kernel in ran), "executed", f"{len(ran)} kernels and copies")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backends.support.targets import products_saturate
 from bench.cache import artefacts
 from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision
@@ -29,6 +28,7 @@ from bench.interfaces.workload import content_hash
 from bench.machine import cpuinfo
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Driver
+from bench.machine.instructions import products_saturate
 from bench.plugins.converter_registry import converters
 from bench.prepare.checkpoints import checkpoints
 from bench.prepare.converters.builds import BUILDS

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from backends.support.targets import products_saturate
 from bench.cache import artefacts as cache
 from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces import precision
@@ -25,6 +24,7 @@ from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
 from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.interfaces.workload import Band, Cost
+from bench.machine.instructions import products_saturate
 from bench.machine.topology import usable_cpus
 from bench.prepare import graph
 from bench.prepare.checkpoints import checkpoints

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from backends.support.targets import import_runtime
 from bench.interfaces.backend import Backend, Measuring, Session, Timing
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.interfaces.job import Job
 from bench.interfaces.plain import as_dict
 from bench.interfaces.tensors import Array
+from bench.plugins.runtimes import import_runtime
 from bench.processes import resources
 from bench.processes.answers import say
 from bench.processes.variables import LAST_PATH

@@ -14,11 +14,12 @@ from backends.contract.models import Tiny, tiny_model
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
 from backends.reference import backend as reference_backend
-from backends.support import onnx_file, targets
+from backends.support import onnx_file, profiles
 from backends.torch import backend as torch_backend
 from bench.interfaces.backend import Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.tensors import IOSpec, TensorSpec
+from bench.machine import instructions
 
 
 @pytest.fixture(scope="module")
@@ -118,26 +119,26 @@ def test_torch_graph_holds_no_checks_and_no_fp32_once_cast(encoder: Tiny) -> Non
 
 def test_precision_is_weighed_by_time() -> None:
     operations = [
-        targets.Operation("Conv", "int8", 900),
-        targets.Operation("Softmax", "fp32", 300),
-        targets.Operation("Softmax", "fp32", 100),
-        targets.Operation("Shape", "", 5000),
+        profiles.Operation("Conv", "int8", 900),
+        profiles.Operation("Softmax", "fp32", 300),
+        profiles.Operation("Softmax", "fp32", 100),
+        profiles.Operation("Shape", "", 5000),
     ]
-    fact, shares = targets.weigh(operations, "profile")
+    fact, shares = profiles.weigh(operations, "profile")
     assert (fact.value, fact.evidence) == ("int8", "executed")
     assert shares["time_by_precision"] == {"int8": 0.6923, "fp32": 0.3077}
     assert next(iter(shares["time_by_operation"])) == "Shape"
-    assert targets.weigh([], "profile")[0].evidence == "none"
+    assert profiles.weigh([], "profile")[0].evidence == "none"
 
 
 def test_what_others_stole_in_one_run_has_no_say() -> None:
-    def run(integers: float, floats: float) -> list[targets.Operation]:
+    def run(integers: float, floats: float) -> list[profiles.Operation]:
         return [
-            targets.Operation("MatMulInteger", "int8", integers, True),
-            targets.Operation("MatMul", "fp32", floats, True),
+            profiles.Operation("MatMulInteger", "int8", integers, True),
+            profiles.Operation("MatMul", "fp32", floats, True),
         ]
 
-    fact, _ = targets.weigh(targets.quickest([run(900, 9000), run(5000, 300), run(800, 310)]), "profile")
+    fact, _ = profiles.weigh(profiles.quickest([run(900, 9000), run(5000, 300), run(800, 310)]), "profile")
     assert (fact.value, fact.detail) == (
         "int8",
         "profile: int8 72.7% of the products' time, fp32 27.3% of the products' time",
@@ -150,8 +151,8 @@ def test_what_others_stole_in_one_run_has_no_say() -> None:
 def test_cpu_flags(tmp_path: Path, line: str, flag: str) -> None:
     path = tmp_path / "cpuinfo"
     path.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n")
-    assert flag in targets.cpu_flags(path)
-    assert targets.cpu_flags(tmp_path / "none") == frozenset()
+    assert flag in instructions.cpu_flags(path)
+    assert instructions.cpu_flags(tmp_path / "none") == frozenset()
 
 
 def reference_session(**options: object) -> reference_backend.ReferenceSession:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.support.targets import products_saturate
 from bench.interfaces.backend import Session, Target
 from bench.interfaces.converter import Job, Parent
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.tensors import ModelFile
 from bench.interfaces.workload import Band
+from bench.machine.instructions import products_saturate
 from bench.plugins import backend_registry
 from bench.plugins.converter_registry import converters
 from bench.worker import verify

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from backends.support import targets
 from bench.environments import install, locate
 from bench.environments import probe as probing
 from bench.environments.locate import environment_fingerprint
 from bench.environments.probe import probe
 from bench.interfaces.errors import BackendUnavailable
 from bench.measure.gpu import peaks
-from bench.plugins import backend_registry
+from bench.plugins import backend_registry, runtimes
 from bench.plugins.shadows import blamed, shadow
 from bench.processes import answers
 from bench.processes.process import ROOT, Process
@@ -168,14 +167,14 @@ def test_a_runtime_that_a_file_hides_is_missing_by_that_name(
     with pytest.raises(
         BackendUnavailable, match=r"onnxruntime\.py would be imported as onnxruntime, and hides"
     ):
-        targets.import_runtime(backend_registry.get("onnxruntime"))
+        runtimes.import_runtime(backend_registry.get("onnxruntime"))
 
 
 def test_a_folder_of_a_runtimes_name_is_no_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ncnn").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(BackendUnavailable, match="ncnn is a folder without a package"):
-        targets.import_runtime(backend_registry.get("ncnn"))
+        runtimes.import_runtime(backend_registry.get("ncnn"))
     sys.modules.pop("ncnn", None)
 
 

@@ -11,7 +11,7 @@ from backends.ctranslate2 import model
 from backends.ctranslate2.backend import _pooled
 from backends.ctranslate2.profile import MARK, heard
 from backends.support import onednn
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 
 ONEDNN = """onednn_verbose,info,oneDNN v3.1.1 (commit 7f59ae1)
 onednn_verbose,info,cpu,runtime:OpenMP,nthr:2

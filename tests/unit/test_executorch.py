@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backends.executorch.profile import _operations
-from backends.support.targets import Operation
+from backends.support.profiles import Operation
 from backends.support.xnnpack import operation
 
 PLAN = {

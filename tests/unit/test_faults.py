@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backends.support import targets
+from backends.support import faults
 from backends.torch import plain_paths, variants
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import BakeoffError, ModelFileError, PrepareError, UnsupportedCase
@@ -57,7 +57,7 @@ SURROUNDINGS = [
 def test_what_a_compiler_or_a_file_system_says_is_no_refusal(
     error: Exception, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(PrepareError, match=r"it cannot: ") as raised, targets.refusals("it cannot", "leave"):
+    with pytest.raises(PrepareError, match=r"it cannot: ") as raised, faults.refusals("it cannot", "leave"):
         raise error
     assert said in raised.value.message
     assert said in capfd.readouterr().err  # the log keeps it
@@ -65,14 +65,14 @@ def test_what_a_compiler_or_a_file_system_says_is_no_refusal(
 
 def test_what_the_runtime_says_of_the_model_is_one() -> None:
     refused = pytest.raises(UnsupportedCase, match="it cannot: no lowering")
-    with refused as raised, targets.refusals("it cannot", "leave it out"):
+    with refused as raised, faults.refusals("it cannot", "leave it out"):
         raise NotImplementedError("no lowering for aten::x")
     assert raised.value.hint == "leave it out"
 
 
 @pytest.mark.parametrize("error", [TypeError("a defect of ours"), MemoryError(), RuntimeError("bad_alloc")])
 def test_defects_and_want_of_memory_stay_what_they_are(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, targets.refusals("it cannot", "leave", RuntimeError):
+    with pytest.raises(type(error)) as raised, faults.refusals("it cannot", "leave", RuntimeError):
         raise error
     assert raised.value is error
 
@@ -103,7 +103,7 @@ def made(folder: Path, name: str = "model.bin", content: bytes = b"content") -> 
 
 
 def test_a_file_that_is_as_it_was_made_is_not_blamed(tmp_path: Path) -> None:
-    error = targets.broken(made(tmp_path), RuntimeError("no executor of that name"))
+    error = faults.broken(made(tmp_path), RuntimeError("no executor of that name"))
     assert not isinstance(error, ModelFileError)
     assert "no executor of that name; the file is as it was made" in error.message
     assert "delete" not in str(error)
@@ -113,25 +113,25 @@ def test_nor_is_what_was_built_and_stands_in_the_manifest(tmp_path: Path) -> Non
     file = made(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"files": {"model.bin": {"sha256": file.sha256}}}))
     built = ModelFile("format", file.path, "of what it was built from")
-    assert not isinstance(targets.broken(built, ValueError("no")), ModelFileError)
+    assert not isinstance(faults.broken(built, ValueError("no")), ModelFileError)
 
 
 def test_a_damaged_file_is_to_be_deleted(tmp_path: Path) -> None:
     file = made(tmp_path)
     file.path.write_bytes(b"conten")
     for error in (RuntimeError("truncated"), OSError("cannot be read as an archive")):
-        blamed = targets.broken(file, error)
+        blamed = faults.broken(file, error)
         assert isinstance(blamed, ModelFileError)
         assert "delete it and run again" in blamed.hint
     file.path.unlink()
-    assert "it is not there" in str(targets.broken(file, RuntimeError("no such file")))
+    assert "it is not there" in str(faults.broken(file, RuntimeError("no such file")))
 
 
 def test_nor_the_file_for_a_library_that_lies_where_nothing_may_run(tmp_path: Path) -> None:
     file = made(tmp_path)
     file.path.write_bytes(b"another")
     said = "x.so: failed to map segment from shared object"
-    error = targets.broken(file, RuntimeError(f"Error in dlopen: /nowhere/{said}"))
+    error = faults.broken(file, RuntimeError(f"Error in dlopen: /nowhere/{said}"))
     assert isinstance(error, PrepareError)
     assert "noexec" in error.hint
     assert "TMPDIR" in error.hint

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from backends.iree import backend as iree_backend
+from backends.support.files import place
 from backends.support.hlo import Instruction, instructions
+from backends.support.profiles import Operation
 from backends.support.stablehlo import WEIGHTS, read_weights
-from backends.support.targets import Operation, place
 
 TEXT = """\
 HloModule jit_run, is_scheduled=true, entry_computation_layout={(f32[1,8]{1,0})->(f32[1,4]{1,0}, s32[])}

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from backends.support import targets
 from bench import doctor
 from bench.machine import checks, cpuinfo, fingerprint, lock, topology
+from bench.machine import topology as machine_topology
 from bench.machine.cgroups import cpu_quota, memory_limit
 from bench.worker import disturbance
 from tests.unit.made_machines import fake, write
@@ -186,12 +186,12 @@ def test_what_this_process_may_use_is_not_what_the_machine_has(monkeypatch: pyte
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
     assert topology.usable_cpus() == 1
-    assert targets.usable_cpus() == 1
+    assert machine_topology.usable_cpus() == 1
     figures = {"wall_ns": 100e6, "cpu_ns": 0.0, "others_ns": 40e6}
     assert disturbance.disturbed(figures, ()), "one jiffy for each of 64 CPUs would hide it"
     monkeypatch.delattr(os, "sched_getaffinity")
     assert topology.usable_cpus() == 64
-    assert targets.usable_cpus() == 64
+    assert machine_topology.usable_cpus() == 64
 
 
 def test_converters_at_once_are_as_many_as_the_affinity_holds(monkeypatch: pytest.MonkeyPatch) -> None:

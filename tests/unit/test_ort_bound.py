@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backends.onnxruntime_gpu.session import BoundSession, GraphSession, Place
-from backends.support import ort_session, targets
+from backends.support import arrays, ort_session
 from backends.support.cuda_driver import Clock, NoDriver
 from bench.interfaces.backend import Fact, Session, Stepping, Target
 from bench.interfaces.tensors import ModelFile
@@ -75,9 +75,9 @@ def test_bf16_state_is_handed_over_as_bits() -> None:
     drawn = np.random.default_rng(0).standard_normal(4096)
     values = np.concatenate([drawn, [0, 1e-40, -3.3e38], ties]).astype(np.float32)
     expected = values.astype(ml_dtypes.bfloat16).view(np.uint16)
-    np.testing.assert_array_equal(targets.bf16_bits(values), expected)
+    np.testing.assert_array_equal(arrays.bf16_bits(values), expected)
     full = np.array([0x7FFFFFFF, 0xFFFFFFFF], np.uint32).view(np.float32)  # numbers that are none
-    assert np.isnan(targets.bf16_bits(full).view(ml_dtypes.bfloat16).astype(np.float32)).all()
+    assert np.isnan(arrays.bf16_bits(full).view(ml_dtypes.bfloat16).astype(np.float32)).all()
 
 
 def test_bf16_inputs_are_bound_by_their_address(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backends.support.cuda_kernels import fullness, named
-from backends.support.targets import weigh
+from backends.support.profiles import weigh
 from backends.torch.cuda import kernels
 
 

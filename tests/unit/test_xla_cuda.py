@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backends.support.hlo import instructions
-from backends.support.targets import weigh
+from backends.support.profiles import weigh
 from backends.xla import cuda
 from backends.xla.backend import BACKEND
 from backends.xla.cuda import operations, table

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from backends.support.targets import usable_cpus
 from bench.interfaces.converter import Job
 from bench.interfaces.tensors import Array
 from bench.interfaces.workload import CALIBRATION_SEED
+from bench.machine.topology import usable_cpus
 from bench.prepare.quantising import samples
 
 # Operators that multiply, with the place of their weights.

@@ -18,8 +18,8 @@ FILE = "build.json"
 def make(job: Job) -> Mapping[str, Any]:
     """Writes what `build` made beside a file that names it. Facts: `format` and `path` of the main file, and
     `build_ns`, the time that the runtime took, its import included and nothing else."""
-    from backends.support.targets import import_runtime
     from bench.plugins.backend_registry import get
+    from bench.plugins.runtimes import import_runtime
 
     facts = job.facts
     backend, target = get(facts["backend"]), Target.from_dict(json.loads(facts["target"]))

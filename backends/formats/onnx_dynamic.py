@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backends.formats import onnx_graph
+from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.quantising import require_quantised
 
 # Not lookups, which its default takes as well: they multiply nothing.
 PRODUCTS = ["MatMul", "Gemm", "Conv"]

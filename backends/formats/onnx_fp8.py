@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import onnx_graph, onnx_half, onnx_qdq
+from bench.interfaces.conversion import fp8_has_kernels, require_quantised, samples
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import FP8_MOST
 from bench.interfaces.tensors import Array
-from bench.prepare.quantising import fp8_has_kernels, require_quantised, samples
 
 if TYPE_CHECKING:
     import onnx

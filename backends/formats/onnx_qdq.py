@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import onnx_graph
+from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.tensors import Array
-from bench.prepare.quantising import require_quantised, samples
 
 if TYPE_CHECKING:
     import onnx

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.formats import onnx_graph
+from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import GROUP, scheme
-from bench.prepare.quantising import require_quantised
 
 # As onnxruntime-genai's builder sets it for CPUs: the kernels quantise blocks of activations on the fly.
 ACCURACY_LEVEL = 4

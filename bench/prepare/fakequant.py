@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.interfaces.conversion import fp8_has_kernels
 from bench.interfaces.precision import FP8_MOST, TENSOR, Scheme
-from bench.prepare.quantising import fp8_has_kernels
 
 if TYPE_CHECKING:
     import torch

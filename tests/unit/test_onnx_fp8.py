@@ -121,6 +121,6 @@ def test_scales_bring_the_greatest_to_the_greatest() -> None:
 
 
 def test_a_model_of_small_sides_is_unsupported(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.prepare.quantising.LEAST_SIDE", 4096)
+    monkeypatch.setattr("bench.interfaces.conversion.LEAST_SIDE", 4096)
     with pytest.raises(UnsupportedCase, match="puts 0% of this model's weights in fp8"):
         kitchen.convert("encoder", "onnx-fp8", "fp8:unsupported")

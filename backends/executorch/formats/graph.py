@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.formats.exported import export
+from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Job
 from bench.prepare.converters.weights import restore
-from bench.prepare.quantising import require_quantised, samples
 
 if TYPE_CHECKING:
     import torch

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.interfaces.conversion import samples
 from bench.interfaces.converter import Job
 from bench.interfaces.tensors import Array
 from bench.interfaces.workload import CALIBRATION_SEED
 from bench.machine.topology import usable_cpus
-from bench.prepare.quantising import samples
 
 # Operators that multiply, with the place of their weights.
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.litert.formats import graph
+from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import scheme
-from bench.prepare.quantising import require_quantised
 
 
 def make(job: Job) -> Mapping[str, Any]:

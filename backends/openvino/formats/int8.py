@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.openvino.formats import graph
+from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.quantising import require_quantised, samples
 
 
 def make(job: Job) -> Mapping[str, Any]:

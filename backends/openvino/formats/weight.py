@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.openvino.formats import graph
+from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import scheme
-from bench.prepare.quantising import require_quantised
 
 
 def make(job: Job) -> Mapping[str, Any]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from backends.formats.exported import export
 from backends.torch import graph
+from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
 from bench.prepare.converters.weights import restore
-from bench.prepare.quantising import require_quantised, samples
 
 if TYPE_CHECKING:
     import torch

@@ -89,7 +89,7 @@ def _calibration(job: Job, module: torch.nn.Module) -> Iterator[Callable[[], Any
     """Runs of the module on the calibration samples."""
     import torch
 
-    from bench.prepare.quantising import samples
+    from bench.interfaces.conversion import samples
 
     for arrays in samples(job.parents["calibration"].path):
         tensors = [torch.from_numpy(arrays[spec.name]) for spec in _io(job).inputs]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +18,7 @@ AXES = {0: "batch", 1: "sequence", 2: "context"}
 def make(job: Job) -> Mapping[str, Any]:
     import torch
 
-    program = export(job, restore(job))
+    program = export(job, job.restore())
     torch.export.save(program, job.output)
     return {"lineage": {"exporter": "torch.export"}}
 
@@ -31,7 +30,7 @@ def export(
     the type of the inputs that carry state, where it is not that of the workload."""
     import torch
 
-    workload = job.definition()
+    workload = job.workload
     sequence = workload.default_length
     io = workload.io(TRACED_BATCH, sequence)
     arrays = workload.inputs(TRACED_BATCH, sequence, seed=0)

@@ -32,7 +32,7 @@ def write(
     """The program as `job.output`, once `mend` has seen it; and what its converter tells of it."""
     import torch
 
-    workload = job.definition()
+    workload = job.workload
     io = workload.io(1, workload.default_length)
     axes = [{axis: AXES.get(axis, f"axis{axis}") for axis in spec.dynamic} for spec in io.inputs]
     with warnings.catch_warnings():

@@ -34,7 +34,7 @@ def make(job: Job) -> Mapping[str, Any]:
     shares = require_quantised("onnxruntime's quantize_dynamic", "int8", onnx_graph.weights(model))
     onnx_graph.save(model, job.output)
     # It knows no scale a channel for convolutions, whatever it is told.
-    scales = "per tensor" if job.definition().family == "cnn" else "per channel"
+    scales = "per tensor" if job.workload.family == "cnn" else "per channel"
     quantiser = f"onnxruntime quantize_dynamic, {scales}, QInt8 weights"
     quantiser += ", reduced range" if job.facts["narrow"] else ""
     return {"shares": shares, "lineage": {"quantiser": quantiser}}

@@ -15,7 +15,6 @@ from backends.formats import exported, onnx, onnx_graph
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.tensors import IOSpec
-from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +38,8 @@ def write(job: Job, precision: str, opset: int) -> Mapping[str, Any]:
     import torch
 
     dtype = getattr(torch, DTYPES[precision])
-    workload = job.definition()
-    module = with_edges(restore(job).to(dtype), workload.io(1, workload.default_length), dtype)
+    workload = job.workload
+    module = with_edges(job.restore().to(dtype), workload.io(1, workload.default_length), dtype)
     return onnx.write(exported.export(job, module, dtype), job, opset, _weights_in_type)
 
 

@@ -25,7 +25,7 @@ def make(job: Job) -> Mapping[str, Any]:
     model = quantised(
         job,
         # Of transformers the products alone: their sums and normalisations lose too much in 8 bits.
-        op_types_to_quantize=None if job.definition().family == "cnn" else PRODUCTS,
+        op_types_to_quantize=None if job.workload.family == "cnn" else PRODUCTS,
         activation_type=QuantType.QUInt8,
         reduce_range=bool(job.facts["narrow"]),
     )
@@ -53,7 +53,7 @@ def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> o
             per_channel=True,
             weight_type=QuantType.QInt8,
             # A decoder's cache would be rounded as a whole at every step.
-            extra_options={"MatMulConstBOnly": job.definition().family == "decoder", **(extra or {})},
+            extra_options={"MatMulConstBOnly": job.workload.family == "decoder", **(extra or {})},
             **how,
         )
         return onnx.load(made)

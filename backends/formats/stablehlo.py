@@ -18,7 +18,6 @@ from backends.support.stablehlo import WEIGHTS
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import FLOAT_BYTES
-from bench.prepare.converters.weights import restore
 
 DTYPES = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -37,7 +36,7 @@ def make(job: Job) -> Mapping[str, Any]:
     jax.config.update("jax_default_matmul_precision", "default" if precision == "tf32" else "highest")
     jax.config.update("jax_traceback_in_locations_limit", 0)
     dtype = jax.numpy.dtype(DTYPES[precision])
-    module = restore(job).to(getattr(torch, DTYPES[precision]))
+    module = job.restore().to(getattr(torch, DTYPES[precision]))
     stored = {name for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
     state, call = torchax.extract_jax(module)
     weights = {name: jax.ShapeDtypeStruct(state[name].shape, dtype) for name in sorted(stored)}
@@ -47,7 +46,7 @@ def make(job: Job) -> Mapping[str, Any]:
         outputs = call({**tables, **weights}, inputs)
         return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
 
-    io = job.definition().io(job.facts["batch"], job.facts["length"])
+    io = job.workload.io(job.facts["batch"], job.facts["length"])
     inputs = [
         jax.ShapeDtypeStruct(t.shape, dtype if t.dtype == "float32" else jax.numpy.int32) for t in io.inputs
     ]

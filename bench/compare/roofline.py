@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from bench.compare.results import Row
 from bench.interfaces.precision import runs_as
 from bench.machine.gpu.devices import KIND
+from bench.measure.gpu.peaks import positive
 
 COPY = "copy_bytes_per_s"
 
@@ -54,8 +54,3 @@ def _of(machine: Mapping[str, Any], device: str) -> Mapping[str, float]:
         return {}
     found = gpus[int(place)].get("ceilings", {})
     return {name: value for name, value in found.items() if positive(value)}
-
-
-def positive(value: Any) -> bool:
-    """Whether it is a number that a limit can be."""
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0

@@ -57,8 +57,10 @@ def _probe_or_error(name: str) -> Capabilities | BackendUnavailable:
 
 def _ask(backend: str, python: Path) -> Capabilities:
     variables = {**backend_registry.get(backend).environment(Target()), **BY_BUS}
-    process = Process(["-m", "bench.worker", "--probe", backend], interpreter=python, environment=variables)
-    again = mend(python) or f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
+    known = mend(python)
+    arguments = ["-m", "bench.worker", "--probe", backend]
+    process = Process(arguments, interpreter=python, environment=variables, mend=known)
+    again = known or f"see it fail: {python.name} -P -m bench.worker --probe {backend}"
     code: int | None = None
     try:
         code = process.popen.wait(PROBE_S)

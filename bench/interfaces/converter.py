@@ -1,18 +1,21 @@
 """Converters make the files that cases need, each in a process: `python -P -m bench.prepare JOB`.
 
-One file a converter, with a module attribute `CONVERTER`; putting the file here, or in `backends/formats` if
-it makes model files for a runtime, is all it takes to add one. The modules are imported by the parent too,
-and in environments that hold other packages: all but NumPy is imported inside functions only.
-"""
+One file a converter, with a module attribute `CONVERTER`; putting the file in `backends/NAME/formats`, or in
+`backends/formats` if several runtimes load what it makes, is all it takes to add one. The modules are
+imported by the parent too, and in environments that hold other packages: all but NumPy is imported inside
+functions only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.interfaces.workload import Workload
+
+if TYPE_CHECKING:
+    import torch
 
 RESULT = "result.json"  # what a converter's process answers, beside its job file
 
@@ -31,34 +34,22 @@ class Job:
     """What a converter is told.
 
     Attributes:
-        workload: registry name.
+        workload: the model's definition.
         weights: path of the user's checkpoint, '' for seeded weights.
         facts: the converter's axes: `batch`, `samples` (of the reference), `length` (sequence or context),
             `precision`, `narrow` (weights in 7 bits: the CPU's 8-bit products would overflow).
         parents: kind → artefact.
         output: the file to write; companions go beside it.
+        restore: gives the workload's module in fp32 with the weights of the parent `origin`.
     """
 
     kind: str
-    workload: str
+    workload: Workload
     weights: str
     facts: Mapping[str, Any]
     parents: Mapping[str, Parent]
     output: Path
-
-    def definition(self) -> Workload:
-        """The workload itself."""
-        from bench.plugins.workload_registry import get
-
-        return get(self.workload)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Job:
-        parents = {
-            kind: Parent(Path(parent["path"]), parent["sha256"], parent["facts"])
-            for kind, parent in data["parents"].items()
-        }
-        return cls(**{**data, "parents": parents, "output": Path(data["output"])})
+    restore: Callable[[], torch.nn.Module]
 
 
 @dataclass(frozen=True, slots=True)

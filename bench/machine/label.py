@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from bench.store.sqlite import RunRecord
+from typing import Any, Protocol, TypeVar
 
 LABEL = "label"
 ALSO = "also"  # of a machine's facts: those of others that the run was gone on with, a list
@@ -17,7 +15,20 @@ CACHE_KINDS = {"data": "d", "instruction": "i"}
 IDENTITY = ("cpu", "cpu_id", "architecture", "cores", "threads")
 
 
-def label(run: RunRecord) -> str:
+class Ran(Protocol):
+    """A run, as far as its machine goes."""
+
+    @property
+    def machine(self) -> Mapping[str, Any]: ...
+
+    @property
+    def state(self) -> str: ...
+
+
+R = TypeVar("R", bound=Ran)
+
+
+def label(run: Ran) -> str:
     """The name of the run's machine for people."""
     return str(run.machine.get(LABEL) or described(run.machine))
 
@@ -38,7 +49,7 @@ def gpu_names(machine: Mapping[str, Any]) -> str:
     )
 
 
-def machines_of(run: RunRecord) -> tuple[Mapping[str, Any], ...]:
+def machines_of(run: Ran) -> tuple[Mapping[str, Any], ...]:
     """The facts of each machine that a run was measured on: one, unless it was gone on with elsewhere."""
     first = {key: value for key, value in run.machine.items() if key != ALSO}
     also = run.machine.get(ALSO)
@@ -56,7 +67,7 @@ def identity(machine: Mapping[str, Any]) -> str:
     return json.dumps({**facts, "gpus": gpu_names(machine)}, sort_keys=True)
 
 
-def others(run: RunRecord, runs: Iterable[RunRecord]) -> list[RunRecord]:
+def others(run: R, runs: Iterable[R]) -> list[R]:
     """The last finished run of each other machine, in the order of their labels."""
     latest = {label(one): one for one in runs if one.state == "finished"}
     return [latest[name] for name in sorted(latest) if name != label(run)]

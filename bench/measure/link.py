@@ -62,6 +62,7 @@ class Link:
                 interpreter=interpreter,
                 environment=dict(environment or {}),
                 pass_fds=(theirs.fileno(),),
+                mend=self._mend,
             )
         except BaseException:
             ours.close()

@@ -8,9 +8,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench.interfaces.converter import RESULT, Job
+from bench.interfaces.converter import RESULT
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.plugins.converter_registry import converters
+from bench.prepare.jobs import from_dict
 from bench.processes import resources
 
 
@@ -20,7 +21,7 @@ def main(path: Path) -> int:
     resources.be_first_to_go()
     if message["memory_bytes"]:
         resources.limit_memory(message["memory_bytes"])
-    job = Job.from_dict(message["job"])
+    job = from_dict(message["job"])
     try:
         result: dict[str, Any] = {"facts": dict(converters()[job.kind].make(job))}
     except BakeoffError as error:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.cache import artefacts
+from bench.environments.locate import mend
 from bench.files import paths
-from bench.interfaces.converter import RESULT, Converter, Job
+from bench.interfaces.converter import RESULT, Converter
 from bench.interfaces.errors import BackendUnavailable, PrepareError, UnsupportedCase
 from bench.interfaces.plain import as_dict
 from bench.processes import resources
@@ -63,12 +64,13 @@ class Making:
         self._draft = artefacts.Draft(converter.kind, key)
         try:
             folder = self._draft.folder
-            whole = Job(kind=converter.kind, output=folder / converter.file, **job)
+            whole = {"kind": converter.kind, "output": folder / converter.file, **job}
             message = {"parent_pid": os.getpid(), "memory_bytes": memory_bytes, "job": as_dict(whole)}
             with paths.writing():
                 (folder / JOB).write_text(json.dumps(message))
             arguments = ["-m", "bench.prepare", str(folder / JOB)]
-            self._process = Process(arguments, interpreter=python, environment={**variables, **ENVIRONMENT})
+            environment = {**variables, **ENVIRONMENT}
+            self._process = Process(arguments, interpreter=python, environment=environment, mend=mend(python))
         except BaseException:
             self._draft.discard()
             raise

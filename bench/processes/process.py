@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.environments.locate import mend
 from bench.files.paths import cache_root
 from bench.interfaces.errors import MEND
 from bench.processes import reaper
@@ -102,6 +101,7 @@ class Process:
         arguments: what follows the interpreter.
         environment: variables set besides the parent's.
         pass_fds: descriptors it inherits.
+        mend: the command that makes its environment whole, for the hint of what is missing there.
     """
 
     _count = 0
@@ -113,12 +113,13 @@ class Process:
         interpreter: Path | None = None,
         environment: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
+        mend: str = "",
     ) -> None:
         Process._count += 1
         self._mark = f"{os.getpid()}.{Process._count}.{secrets.token_hex(4)}"
         inherited = child_variables(interpreter, python_path(interpreter))
         variables = {**inherited, **(environment or {}), WORKER_MARK: self._mark}
-        variables[MEND] = mend(interpreter) if interpreter else ""
+        variables[MEND] = mend
         reader, writer = os.pipe()
         try:
             self.popen = subprocess.Popen(

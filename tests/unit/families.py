@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.interfaces.converter import Job, Parent
+from bench.interfaces.converter import Parent
 from bench.interfaces.workload import Band, Workload
 from bench.plugins import workload_registry
 from bench.plugins.converter_registry import converters
+from bench.prepare.jobs import job
 from bench.worker import verify
 
 
@@ -76,8 +77,8 @@ def make(workload: Workload, folder: Path, *kinds: str, weights: str = "") -> Ma
         for kind in kinds:
             converter = converters()[kind]
             axes = {axis: facts[axis] for axis in converter.axes}
-            job = Job(kind, workload.name, weights, axes, dict(parents), folder / converter.file)
-            parents[kind] = Parent(job.output, "", converter.make(job))
+            told = job(kind, workload.name, weights, axes, dict(parents), folder / converter.file)
+            parents[kind] = Parent(told.output, "", converter.make(told))
     return Made(workload, {k: p.path for k, p in parents.items()}, {k: p.facts for k, p in parents.items()})
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.interfaces.backend import Session, Target
-from bench.interfaces.converter import Job, Parent
+from bench.interfaces.converter import Parent
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.tensors import ModelFile
 from bench.interfaces.workload import Band
 from bench.machine.instructions import products_saturate
 from bench.plugins import backend_registry
 from bench.plugins.converter_registry import converters
+from bench.prepare.jobs import job
 from bench.worker import verify
 from tests.unit.families import Made, known, make
 from workloads.bert import BertConfig, BertEncoder
@@ -89,8 +90,8 @@ class Kitchen:
         facts["narrow"] = products_saturate()
         axes = {axis: facts[axis] for axis in converter.axes}
         with known(made.workload):
-            job = Job(kind, made.workload.name, "", axes, parents, folder / converter.file)
-            return converter.make(job), job.output
+            told = job(kind, made.workload.name, "", axes, parents, folder / converter.file)
+            return converter.make(told), told.output
 
     def file(self, name: str, backend: str, precision: str) -> ModelFile:
         """The model file that a backend takes for a precision."""

@@ -54,7 +54,7 @@ def make(job: Job, quantisation: str | None) -> Mapping[str, Any]:
     from safetensors.numpy import load_file
 
     weights = Weights(load_file(job.parents["origin"].path))
-    config = job.definition().config
+    config = job.workload.config
     filled = (_encoder if any(name.startswith("encoder.") for name in weights.left) else _decoder)(
         weights, config
     )

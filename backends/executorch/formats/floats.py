@@ -7,11 +7,10 @@ from typing import Any
 
 from backends.executorch.formats import graph
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    graph.lower(job, restore(job))
+    graph.lower(job, job.restore())
     return {"lineage": {"exporter": graph.LOWERED}}
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from backends.formats.exported import export
 from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Job
-from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +48,7 @@ def _program(job: Job, module: torch.nn.Module) -> Any:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    workload = job.definition()
+    workload = job.workload
     batch, length = job.facts["batch"], job.facts["length"]
     arrays = workload.inputs(batch, length, seed=0)
     arguments = tuple(torch.from_numpy(arrays[spec.name]) for spec in workload.io(batch, length).inputs)
@@ -68,9 +67,9 @@ def quantised(job: Job, dynamic: bool) -> torch.nn.Module:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     recipe = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
-    program = export(job, restore(job))
+    program = export(job, job.restore())
     observed = prepare_pt2e(program.module(check_guards=False), XNNPACKQuantizer().set_global(recipe))
-    inputs = [spec.name for spec in job.definition().io(1, None).inputs]
+    inputs = [spec.name for spec in job.workload.io(1, None).inputs]
     with torch.no_grad():
         for arrays in samples(job.parents["calibration"].path):
             observed(*(torch.from_numpy(arrays[name]) for name in inputs))

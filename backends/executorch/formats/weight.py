@@ -13,7 +13,6 @@ from backends.executorch.formats import graph
 from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import scheme
-from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -23,7 +22,7 @@ def make(job: Job) -> Mapping[str, Any]:
 
     how = scheme(str(job.facts["precision"]))
     assert how is not None
-    module = restore(job)
+    module = job.restore()
     quantize_(
         module,
         Int8DynamicActivationIntxWeightConfig(

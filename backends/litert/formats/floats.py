@@ -10,20 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:
     import litert_torch
     import torch
 
-    workload = job.definition()
+    workload = job.workload
     batch, length = job.facts["batch"], job.facts["length"]
     arrays = workload.inputs(batch, length, seed=0)
     tensors = (torch.from_numpy(arrays[spec.name]) for spec in workload.io(batch, length).inputs)
     arguments = tuple(tensor.int() if tensor.dtype == torch.int64 else tensor for tensor in tensors)
     with torch.no_grad():
-        litert_torch.convert(restore(job), arguments).export(str(job.output))
+        litert_torch.convert(job.restore(), arguments).export(str(job.output))
     return {"lineage": {"exporter": "litert_torch.convert"}}
 
 

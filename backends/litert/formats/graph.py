@@ -57,7 +57,7 @@ def _names(enum: Any) -> dict[int, str]:
 
 def calibration(job: Job) -> Iterator[dict[str, Array]]:
     """Calibration inputs at the shape of the file, under its names."""
-    workload = job.definition()
+    workload = job.workload
     batch, length = job.facts["batch"], job.facts["length"]
     names = [spec.name for spec in workload.io(batch, length).inputs]
     singles = list(samples(job.parents["calibration"].path))

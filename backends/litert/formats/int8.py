@@ -14,7 +14,7 @@ def make(job: Job) -> Mapping[str, Any]:
     from ai_edge_quantizer import recipe_manager
 
     recipe = recipe_manager.RecipeManager()
-    operations = ("*",) if job.definition().family == "cnn" else ("FULLY_CONNECTED",)
+    operations = ("*",) if job.workload.family == "cnn" else ("FULLY_CONNECTED",)
     for operation in operations:
         recipe.add_static_config(".*", operation, activation_num_bits=8, weight_num_bits=8)
     for boundary in ("INPUT", "OUTPUT"):

@@ -14,7 +14,6 @@ from typing import Any
 from backends.support.faults import refusals
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
-from bench.prepare.converters.weights import restore
 
 SUFFIXES = {"int64": "i64", "float32": "f32"}
 HEAD = 2  # lines of a .param file before its layers: the magic number, and the counts
@@ -24,13 +23,13 @@ def make(job: Job) -> Mapping[str, Any]:
     import pnnx
     import torch
 
-    workload, length, folder = job.definition(), job.facts["length"], job.output.parent
+    workload, length, folder = job.workload, job.facts["length"], job.output.parent
     specs = workload.io(1, length).inputs
     arrays = workload.inputs(1, length, seed=0)
     traced = folder / "traced.pt"
     with torch.no_grad():
         arguments = tuple(torch.from_numpy(arrays[spec.name]) for spec in specs)
-        module: Any = torch.jit.trace(restore(job), arguments, check_trace=False)  # type: ignore[no-untyped-call]
+        module: Any = torch.jit.trace(job.restore(), arguments, check_trace=False)  # type: ignore[no-untyped-call]
         module.save(str(traced))
     shapes = (f"[{','.join(map(str, spec.shape))}]{SUFFIXES[spec.dtype]}" for spec in specs)
     command = [str(Path(pnnx.__file__).parent / "pnnx"), traced.name, f"inputshape={','.join(shapes)}"]

@@ -14,7 +14,7 @@ def make(job: Job) -> Mapping[str, Any]:
     import nncf
 
     calibration = list(samples(job.parents["calibration"].path))
-    transformer = None if job.definition().family == "cnn" else nncf.ModelType.TRANSFORMER
+    transformer = None if job.workload.family == "cnn" else nncf.ModelType.TRANSFORMER
     narrow = nncf.OverflowFix.ENABLE if job.facts["narrow"] else nncf.OverflowFix.FIRST_LAYER
     model = nncf.quantize(
         graph.read(job.parents["onnx"].path),

@@ -20,7 +20,7 @@ def make(job: Job) -> Mapping[str, Any]:
     import onnx
     import tensorflow as tf
 
-    workload = job.definition()
+    workload = job.workload
     io = workload.io(1, workload.default_length)
     graph = onnx.load(job.parents["onnx"].path).graph
     module = tf.Module()

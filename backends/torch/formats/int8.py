@@ -15,7 +15,6 @@ from backends.formats.exported import export
 from backends.torch import graph
 from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +27,9 @@ def make(job: Job) -> Mapping[str, Any]:
 
     narrow = bool(job.facts["narrow"])
     recipe = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
-    program = export(job, restore(job))
+    program = export(job, job.restore())
     observed = prepare_pt2e(program.module(check_guards=False), x86.X86InductorQuantizer().set_global(recipe))
-    inputs = [spec.name for spec in job.definition().io(1, None).inputs]
+    inputs = [spec.name for spec in job.workload.io(1, None).inputs]
     with torch.no_grad():
         for arrays in samples(job.parents["calibration"].path):
             observed(*(torch.from_numpy(arrays[name]) for name in inputs))

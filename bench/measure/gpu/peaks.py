@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.cache.artefacts import key_of
-from bench.compare.roofline import positive
-from bench.environments.locate import installed_versions, interpreter
+from bench.environments.locate import installed_versions, interpreter, mend
 from bench.files.paths import cache_root
 from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
@@ -74,7 +74,7 @@ def _measured(backend: str, device: str, python: Path) -> dict[str, float]:
     """{} where it fails: a row then has no share, and nothing else is lost."""
     seen = devices.alone(device, devices.gpus())
     arguments = ["-m", "bench.worker", "--ceilings", backend, devices.inside(device)]
-    process = Process(arguments, interpreter=python, environment=seen)
+    process = Process(arguments, interpreter=python, environment=seen, mend=mend(python))
     try:
         process.popen.wait(LIMIT_S)
     except subprocess.TimeoutExpired:
@@ -94,3 +94,8 @@ def _keep(path: Path, found: Mapping[str, float]) -> None:
         aside.replace(path)
     except OSError:
         return  # a cache that cannot be written costs time, not an answer
+
+
+def positive(value: Any) -> bool:
+    """Whether it is a number that a limit can be."""
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0

@@ -13,7 +13,6 @@ from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import PrepareError, UnsupportedCase
 from bench.interfaces.precision import Scheme, scheme
 from bench.interfaces.tensors import IOSpec
-from bench.prepare.converters.weights import restore
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +39,7 @@ def make(job: Job) -> Mapping[str, Any]:
         band = rule(precision, found.error, fp32)
     except ValueError as error:
         raise UnsupportedCase(
-            f"{job.workload}: {error}", hint="another precision, or real weights"
+            f"{job.workload.name}: {error}", hint="another precision, or real weights"
         ) from error
     facts = {"band": asdict(band), "torch": asdict(found)}
     job.output.write_text(json.dumps(facts, indent=1) + "\n")
@@ -56,11 +55,11 @@ def _in_floats(job: Job, reference: Reference, precision: str) -> dict[str, Floa
 
     if precision == "tf32":
         with tf32_products():
-            return run(restore(job), _io(job), reference.inputs, torch.float32)
+            return run(job.restore(), _io(job), reference.inputs, torch.float32)
     if precision not in DTYPES:
         known = ", ".join(["fp32", "tf32", *DTYPES])
         raise PrepareError(f"no error band is known for {precision}", hint=f"known: {known}")
-    return run(restore(job), _io(job), reference.inputs, getattr(torch, DTYPES[precision]))
+    return run(job.restore(), _io(job), reference.inputs, getattr(torch, DTYPES[precision]))
 
 
 def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
@@ -70,14 +69,14 @@ def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
     from bench.prepare.fakequant import Besides, quantised
     from bench.prepare.torch_runs import CHUNK, run
 
-    module = restore(job)
+    module = job.restore()
     # A range that is found at each inference is that of a batch.
     chunk = 1 if how.activations == "dynamic" else CHUNK
     if job.facts["narrow"] and how.activations != "none" and not how.floats:
         how = replace(how, bits=7)
     # ONNX Runtime's quantiser is told to leave a transformer's sums alone, and a decoder's cache; in fp8 it
     # rounds products with weights alone.
-    family = job.definition().family
+    family = job.workload.family
     sums = family == "cnn" or job.facts["precision"] == "int8:native"
     besides: Besides = "nothing" if how.floats else "sums" if sums else "products"
     attention = family != "decoder" and not how.floats
@@ -98,7 +97,7 @@ def _calibration(job: Job, module: torch.nn.Module) -> Iterator[Callable[[], Any
 
 
 def _io(job: Job) -> IOSpec:
-    return job.definition().io(1, job.facts["length"])
+    return job.workload.io(1, job.facts["length"])
 
 
 CONVERTER = Converter(

@@ -25,7 +25,7 @@ def make(job: Job) -> Mapping[str, Any]:
     backend, target = get(facts["backend"]), Target.from_dict(json.loads(facts["target"]))
     parent = job.parents[facts["format"]]
     model = ModelFile(facts["format"], parent.path, parent.sha256)
-    io = job.definition().io(facts["batch"], facts["length"])
+    io = job.workload.io(facts["batch"], facts["length"])
     folder = job.output.parent
     start = time.perf_counter_ns()
     import_runtime(backend)

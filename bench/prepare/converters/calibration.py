@@ -14,7 +14,7 @@ STEPS = 64  # where a sample is a single token, and shows as little
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    workload = job.definition()
+    workload = job.workload
     count = STEPS if workload.axis == "context" else SAMPLES
     arrays = workload.inputs(count, workload.default_length, CALIBRATION_SEED)
     save(arrays, job.output)

@@ -14,7 +14,7 @@ from bench.interfaces.workload import TIMED_SEED
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    workload = job.definition()
+    workload = job.workload
     arrays = workload.inputs(int(job.facts["batch"]), job.facts["length"], TIMED_SEED)
     save(arrays, job.output)
     return {}

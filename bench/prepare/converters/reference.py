@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.interfaces.converter import Converter, Job
-from bench.prepare.converters.weights import restore
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -17,11 +16,11 @@ def make(job: Job) -> Mapping[str, Any]:
     from bench.prepare.torch_runs import cost_of, error_of, run
     from bench.worker import verify
 
-    workload = job.definition()
+    workload = job.workload
     samples, length = int(job.facts["samples"]), job.facts["length"]
     io = workload.io(1, length)
     inputs = workload.inputs(samples, length, seed=0)
-    module = restore(job)
+    module = job.restore()
     cost = cost_of(module, io, inputs)
     single = run(module, io, inputs, torch.float32)
     exact = run(module, io, inputs, torch.float64)

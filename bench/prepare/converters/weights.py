@@ -25,7 +25,7 @@ SEED = 0
 def make(job: Job) -> Mapping[str, Any]:
     from safetensors.torch import save_file
 
-    workload = job.definition()
+    workload = job.workload
     module = workload.build()
     lineage = {"weights": "checkpoint" if job.weights else f"seed:{SEED}"}
     if job.weights:
@@ -37,12 +37,12 @@ def make(job: Job) -> Mapping[str, Any]:
     return {"lineage": lineage}
 
 
-def restore(job: Job) -> torch.nn.Module:
-    """The workload's module in fp32 with the weights of the job's origin."""
+def restore(workload: Workload, origin: Path) -> torch.nn.Module:
+    """The workload's module in fp32 with the weights of an origin."""
     from safetensors.torch import load_file
 
-    module = job.definition().build()
-    module.load_state_dict(load_file(job.parents["origin"].path))
+    module = workload.build()
+    module.load_state_dict(load_file(origin))
     return module.eval()
 
 

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("backends.contract.suite")
+pytest.register_assert_rewrite("bench.contract.suite")
 pytest_plugins = ["bench.pytest_plugin"]

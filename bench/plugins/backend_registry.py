@@ -91,7 +91,7 @@ def get(name: str) -> Backend:
     if not isinstance(backend, Backend) or backend.name != name:
         raise BackendUnavailable(
             f"backend {name!r}: {entry.value} is not a Backend of that name",
-            hint="class BackendContract in backends/contract/suite.py says what is missing",
+            hint="class BackendContract in bench/contract/suite.py says what is missing",
         )
     return backend
 

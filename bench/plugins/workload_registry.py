@@ -14,7 +14,7 @@ from bench.interfaces.workload import Workload
 
 GROUP = "bakeoff.workloads"
 PACKAGE = "workloads"
-UNLISTED = "backends.contract.workloads"  # the contract suite's own
+UNLISTED = "bench.contract.workloads"  # the contract suite's own
 
 
 def names() -> tuple[str, ...]:

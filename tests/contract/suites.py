@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.contract.suite import BackendContract
+from bench.contract.suite import BackendContract
 from tests.contract import test_backends, test_compilers, test_gpus
 
 MODULES = (test_backends, test_compilers, test_gpus)  # each stands alone: an environment runs it as a file

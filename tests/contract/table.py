@@ -52,7 +52,7 @@ def page(found: dict[str, list[Outcome]]) -> Iterator[str]:
     facts, day = fingerprint.fingerprint(), datetime.now(UTC).strftime("%-d %B %Y")
     where = f"{facts['cpu']}, {facts['kernel']}, Python {platform.python_version()}"
     yield f"What `make contract-all` wrote on {day}: {where}. Each backend and variant passes"
-    yield "`backends/contract/suite.py` where its runtime lives."
+    yield "`bench/contract/suite.py` where its runtime lives."
     yield ""
     yield "| backend | version | passed | expected to fail | not for it | failed |"
     yield "| --- | --- | ---: | ---: | ---: | ---: |"

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 
 from backends.anchor import backend as anchor_backend
-from backends.contract.models import Tiny, tiny_model
-from backends.contract.suite import BackendContract, Failures
 from backends.ctranslate2 import backend as ctranslate2_backend
 from backends.executorch import backend as executorch_backend
 from backends.litert import backend as litert_backend
@@ -25,6 +23,8 @@ from backends.openvino import backend as openvino_backend
 from backends.reference import backend as reference_backend
 from backends.tensorflow import backend as tensorflow_backend
 from backends.torch import backend as torch_backend
+from bench.contract.models import Tiny, tiny_model
+from bench.contract.suite import BackendContract, Failures
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as

@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends.contract.models import Tiny
-from backends.contract.suite import BackendContract, Failures
 from backends.iree import backend as iree_backend
 from backends.tvm import backend as tvm_backend
 from backends.xla import backend as xla_backend
 from backends.xla.program import for_any_platform
+from bench.contract.models import Tiny
+from bench.contract.suite import BackendContract, Failures
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 

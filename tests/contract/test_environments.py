@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.contract.models import VARIABLE, listing, tiny_model
+from bench.contract.models import VARIABLE, listing, tiny_model
 from bench.environments.locate import find, versions_of
 from bench.interfaces.errors import BackendUnavailable, UnsupportedCase
 from bench.plugins import backend_registry

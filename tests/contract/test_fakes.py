@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from backends.contract.models import Tiny, tiny_model
-from backends.contract.suite import BackendContract, Failures
+from bench.contract.models import Tiny, tiny_model
+from bench.contract.suite import BackendContract, Failures
 from bench.interfaces.backend import Backend
 from tests.contract import fakes
 

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from backends.contract.models import Tiny
-from backends.contract.suite import BackendContract
-from backends.contract.workloads import SAMPLES
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
 from backends.onnxruntime_gpu.providers import packages
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE
@@ -21,6 +18,9 @@ from backends.tensorrt import backend as tensorrt_backend
 from backends.torch import backend as torch_backend
 from backends.tvm import backend as tvm_backend
 from backends.xla import backend as xla_backend
+from bench.contract.models import Tiny
+from bench.contract.suite import BackendContract
+from bench.contract.workloads import SAMPLES
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as

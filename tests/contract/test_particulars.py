@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.contract.models import Tiny, tiny_model
 from backends.onnxruntime import backend as onnxruntime_backend
 from backends.openvino import backend as openvino_backend
 from backends.reference import backend as reference_backend
 from backends.support import onnx_file, profiles
 from backends.torch import backend as torch_backend
+from bench.contract.models import Tiny, tiny_model
 from bench.interfaces.backend import Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.tensors import IOSpec, TensorSpec

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backends.contract.models import Tiny
-from backends.contract.suite import BackendContract
+from bench.contract.models import Tiny
+from bench.contract.suite import BackendContract
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import UnsupportedCase
 from benchmarks.plugin.bakeoff_slowed import BACKEND, SlowedSession

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from backends.contract.suite import BackendContract
 from backends.tensorrt import cuda
 from backends.tensorrt.backend import BACKEND
+from bench.contract.suite import BackendContract
 from bench.interfaces.backend import Target
 from tests.unit import tensorrt_standin as standin
 

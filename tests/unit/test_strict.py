@@ -228,8 +228,8 @@ ALLOWED = {
     "bench/prepare/graph.py": "a key",
     "bench/interfaces/workload.py": "a key",
     "workloads/states.py": "the table of tensors in this package, when a developer makes it anew",
-    "backends/contract/suite.py": "a key, and what a process of the contract prints for it",
-    "backends/contract/models.py": "keys of the contract's tiny models",
+    "bench/contract/suite.py": "a key, and what a process of the contract prints for it",
+    "bench/contract/models.py": "keys of the contract's tiny models",
     # the wire between bakeoff's own processes
     "bench/processes/answers.py": "what any child process answers",
     "bench/processes/wire.py": "parent and worker",

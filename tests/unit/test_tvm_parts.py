@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.contract.models import tiny_model
 from backends.tvm import onnx, tuned
 from backends.tvm.schedule import tile, vector
+from bench.contract.models import tiny_model
 from bench.interfaces.errors import UnsupportedCase
 
 

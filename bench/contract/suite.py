@@ -1,6 +1,6 @@
 """What every backend must hold, as a pytest suite to subclass; also for backends of other distributions.
 
-    from backends.contract.suite import BackendContract
+    from bench.contract.suite import BackendContract
 
     class TestMine(BackendContract):
         backend = BACKEND
@@ -34,9 +34,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from backends.contract.blocking import comes_back_early
-from backends.contract.models import Tiny, tiny_model
-from backends.contract.workloads import SAMPLES
+from bench.contract.blocking import comes_back_early
+from bench.contract.models import Tiny, tiny_model
+from bench.contract.workloads import SAMPLES
 from bench.interfaces.backend import EMULATED, Backend, Capabilities, Devices, Session, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.plain import as_dict
@@ -83,7 +83,7 @@ class BackendContract:
         expected_failures: test (`test_run_blocks`, or with its parameter) → (reason, exception). A test that
             passes all the same fails.
         loads: how often the model is loaded to see whether memory grows.
-        models: the tiny models that it is tried on (`backends.contract.models`); the first serves what needs
+        models: the tiny models that it is tried on (`bench.contract.models`); the first serves what needs
             one alone. A runtime of one family names that family's.
     """
 

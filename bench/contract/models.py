@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends.contract.workloads import SAMPLES
+from bench.contract.workloads import SAMPLES
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.interfaces.workload import Band

@@ -14,6 +14,7 @@ import pytest
 
 from bench.interfaces.errors import ModelFileError
 from bench.plugins import workload_registry
+from bench.prepare.checkpoints import tables
 from tests.unit.strangers import (
     NOT_CHECKPOINTS,
     WORKLOAD,
@@ -32,7 +33,7 @@ from tests.unit.strangers import (
     zipped,
 )
 from tests.unit.tiny_cases import own_cache
-from workloads import states
+from tools import workload_states
 
 INDEX = "model.safetensors.index.json"
 
@@ -54,11 +55,11 @@ def refused_twice(path: Path | str) -> str:
 
 
 def test_the_table_is_that_of_the_modules() -> None:
-    """Else: python -m workloads.states"""
-    assert states.TABLE.read_text() == states.text()
+    """Else: python -m tools.workload_states"""
+    assert tables.TABLE.read_text() == workload_states.text()
     assert {workload_registry.get(name).weights_of or name for name in workload_registry.names()} - {
         "tiny-cnn"
-    } == set(states.names())
+    } == set(tables.names())
 
 
 @pytest.mark.parametrize("name", NOT_CHECKPOINTS)
@@ -176,7 +177,7 @@ def test_a_prefix_that_is_the_workloads_own_stays(prefix: str) -> None:
     from bench.prepare.checkpoints.tree import Tensor
 
     name = "llama-small:prefill"
-    table = {key: Tensor(dtype, tuple(shape)) for key, (dtype, *shape) in (states.of(name) or {}).items()}
+    table = {key: Tensor(dtype, tuple(shape)) for key, (dtype, *shape) in (tables.of(name) or {}).items()}
     assert all(key.startswith("model.") for key in table)
     tree = {f"{prefix}{key}": one for key, one in table.items()}
     assert fit(tree, table, workload_registry.get(name), "w.pt").prefix == prefix

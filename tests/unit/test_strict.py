@@ -227,7 +227,7 @@ ALLOWED = {
     "bench/compare/match.py": "a key",
     "bench/prepare/graph.py": "a key",
     "bench/interfaces/workload.py": "a key",
-    "workloads/states.py": "the table of tensors in this package, when a developer makes it anew",
+    "tools/workload_states.py": "the table of tensors in this package, when a developer makes it anew",
     "bench/contract/suite.py": "a key, and what a process of the contract prints for it",
     "bench/contract/models.py": "keys of the contract's tiny models",
     # the wire between bakeoff's own processes

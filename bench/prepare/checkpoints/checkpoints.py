@@ -11,10 +11,10 @@ from pathlib import Path
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UsageError
 from bench.plugins import workload_registry
+from bench.prepare.checkpoints import tables as states
 from bench.prepare.checkpoints.fitting import Reading, candidates, fit
 from bench.prepare.checkpoints.looking import Files, Stamp, files, look, stamp
 from bench.prepare.checkpoints.tree import Tensor
-from workloads import states
 
 __all__ = ["Files", "check", "files", "require_unchanged"]
 

@@ -1,6 +1,6 @@
-"""What each workload's module holds: names, dtypes and shapes of its state. A checkpoint can so be judged
-where there is no PyTorch. `python -m tools.workload_states` writes the table anew; a test holds it to the
-modules."""
+"""Writes the table of tensors by which checkpoints are judged (`bench.prepare.checkpoints.tables`), from the
+modules of the workloads: `python -m tools.workload_states`. Needs PyTorch.
+"""
 
 from __future__ import annotations
 

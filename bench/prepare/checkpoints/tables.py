@@ -1,6 +1,7 @@
 """What each workload's module holds: names, dtypes and shapes of its state. A checkpoint can so be judged
 where there is no PyTorch. `python -m tools.workload_states` writes the table anew; a test holds it to the
-modules."""
+modules.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("states.json")
-
-
 Facts = list[Any]  # dtype, then the shape
 
 

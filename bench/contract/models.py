@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contract.workloads import SAMPLES
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.interfaces.workload import Band
 from bench.plugins import workload_registry
 from bench.plugins.converter_registry import converters
 from bench.worker.verify import Reference, compare, load_reference
+from workloads.tiny import SAMPLES
 
 if TYPE_CHECKING:
     from bench.cache.artefacts import Artefact

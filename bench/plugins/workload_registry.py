@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import cast
+from types import ModuleType
 
 from bench.interfaces.errors import UsageError, did_you_mean
 from bench.interfaces.workload import Workload
 
 GROUP = "bakeoff.workloads"
 PACKAGE = "workloads"
-UNLISTED = "bench.contract.workloads"  # the contract suite's own
 
 
 def names() -> tuple[str, ...]:
@@ -34,8 +33,7 @@ def get(name: str) -> Workload:
 @functools.cache
 def _found() -> Mapping[str, Workload]:
     found: dict[str, Workload] = {}
-    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
-        family = importlib.import_module(f"{PACKAGE}.{module.name}")
+    for family in _families():
         _add(found, getattr(family, "WORKLOADS", ()), family.__name__)
     for entry in entry_points(group=GROUP):
         try:
@@ -50,8 +48,15 @@ def _found() -> Mapping[str, Workload]:
 
 @functools.cache
 def _unlisted() -> Mapping[str, Workload]:
-    found = importlib.import_module(UNLISTED).UNLISTED
-    return {workload.name: cast(Workload, workload) for workload in found}
+    found: dict[str, Workload] = {}
+    for family in _families():
+        _add(found, getattr(family, "UNLISTED", ()), family.__name__)
+    return found
+
+
+def _families() -> Iterator[ModuleType]:
+    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
+        yield importlib.import_module(f"{PACKAGE}.{module.name}")
 
 
 def _add(found: dict[str, Workload], tuple_of_workloads: Iterable[Workload], source: str) -> None:

@@ -20,10 +20,10 @@ from backends.tvm import backend as tvm_backend
 from backends.xla import backend as xla_backend
 from bench.contract.models import Tiny
 from bench.contract.suite import BackendContract
-from bench.contract.workloads import SAMPLES
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
+from workloads.tiny import SAMPLES
 
 # What holds of a backend for GPUs where there is none.
 ANYWHERE = {

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SAMPLES = 64
+LARGEST = 64  # batch
 SIDE, TOKENS, WORDS, WIDTH, HEADS = 16, 12, 100, 32, 2
 
 
 @dataclass(frozen=True)
 class ContractModel:
-    """A workload of the contract suite; batches of 1 to SAMPLES."""
+    """A workload of the contract suite; batches of 1 to LARGEST."""
 
     name: str
     family: str
@@ -49,9 +49,9 @@ class ContractModel:
         return {"shapes": {name: [dtype, list(shape)] for name, (dtype, shape) in self.shapes.items()}}
 
     def io(self, batch: int, sequence: int | None) -> IOSpec:
-        check_range("batch", batch, 1, SAMPLES)
+        check_range("batch", batch, 1, LARGEST)
         specs = [
-            TensorSpec(name, dtype, (batch, *shape), dynamic={0: (1, SAMPLES)})
+            TensorSpec(name, dtype, (batch, *shape), dynamic={0: (1, LARGEST)})
             for name, (dtype, shape) in self.shapes.items()
         ]
         ins = tuple(spec for spec in specs if spec.name in self.inner)

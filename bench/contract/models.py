@@ -22,13 +22,13 @@ from bench.interfaces.workload import Band
 from bench.plugins import workload_registry
 from bench.plugins.converter_registry import converters
 from bench.worker.verify import Reference, compare, load_reference
-from workloads.tiny import SAMPLES
 
 if TYPE_CHECKING:
     from bench.cache.artefacts import Artefact
 
 VARIABLE = "BAKEOFF_CONTRACT"
 BATCHES = (1, 3)  # what the suite asks for, of each model and precision
+SAMPLES = 64  # of each reference, and the largest batch that the models take
 LARGEST = SAMPLES  # and once, of the first model
 PLAIN = ("exported", "torch-graph", "onnx")
 PRECISIONS = ("fp32", "bf16", "fp16")

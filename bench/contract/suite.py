@@ -35,13 +35,12 @@ import numpy as np
 import pytest
 
 from bench.contract.blocking import comes_back_early
-from bench.contract.models import Tiny, tiny_model
+from bench.contract.models import SAMPLES, Tiny, tiny_model
 from bench.interfaces.backend import EMULATED, Backend, Capabilities, Devices, Session, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.plain import as_dict
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import backend_registry
-from workloads.tiny import SAMPLES
 
 Failures = Mapping[str, tuple[str, type[BaseException]]]
 PRECISIONS = ("fp32", "bf16", "fp16")

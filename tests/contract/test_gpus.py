@@ -18,12 +18,11 @@ from backends.tensorrt import backend as tensorrt_backend
 from backends.torch import backend as torch_backend
 from backends.tvm import backend as tvm_backend
 from backends.xla import backend as xla_backend
-from bench.contract.models import Tiny
+from bench.contract.models import SAMPLES, Tiny
 from bench.contract.suite import BackendContract
 from bench.interfaces.backend import Target, Timing
 from bench.interfaces.errors import BackendUnavailable, ModelFileError, UnsupportedCase
 from bench.interfaces.precision import runs_as
-from workloads.tiny import SAMPLES
 
 # What holds of a backend for GPUs where there is none.
 ANYWHERE = {

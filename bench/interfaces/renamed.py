@@ -1,0 +1,28 @@
+"""Old names of modules, for plug-ins that were written against them: they work and warn until 0.3."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+
+def moved(old: str, *homes: str) -> Callable[[str], Any]:
+    """A module's `__getattr__`: the attribute of the first module in `homes` that has it, with a
+    DeprecationWarning at the line that imports it. The attribute raises AttributeError where none has it."""
+
+    def attribute(name: str) -> Any:
+        if not name.startswith("__"):
+            for home in homes:
+                module = importlib.import_module(home)
+                if hasattr(module, name):
+                    warnings.warn(
+                        f"{old}.{name} is {home}.{name} now; the old name goes with bakeoff 0.3",
+                        DeprecationWarning,
+                        stacklevel=2,
+                    )
+                    return getattr(module, name)
+        raise AttributeError(f"module {old!r} has no attribute {name!r}")
+
+    return attribute

@@ -64,8 +64,8 @@ class Run:
             return [results(store, run.id) for run in others(store.run(self.id), store.runs())]
 
     def table(self) -> pd.DataFrame:
-        """One row a case; the columns are described in `reports.columns.COLUMNS`."""
-        from reports.tables import frame
+        """One row a case; the columns are described in `reports.tables.columns.COLUMNS`."""
+        from reports.tables.frame import frame
 
         return frame(self.results())
 

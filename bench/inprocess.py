@@ -37,7 +37,7 @@ class ReadyCase:
 
     Attributes:
         case: what it is.
-        facts: what is known of it, JSON-able, most of it under the names of `reports.columns`.
+        facts: what is known of it, JSON-able, most of it under the names of `reports.tables.columns`.
         problem: '' or a sentence about its wrong outputs; it is then not warmed up.
     """
 

@@ -13,7 +13,7 @@ from bench.stats.pairs import log_ratios, marked_rounds, measured
 from bench.stats.verdict import Verdict, judge_together
 from bench.suite.profiles import profile_of
 from bench.text.numbers import UNTOLD, factor, percent
-from reports.tables import in_order
+from reports.tables.frame import in_order
 
 
 class Quiet:

@@ -26,12 +26,12 @@ def show(compared: Compared, options: argparse.Namespace) -> int:
     rules = _rules(options)
     found = gates(compared, rules.threshold) if rules else ()
     if options.json:
-        from reports.comparison import document
+        from reports.terminal.comparison import document
 
         strict_json.say(document(compared, found, rules), sys.stdout)
     else:
         from bench.cli.output import console
-        from reports.comparison import render
+        from reports.terminal.comparison import render
 
         console().print(render(compared, found, rules))
     if compared.nothing:

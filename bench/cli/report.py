@@ -10,7 +10,7 @@ from bench.interfaces.errors import EXIT_OK
 
 
 def command(options: argparse.Namespace) -> int:
-    from reports.html import write
+    from reports.html.page import write
 
     run = open_run(options.run, options.store)
     found = require_rows(run.results())

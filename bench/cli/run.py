@@ -39,7 +39,7 @@ def _conclude(done: Run, options: argparse.Namespace) -> int:
     found = done.results()
     if not options.json:
         from bench.cli.output import console
-        from reports.text import render
+        from reports.terminal.run import render
 
         console().print(render(found, lambda text: as_typed(text, options)))
     if options.report:
@@ -59,7 +59,7 @@ def _conclude(done: Run, options: argparse.Namespace) -> int:
 
 def _report(done: Run, found: Results, options: argparse.Namespace) -> None:
     """Writes the report. Raises BakeoffError with the command that writes it from the store."""
-    from reports.html import write
+    from reports.html.page import write
 
     try:
         write(found, options.report)

@@ -18,7 +18,7 @@ def command(options: argparse.Namespace) -> int:
         return EXIT_OK
     from bench.cli.hints import as_typed
     from bench.cli.output import console
-    from reports.text import render
+    from reports.terminal.run import render
 
     console().print(render(results, lambda text: as_typed(text, options)))
     return EXIT_OK

@@ -29,7 +29,7 @@ def export(format: str, results: Results, path: Path, *, samples: bool = False) 
 
     Args:
         format: one of `formats()`.
-        samples: a row per sample (`reports.tables.SAMPLE_COLUMNS`) instead of one per case (`COLUMNS`).
+        samples: a row per sample (`reports.tables.frame.SAMPLE_COLUMNS`) instead of one per case (`COLUMNS`).
 
     Raises:
         UsageError: no such format.
@@ -46,9 +46,9 @@ def table(results: Results, samples: bool) -> tuple[pd.DataFrame, dict[str, str]
     """The frame to write and the meaning of its columns. Names and paths of the machine are taken out."""
     import numpy as np
 
-    from reports.columns import SPEC
-    from reports.scrub import names_in, scrub
-    from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
+    from reports.html.scrub import names_in, scrub
+    from reports.tables.columns import SPEC
+    from reports.tables.frame import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
 
     if samples:
         return samples_frame(results), dict(SAMPLE_COLUMNS)

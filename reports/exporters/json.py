@@ -12,8 +12,8 @@ from bench.compare.results import Results
 from bench.text import strict_json
 from reports.exporters import table
 from reports.files import write_whole
-from reports.scrub import names_in, scrub
-from reports.tables import records
+from reports.html.scrub import names_in, scrub
+from reports.tables.frame import records
 
 VERSION = 1  # of this layout
 

@@ -15,7 +15,7 @@ from bench.stats.format import SHARP, ratio
 from bench.text.numbers import UNTOLD, difference, percent, quantity, significant, time_unit, told
 from bench.text.printable import printable
 from reports.files import write_whole
-from reports.scrub import names_in, scrub
+from reports.html.scrub import names_in, scrub
 
 ACROSS = 6  # configurations; more are no table that a page shows
 SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_"})

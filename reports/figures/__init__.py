@@ -22,7 +22,7 @@ from reports.figures.shown import Shown
 from reports.figures.variation import variation
 from reports.palette import colours
 from reports.quiet import Quiet
-from reports.tables import in_order
+from reports.tables.frame import in_order
 
 __all__ = ["Key", "Shown", "figures", "sweeps", "ticks"]
 

@@ -14,8 +14,8 @@ from reports.figures.axes import fitted, log_axis
 from reports.figures.keys import legend
 from reports.figures.marks import filled, hollow, hover, precisions
 from reports.figures.shown import Shown, shown
+from reports.html.views import band, error
 from reports.palette import MUTED
-from reports.views import band, error
 
 PLOT_PX = 300
 

@@ -17,7 +17,7 @@ from reports.figures.dots import rows_axis, rows_px
 from reports.figures.marks import hover
 from reports.figures.shown import Shown, shown
 from reports.palette import TEXT
-from reports.samples import steady_seconds
+from reports.tables.samples import steady_seconds
 
 Floats = NDArray[np.float64]
 BINS = (24, 96)

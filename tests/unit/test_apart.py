@@ -29,10 +29,11 @@ from bench.store.sqlite import CaseRecord
 from bench.suite.configuration import parse_side
 from bench.suite.pair import aa_suite
 from bench.suite.suite import load_suite
-from reports import columns, html
 from reports.exporters import export, markdown
 from reports.figures import sweeps
-from reports.tables import frame
+from reports.html import page as html_page
+from reports.tables import columns
+from reports.tables.frame import frame
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask, Made
 
@@ -177,7 +178,7 @@ def test_two_rows_that_read_alike_are_told_by_their_ids(monkeypatch: pytest.Monk
 
 
 def test_the_page_names_every_case_and_group_once(results: Results) -> None:
-    page = html.render(results)
+    page = html_page.render(results)
     ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
     assert alike(ids) == []
     for group in results.groups:

@@ -12,9 +12,10 @@ import pytest
 from bench.compare.results import Results
 from bench.interfaces.block import Block, Burst
 from bench.stats.pairs import burst_medians, steady
-from reports import html, text
 from reports.exporters import export, formats
-from reports.samples import samples_frame
+from reports.html import page
+from reports.tables.samples import samples_frame
+from reports.terminal import run
 from tests.unit import fake_results as fake
 
 
@@ -61,11 +62,11 @@ def broken(which: int, how: object, only: slice = slice(None)) -> Results:
 
 def shown(results: Results, folder: Path) -> str:
     """In every form that there is; the terminal's is returned."""
-    html.render(results)
+    page.render(results)
     for name in formats():
         export(name, results, folder / name)
     samples_frame(results)
-    return " ".join(text.plain(results).split())
+    return " ".join(run.plain(results).split())
 
 
 @pytest.mark.parametrize("how", BREAKS)
@@ -102,7 +103,7 @@ def test_a_time_of_nothing_among_others_is_no_sample_and_is_told() -> None:
     results = broken(1, lambda block: block.host_ns.__setitem__(slice(5, 50), 0))
     jax = results.rows[1]
     assert jax.latency.value == pytest.approx(0.02, rel=0.1)
-    assert "135 samples of 0 ns or less" in " ".join(text.plain(results).split())
+    assert "135 samples of 0 ns or less" in " ".join(run.plain(results).split())
     assert all(steady(block).min() > 0 for block in results.blocks[jax.case.id])
     assert jax.quantiles["p50"] == pytest.approx(0.02, rel=0.1)
 

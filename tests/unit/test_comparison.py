@@ -17,7 +17,7 @@ from bench.stats.gate import Rules
 from bench.stats.verdict import Verdict
 from bench.store.sqlite import Store
 from bench.suite.configuration import parse_side
-from reports import comparison as shown
+from reports.terminal import comparison as shown
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask
 from tests.unit.fake_runs import write_run

@@ -114,7 +114,7 @@ def test_every_extra_that_an_install_command_names_is_there() -> None:
 
 
 def test_every_axis_of_a_case_is_on_the_page_of_outputs() -> None:
-    from reports.columns import IDENTITY
+    from reports.tables.columns import IDENTITY
 
     page = (ROOT / "docs" / "output.md").read_text()
     assert [name for name in (*IDENTITY, "not_finite", "case_id") if f"`{name}`" not in page] == []

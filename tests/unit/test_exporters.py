@@ -13,7 +13,7 @@ import pytest
 
 from bench.interfaces.errors import BakeoffError, UsageError
 from reports.exporters import export, formats, markdown
-from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
+from reports.tables.frame import COLUMNS, SAMPLE_COLUMNS, frame, samples_frame
 from tests.unit import fake_results as fake
 
 

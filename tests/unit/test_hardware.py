@@ -11,8 +11,8 @@ import pytest
 
 from bench.compare.across_machines import across_machines, case_name, compare_machines, shared
 from bench.compare.results import Results
-from reports import comparison as shown
-from reports.machines import machines, reasons
+from reports.html.machines import machines, reasons
+from reports.terminal import comparison as shown
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import Ask
 

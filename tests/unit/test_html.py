@@ -15,7 +15,8 @@ from bench.interfaces.errors import BakeoffError
 from bench.machine import topology
 from bench.stats.format import interval
 from bench.text.numbers import MILLISECONDS
-from reports import html, method, views
+from reports.html import method, views
+from reports.html import page as html_page
 from reports.palette import DARK
 from tests.unit import fake_results as fake
 
@@ -80,7 +81,7 @@ def pages() -> dict[str, tuple[Results, str, Page]]:
     made = {}
     for make in MAKERS:
         results = make()
-        source = html.render(results)
+        source = html_page.render(results)
         made[make.__name__] = (results, source, Page(source))
     return made
 
@@ -111,7 +112,7 @@ def test_the_policy_allows_these_scripts_and_no_others(pages: dict[str, tuple[Re
     attributes = page.all("script")
     for script, kind in zip(page.scripts, attributes, strict=True):
         if kind.get("type") != "application/json":
-            assert html._hash(script) in policy
+            assert html_page._hash(script) in policy
     assert page.elements.index(("meta", {"charset": "utf-8"})) < 5
     first_script = next(i for i, (tag, _) in enumerate(page.elements) if tag in ("script", "style"))
     assert any(a.get("http-equiv") for tag, a in page.elements[:first_script] if tag == "meta")
@@ -246,7 +247,7 @@ def test_further_figures_with_their_intervals(pages: dict[str, tuple[Results, st
 def test_markup_of_a_finding_stays_text() -> None:
     made = fake.make("resnet50", [fake.Ask("<img src=x>", 0.02), fake.Ask("jax", 0.02)], seed=8)
     made[0].blocks[0].host_ns[3] = 0
-    page = Page(html.render(fake.judged(made)))
+    page = Page(html_page.render(fake.judged(made)))
     assert not page.all("img")
     assert "<img src=x> · fp32 · cpu · 2 threads: 1 sample of 0" in page.words.replace(" ", " ")
 
@@ -261,15 +262,15 @@ def test_names_and_paths_of_the_machine_do_not_leave_it() -> None:
         command=["run", "--workload", "resnet50", "--weights", "/home/alice/w.pt"],
         notes=["kept under /home/alice/results"],
     )
-    page = html.render(results)
+    page = html_page.render(results)
     for word in ("alice", "buildhost7", "/home", "/var/tmp"):
-        assert word not in page.replace(html.get_plotlyjs(), ""), word
+        assert word not in page.replace(html_page.get_plotlyjs(), ""), word
     assert "resnet.onnx" in page
 
 
 def test_what_hovers_over_a_figure_is_scrubbed_too() -> None:
     made = fake.make("resnet50", [fake.Ask("torch", 0.02, ran="/home/alice/lib/kernels.so")])
-    data = Page(html.render(fake.judged(made))).scripts[0]
+    data = Page(html_page.render(fake.judged(made))).scripts[0]
     assert "kernels.so" in data
     assert "alice" not in data
 
@@ -284,19 +285,19 @@ def test_both_modes_map_every_colour(pages: dict[str, tuple[Results, str, Page]]
 
 def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
     results = fake.empty()
-    path = html.write(results, tmp_path / "new" / "report.html")
+    path = html_page.write(results, tmp_path / "new" / "report.html")
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(BakeoffError, match="cannot write") as caught:
-        html.write(results, blocked / "report.html")
+        html_page.write(results, blocked / "report.html")
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("make", [fake.realistic, fake.empty])
 def test_the_same_results_give_the_same_file(make: Callable[[], Results]) -> None:
-    assert html.render(make()) == html.render(make())
+    assert html_page.render(make()) == html_page.render(make())
 
 
 def test_one_slow_row_leaves_the_bars_of_the_others() -> None:
@@ -342,8 +343,8 @@ def test_a_gpu_is_described_in_words() -> None:
 
 
 def test_rows_on_a_gpu_have_a_table_of_their_own() -> None:
-    text = Page(html.render(fake.on_gpu())).text.replace("\N{NO-BREAK SPACE}", " ")
+    text = Page(html_page.render(fake.on_gpu())).text.replace("\N{NO-BREAK SPACE}", " ")
     assert "On the GPU: its own clock, memory, clocks and energy" in text
     assert "in doubt: the window lasted 4.2 s; it takes 10" in text
     assert "kernels ran 30 %" in text
-    assert "On the GPU" not in Page(html.render(fake.realistic())).text
+    assert "On the GPU" not in Page(html_page.render(fake.realistic())).text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.scrub import names_in, scrub
+from reports.html.scrub import names_in, scrub
 
 
 @pytest.mark.parametrize(

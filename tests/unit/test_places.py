@@ -163,16 +163,16 @@ def test_a_report_that_fails_in_the_end_says_how_to_write_it_again(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The disk filled up while it was measured: nothing of it is lost."""
-    import reports.html
     from bench.api import Run
     from bench.cli import run
+    from reports.html import page
 
     write_run(here / "my store.sqlite", "20261101-090000", [Ask("torch", 0.1)], seed=1)
 
     def full(*_: object) -> None:
         raise BakeoffError("cannot write r.html: No space left on device", hint="free some")
 
-    monkeypatch.setattr(reports.html, "write", full)
+    monkeypatch.setattr(page, "write", full)
     monkeypatch.setattr(run, "watched", lambda *_, **__: Run("20261101-090000", here / "my store.sqlite"))
     assert main(["run", "quick", "--report", "r.html", "--store", "my store.sqlite"]) == 4
     said = capsys.readouterr().err

@@ -115,12 +115,12 @@ def test_files_stay_utf8(stores: tuple[Path, Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["csv", "json", "markdown"])
 def test_a_file_holds_a_name_that_is_no_text(format: str, tmp_path: Path) -> None:
     """A reason may name a file whose name was in another encoding: Python keeps its bytes as surrogates."""
-    from reports import html
     from reports.exporters import export
+    from reports.html import page
 
     found = fake.judged(fake.make("resnet50", [Ask("torch", status="failed", reason="no caf\udce9.onnx")]))
     assert "caf" in export(format, found, tmp_path / "out").read_text(encoding="utf-8")
-    assert "caf" in html.write(found, tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "caf" in page.write(found, tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 def closed_pipe() -> int:

@@ -23,9 +23,9 @@ from bench.interfaces.case import Case
 from bench.progress.jsonl import JsonProgress
 from bench.store.sqlite import CaseRecord, RunRecord, Store
 from bench.text import strict_json
-from reports import html
 from reports.exporters import export
 from reports.figures.shown import shown
+from reports.html import page
 
 ROOT = Path(__file__).parents[2]
 INF, NAN = math.inf, math.nan
@@ -190,7 +190,7 @@ def test_the_pages_data_is_strict() -> None:
     import plotly.graph_objects as go
 
     figure = go.Figure(go.Scatter(x=[1.0, NAN], y=[INF, 2.0]))
-    found = parsed(html._data([[shown("g0", "t", "c", figure, 100)]], ()))
+    found = parsed(page._data([[shown("g0", "t", "c", figure, 100)]], ()))
     assert found["figures"]["g0"]["data"][0]["x"] == [1.0, None]
 
 

@@ -13,7 +13,7 @@ from bench.cli.surroundings import explained
 from bench.environments import install
 from bench.files.paths import cache_root
 from bench.interfaces.errors import EXIT_NOTHING, PrepareError
-from reports.scrub import scrub
+from reports.html.scrub import scrub
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 54321

@@ -11,7 +11,7 @@ import pytest
 
 from bench.compare.commands import reproduce
 from bench.stats import pairs
-from reports.tables import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, samples_frame
+from reports.tables.frame import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, samples_frame
 from tests.unit import fake_results as fake
 
 

@@ -16,8 +16,8 @@ from bench.compare.comparison import Compared, gates
 from bench.compare.environment_diff import differences
 from bench.compare.results import Results
 from bench.machine.label import machines_of
-from reports import comparison as shown
-from reports import method
+from reports.html import method
+from reports.terminal import comparison as shown
 from tests.unit import fake_results as fake
 from tests.unit.fake_results import GPU_MACHINE, H200, MACHINE, Ask
 from tests.unit.test_across import ORT, days, ort

@@ -12,9 +12,9 @@ from bench.stats.noise import noise
 from bench.stats.pairs import paired_rounds
 from bench.stats.verdict import Verdict
 from bench.text.numbers import factor
+from reports.html.sure import comparisons, possible
 from reports.quiet import Quiet
-from reports.sure import comparisons, possible
-from reports.verdicts import chip, findings, roughly, settle, why, word
+from reports.words import chip, findings, roughly, settle, why, word
 from tests.unit import fake_results as fake
 
 

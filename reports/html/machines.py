@@ -10,8 +10,8 @@ from bench.compare.results import Results
 from bench.machine.label import label
 from bench.stats.format import interval, ratio, spread
 from bench.text.numbers import UNTOLD, Unit, time_unit
-from reports.verdicts import Chip, chip
-from reports.views import Cell, details
+from reports.html.views import Cell, details
+from reports.words import Chip, chip
 
 NOTE = RAW
 

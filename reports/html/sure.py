@@ -12,10 +12,10 @@ from bench.stats.noise import Noise
 from bench.stats.pairs import measured, paired_rounds
 from bench.stats.verdict import Verdict
 from bench.text.numbers import UNTOLD, factor, percent, probability, signed, span, told
+from reports.html.views import Cell, details
 from reports.quiet import Quiet
-from reports.tables import in_order
-from reports.verdicts import Chip, chip
-from reports.views import Cell, details
+from reports.tables.frame import in_order
+from reports.words import Chip, chip
 
 COLUMNS = ("Possible", "Would find", "Noise", "Generations × rounds", "Undisturbed")
 

@@ -27,9 +27,9 @@ from bench.text.numbers import (
     time_unit,
     told,
 )
-from reports.columns import gflops_per_second
-from reports.tables import in_order
-from reports.verdicts import Chip, chip, why, word
+from reports.tables.columns import gflops_per_second
+from reports.tables.frame import in_order
+from reports.words import Chip, chip, why, word
 
 LOG_LINES = 40
 SCALE = 4.0  # of the middle latency: what a bar of full width is at most

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.compare.results import Group, Results, Row
 from bench.text.numbers import told
-from reports.columns import COLUMNS, SPEC
-from reports.samples import SAMPLE_COLUMNS, samples_frame
+from reports.tables.columns import COLUMNS, SPEC
+from reports.tables.samples import SAMPLE_COLUMNS, samples_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,13 +17,13 @@ from bench.compare.results import Results
 from bench.stats.format import SHARP
 from bench.text import strict_json
 from bench.text.numbers import difference
-from reports import gpu, machines, method, sure, views
 from reports.figures import Shown, figures, sweeps
 from reports.files import write_whole
+from reports.html import gpu, machines, method, sure, views
+from reports.html.scrub import names_in, scrub
 from reports.palette import DARK
 from reports.quiet import Quiet
-from reports.scrub import names_in, scrub
-from reports.verdicts import findings, settle
+from reports.words import findings, settle
 
 _HERE = Path(__file__).parent
 UNFOLDED = 6  # so many groups show their figures at once

@@ -15,8 +15,8 @@ from bench.stats.format import interval
 from bench.stats.verdict import ALPHA
 from bench.suite.profiles import profile_of
 from bench.text.numbers import count, duration, percent, significant, span, time_unit
-from reports.scrub import PRIVATE
-from reports.verdicts import Found
+from reports.html.scrub import PRIVATE
+from reports.words import Found
 
 UNEVEN = 0.1  # generations whose shares of disturbed bursts differ by more are named
 

@@ -12,8 +12,8 @@ from bench.compare.results import Group, OnGpu, Row
 from bench.compare.roofline import Share, share
 from bench.stats.format import spread
 from bench.text.numbers import UNTOLD, Unit, count, megabytes, percent, quantity, significant, time_unit
-from reports.tables import in_order
-from reports.views import Cell, details
+from reports.html.views import Cell, details
+from reports.tables.frame import in_order
 
 COLUMNS = ("device boundary", "its own clock", "share of limit", "memory", "clock", "sustained", "energy")
 OF_ITS_PROCESS = "told for its process"

@@ -19,10 +19,10 @@ from bench.compare.results import Group as Cases
 from bench.compare.results import Results
 from bench.stats.format import ratio, spread
 from bench.text.numbers import UNTOLD, duration, quantity, significant, time_unit
+from reports.html.views import error
 from reports.quiet import Quiet
-from reports.tables import in_order
-from reports.verdicts import findings, roughly, settle, why, word
-from reports.views import error
+from reports.tables.frame import in_order
+from reports.words import findings, roughly, settle, why, word
 
 WIDTH = 100
 FINDINGS = 3  # of one rule that are shown in full

@@ -13,7 +13,7 @@ from backends.tensorrt import cuda
 from backends.tensorrt.backend import BACKEND
 from bench.contract.suite import BackendContract
 from bench.interfaces.backend import Target
-from tests.unit import tensorrt_standin as standin
+from tests.helpers import tensorrt_standin as standin
 
 TURING = 75  # no bf16, which onnx's evaluator does not hold either
 

@@ -9,8 +9,8 @@ import pytest
 from bench.cli.parser import parse
 from bench.suite.configuration import parse_side
 from tests.e2e.conftest import Bakeoff
-from tests.unit.fake_results import Ask
-from tests.unit.fake_runs import write_run
+from tests.helpers.fake_results import Ask
+from tests.helpers.fake_runs import write_run
 
 SUITE = """\
 workloads: [tiny-cnn]

@@ -14,7 +14,7 @@ import pytest
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK
 from bench.processes import reaper
 from bench.store.sqlite import Store
-from tests.waiting import PATIENCE_S, until
+from tests.helpers.waiting import PATIENCE_S, until
 
 KILLS = 20
 RUN = ("run", "quick", "--workload", "tiny-cnn", "--backend", "onnxruntime", "--threads", "1")

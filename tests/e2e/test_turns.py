@@ -19,7 +19,7 @@ from bench.processes import reaper
 from bench.processes.process import guard
 from bench.processes.reaper import WORKER_MARK
 from tests.e2e.seats import measured, seat
-from tests.waiting import until
+from tests.helpers.waiting import until
 
 
 @pytest.fixture(autouse=True)

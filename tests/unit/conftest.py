@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.kitchen import Kitchen
+from tests.helpers.small_models import Kitchen
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from bench.machine.checks import GIB, Check, Look, Sample
 from bench.machine.fingerprint import Budget
 from bench.machine.lock import Holder
 from bench.processes.process import ROOT
-from tests.waiting import until
+from tests.helpers.waiting import until
 
 BUDGET = Budget((0, 1), "one CPU a core", 8 * GIB)
 UNPINNED = Budget((0, 1), "2 physical cores", 8 * GIB, pinned=False)

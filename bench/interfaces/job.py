@@ -29,7 +29,8 @@ class Job:
         device_every: after every so many bursts a third as long follows at the device boundary; 0 for never.
         capacity: most samples a burst may hold.
         loop_under_ns: an inference shorter than this is looped within a sample; 0 never loops.
-        device: what the target's device is called in the worker, which may see it alone (`bench.gpu`).
+        device: what the target's device is called in the worker, which may see it alone
+            (`bench.machine.gpu.devices`).
     """
 
     case: Case

@@ -290,7 +290,7 @@ class TestAnchor(BackendContract):
         set_to(before)
 
     def test_environment_holds_a_fresh_process_to_one_thread(self) -> None:
-        code = "from backends import anchor; print(anchor.openblas('get_num_threads')())"
+        code = "from backends.anchor.backend import openblas; print(openblas('get_num_threads')())"
         environment = {**os.environ, **anchor_backend.BACKEND.environment(Target())}
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True

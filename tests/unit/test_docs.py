@@ -123,5 +123,5 @@ def test_every_axis_of_a_case_is_on_the_page_of_outputs() -> None:
 def test_the_page_says_of_binding_what_the_session_does() -> None:
     """It claimed `IOBinding` for the CPU, where nothing is bound."""
     page = (ROOT / "docs" / "backends" / "onnxruntime.md").read_text()
-    session = (ROOT / "backends" / "_ort_session.py").read_text()
+    session = (ROOT / "backends" / "support" / "ort_session.py").read_text()
     assert ("Nothing is bound on a CPU (`IOBinding`)" in page) == ("binding(" not in session)

@@ -178,13 +178,6 @@ def test_every_rule_says_what_why_where_and_whence(title: str) -> None:
         assert f"**{word}.**" in SECTIONS[title], word
 
 
-def test_the_files_and_names_of_the_page_exist() -> None:
-    for path in re.findall(r"`((?:bench|benchmarks|docs|reports)/[\w/.]+)`", METHOD):
-        assert (ROOT / path).exists(), path
-    for module, name in re.findall(r"`bench\.(\w+)\.(\w+)`", METHOD):
-        assert hasattr(import_module(f"bench.{module}"), name), f"{module}.{name}"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_shows_what_it_prints(name: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,8 @@ KEY = artefacts.key_of({"a": 1})
 
 MAKE_AND_HANG = """
 import sys, time
-from bench import cache
-draft = cache.Draft("kind", sys.argv[1])
+from bench.cache import artefacts
+draft = artefacts.Draft("kind", sys.argv[1])
 (draft.folder / "model").write_bytes(b"half")
 print(draft.folder, flush=True)
 time.sleep(3600)

@@ -27,8 +27,8 @@ Bakeoff = Callable[..., tuple[int, str, str]]
 
 MAKE_AND_DIE = """
 import os
-from bench import cache
-draft = cache.Draft("onnx", cache.key_of({"b": 2}))
+from bench.cache import artefacts
+draft = artefacts.Draft("onnx", artefacts.key_of({"b": 2}))
 (draft.folder / "file").write_bytes(b"x" * 1000)
 os.utime(draft.folder, (1e9, 1e9))
 os._exit(1)

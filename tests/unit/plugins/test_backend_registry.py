@@ -60,7 +60,9 @@ def test_a_hyphen_in_a_name_is_an_underscore_in_its_module() -> None:
 
 
 def test_finding_backends_imports_no_runtime() -> None:
-    code = "import json, sys; from backends import registry; registry.names('runtime')"
+    code = (
+        "import json, sys; from bench.plugins import backend_registry as registry; registry.names('runtime')"
+    )
     heavy = "{'torch', 'onnxruntime', 'openvino', 'pandas', 'pydantic', 'pytest'}"
     code += f"; print(json.dumps(sorted(set(sys.modules) & {heavy})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

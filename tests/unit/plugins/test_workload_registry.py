@@ -39,7 +39,10 @@ def test_contents_differ() -> None:
 
 
 def test_scanning_imports_no_torch() -> None:
-    code = "import sys; from workloads import registry; registry.names(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from bench.plugins.workload_registry import names; names(); "
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

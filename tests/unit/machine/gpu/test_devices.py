@@ -113,7 +113,8 @@ def test_an_instance_can_what_its_gpu_can() -> None:
 
 def test_looking_for_gpus_breaks_nothing_where_there_are_none() -> None:
     code = (
-        "from bench.gpu import devices as d; print(d.gpus(), d.readings(), repr(d.uuid('cuda:0')), d.found())"
+        "from bench.machine.gpu import devices as d; "
+        "print(d.gpus(), d.readings(), repr(d.uuid('cuda:0')), d.found())"
     )
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from backends.onnxruntime_gpu import providers
-from backends.support import files, ort_session, targets
+from backends.support import files, ort_packages, ort_session, targets
 from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import UnsupportedCase
@@ -60,7 +59,7 @@ class OnnxRuntimeBackend(BaseBackend):
 
     def probe(self) -> Capabilities:
         runtimes.import_runtime(self)
-        providers.require_one_package(self)
+        ort_packages.require_one_package(self)
         import onnxruntime as ort
 
         detail = {"providers in this build": ", ".join(ort.get_available_providers())}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -18,17 +17,17 @@ from typing import TYPE_CHECKING
 from backends.onnxruntime_gpu import elf
 from backends.support import targets
 from backends.support.cuda_driver import LIBRARY, NoDriver, capabilities
+from backends.support.ort_packages import named, packages, require_one_package
 from bench.interfaces.backend import Backend, Devices, Support
 from bench.interfaces.errors import BackendUnavailable
 from bench.plugins import runtimes
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution
+    pass
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 GPU_PACKAGE, PLUGIN_PACKAGE = "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13"
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"  # the module of any of its packages
-BUILDS = ("", "-azure", "-directml", "-gpu", "-openvino", "-qnn", "-rocm", "-training", "-vitisai")
 # Opened by name when a convolution is first met, and so in no list of what the provider needs.
 LATE = {CUDA: ("libcudnn.so.9",)}
 LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime_providers_tensorrt.so"}
@@ -57,33 +56,9 @@ def require_gpu_package(backend: Backend) -> None:
     found = packages()
     if GPU_PACKAGE not in found and not importlib.util.find_spec(PLUGIN):
         raise BackendUnavailable(
-            f"{backend.name}: the package here is {_named(found)}, which has no provider for GPUs",
+            f"{backend.name}: the package here is {named(found)}, which has no provider for GPUs",
             hint=backend.install,
         )
-
-
-def require_one_package(backend: Backend) -> None:
-    """Raises BackendUnavailable where several packages bring the module `onnxruntime`."""
-    found = packages()
-    if len(found) > 1:
-        raise BackendUnavailable(
-            f"{backend.name}: {_named(found)} are installed in one environment, each over the other",
-            hint=f"pip uninstall -y {' '.join(found)}, then install one; or {backend.install}",
-        )
-
-
-def _named(found: Mapping[str, str]) -> str:
-    return " and ".join(f"{name} {version}" for name, version in found.items()) or "none"
-
-
-def packages(distributions: Iterable[Distribution] | None = None) -> dict[str, str]:
-    """Package → version of all that bring the module `onnxruntime`."""
-    from importlib import metadata  # a worker does without
-
-    known = {f"onnxruntime{end}" for end in BUILDS}
-    found = metadata.distributions() if distributions is None else distributions
-    named = {str(one.name).lower().replace("_", "-"): one.version for one in found}
-    return {name: named[name] for name in sorted(known & named.keys())}
 
 
 def why_no_gpu() -> str:

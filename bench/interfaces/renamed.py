@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 
-def moved(old: str, *homes: str) -> Callable[[str], Any]:
+def moved(old: str, *homes: str, names: Collection[str] = ()) -> Callable[[str], Any]:
     """A module's `__getattr__`: the attribute of the first module in `homes` that has it, with a
-    DeprecationWarning at the line that imports it. The attribute raises AttributeError where none has it."""
+    DeprecationWarning at the line that imports it; AttributeError where none has it.
+
+    Args:
+        names: the only ones that are looked for, where the module is a package whose parts have names too.
+    """
 
     def attribute(name: str) -> Any:
-        if not name.startswith("__"):
+        if not name.startswith("__") and (not names or name in names):
             for home in homes:
                 module = importlib.import_module(home)
                 if hasattr(module, name):

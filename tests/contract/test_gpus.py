@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
-from backends.onnxruntime_gpu.providers import packages
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE
+from backends.support.ort_packages import packages
 from backends.tensorrt import backend as tensorrt_backend
 from backends.torch import backend as torch_backend
 from backends.tvm import backend as tvm_backend

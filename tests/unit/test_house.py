@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,10 +65,60 @@ def test_prose_may_give_an_example() -> None:
     assert not list(named('"""As in `onnxruntime==1.31.1`."""\nhint = "write onnxruntime or openvino"'))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "backends").glob("[a-z]*.py")), ids=lambda path: path.stem)
-def test_an_adapter_is_short_or_says_why_not(path: Path) -> None:
-    if path.stem in backend_registry.NOT_BACKENDS:
-        pytest.skip("not an adapter")
-    lines = path.read_text().splitlines()
-    said = ast.get_docstring(ast.parse(path.read_text())) or ""
-    assert len(lines) < 150 or "Over 150 lines: " in said, f"{len(lines)} lines and no word why"
+BACKENDS = sorted(path.parent for path in (ROOT / "backends").glob("*/backend.py"))
+
+
+def imported(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def others(source: str, name: str) -> list[str]:
+    """What of other backends' folders a file imports: deleting one folder would break another."""
+    folders = [f"backends.{folder.name}." for folder in BACKENDS if folder.name != name]
+    return [module for module in imported(source) if f"{module}.".startswith(tuple(folders))]
+
+
+@pytest.mark.parametrize("folder", BACKENDS, ids=lambda folder: folder.name)
+def test_a_backend_knows_no_other(folder: Path) -> None:
+    assert [one for path in folder.rglob("*.py") for one in others(path.read_text(), folder.name)] == []
+
+
+@pytest.mark.parametrize("shared", ["formats", "support"])
+def test_what_backends_share_knows_none_of_them(shared: str) -> None:
+    files = (ROOT / "backends" / shared).rglob("*.py")
+    assert [one for path in files for one in others(path.read_text(), "")] == []
+
+
+def test_the_rule_of_folders_sees_what_it_forbids() -> None:
+    assert others("from backends.torch import graph", "iree") == ["backends.torch.graph"]
+    assert others("def f():\n    import backends.torch.graph", "iree") == ["backends.torch.graph"]
+    assert not others("from backends.torch import graph", "torch")
+
+
+def test_backends_has_folders_of_backends_and_what_they_share() -> None:
+    """Beside them two old names, until 0.3."""
+    found = {path.name for path in (ROOT / "backends").iterdir() if path.name != "__pycache__"}
+    own = {folder.name for folder in BACKENDS}
+    assert found - own == {"formats", "support", "__init__.py", "base.py", "contract.py"}
+    assert not [path for folder in BACKENDS for path in folder.rglob("_[a-z]*.py")]
+
+
+def test_every_room_of_the_engine_has_its_floor() -> None:
+    layers = (ROOT / ".importlinter").read_text().split("layers =")[1].split("[importlinter")[0]
+    rooms = {path.parent.name for path in (ROOT / "bench").glob("*/__init__.py")}
+    files = {path.stem for path in (ROOT / "bench").glob("*.py")} - {"__init__", "errors"}  # an old name
+    assert set(re.findall(r"bench\.(\w+)", layers)) == rooms | files
+    assert len(rooms) <= 20
+    assert len(files) <= 8
+
+
+@pytest.mark.parametrize("folder", BACKENDS, ids=lambda folder: folder.name)
+def test_an_adapter_is_short_or_says_why_not(folder: Path) -> None:
+    source = (folder / "backend.py").read_text()
+    said = ast.get_docstring(ast.parse(source)) or ""
+    lines = len(source.splitlines())
+    assert lines < 150 or "Over 150 lines: " in said, f"{lines} lines and no word why"

@@ -13,6 +13,7 @@ from backends.onnxruntime import backend as onnxruntime_backend
 from backends.onnxruntime_gpu import backend as onnxruntime_gpu_backend
 from backends.onnxruntime_gpu import elf, providers
 from backends.onnxruntime_gpu.backend import BACKEND
+from backends.support import ort_packages
 from backends.support.cuda_driver import NoDriver, driver
 from bench.environments.requirements import needs
 from bench.interfaces.backend import Target
@@ -24,7 +25,8 @@ CPU_PACKAGE, GPU_PACKAGE = {"onnxruntime": "1.32.0"}, {"onnxruntime-gpu": "1.31.
 
 
 def here(monkeypatch: pytest.MonkeyPatch, packages: dict[str, str]) -> None:
-    monkeypatch.setattr(providers, "packages", lambda: packages)
+    for module in (providers, ort_packages):
+        monkeypatch.setattr(module, "packages", lambda: packages)
 
 
 def test_packages_that_bring_the_module() -> None:
@@ -36,7 +38,7 @@ def test_packages_that_bring_the_module() -> None:
         "numpy",
     ]
     found: Any = [SimpleNamespace(name=name, version="1") for name in names]
-    assert providers.packages(found) == {"onnxruntime": "1", "onnxruntime-gpu": "1"}
+    assert ort_packages.packages(found) == {"onnxruntime": "1", "onnxruntime-gpu": "1"}
 
 
 def test_both_packages_in_one_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,6 +267,8 @@ def load_suite(path_or_name: str | Path) -> Suite:
     data, lines = load(_text(path, shown), shown)
     if not isinstance(data, dict):
         raise SuiteError(f"{shown}:1: not a suite: a suite is keys and values", hint="bakeoff list suites")
+    if path.parent == FOLDER:
+        data = _of_what_is_here(data)
     try:
         suite = Suite.model_validate({"name": path.stem, **data})
     except ValidationError as error:
@@ -280,6 +282,21 @@ def load_suite(path_or_name: str | Path) -> Suite:
         for entry in suite.workloads
     )
     return suite.model_copy(update={"workloads": entries})
+
+
+def _of_what_is_here(data: dict[str, Any]) -> dict[str, Any]:
+    """A suite that comes with bakeoff, without backends whose folders were taken out of this copy."""
+    from bench.plugins import backend_registry
+
+    known = backend_registry.names()
+
+    def here(entry: Any) -> bool:
+        spec = entry["name"] if isinstance(entry, dict) else str(entry)
+        return re.split("[:=]", spec)[0] in known
+
+    kept = {"backends": [entry for entry in data["backends"] if here(entry)]}
+    lost = "baseline" in data and not here(data["baseline"])
+    return {key: value for key, value in data.items() if key != "baseline" or not lost} | kept
 
 
 def _text(path: Path, shown: str) -> str:

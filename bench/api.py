@@ -20,6 +20,7 @@ from bench.interfaces.backend import Capabilities
 from bench.interfaces.block import BROKEN, MEASURED, Block
 from bench.interfaces.case import HARNESS
 from bench.interfaces.errors import BakeoffError
+from bench.machine import budget as machine_budget
 from bench.machine import fingerprint
 from bench.machine.gpu import devices
 from bench.machine.label import others
@@ -90,11 +91,11 @@ def open_run(run_id: str = "latest", store: Path = DEFAULT_PATH) -> Run:
         return Run(opened.run(run_id).id, store)
 
 
-def plan_suite(suite: Suite) -> tuple[Plan, fingerprint.Budget, dict[str, Capabilities | BakeoffError]]:
+def plan_suite(suite: Suite) -> tuple[Plan, machine_budget.Budget, dict[str, Capabilities | BakeoffError]]:
     """Probes the suite's backends and lays out its cases for this machine."""
     for entry in suite.workloads:  # a file that is no checkpoint of it, before any worker is started
         content_for(entry.name, entry.weights)
-    budget = fingerprint.core_budget()
+    budget = machine_budget.core_budget()
     wanted = [probe_name(backend.name) for backend in suite.backends]
     capabilities = probe_all(
         [*wanted, *backend_registry.names("anchor"), *backend_registry.names("overhead")]
@@ -175,7 +176,7 @@ def _suite(suite: Suite | str | Path) -> Suite:
 def _go(
     planned: Plan,
     mine: Plan,
-    budget: fingerprint.Budget,
+    budget: machine_budget.Budget,
     suite: Suite,
     record: RunRecord,
     store: Store,

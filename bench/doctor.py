@@ -14,8 +14,8 @@ from bench.environments.locate import find
 from bench.environments.probe import probe_all
 from bench.interfaces.backend import Capabilities, Role, Support
 from bench.interfaces.errors import BackendUnavailable
+from bench.machine import budget, fingerprint, storage
 from bench.machine import checks as machine_checks
-from bench.machine import fingerprint, storage
 from bench.machine.checks import Check
 from bench.machine.gpu import checks as gpu_fitness
 from bench.machine.gpu import devices
@@ -60,7 +60,7 @@ def diagnose(store: Path = DEFAULT_PATH) -> Diagnosis:
     """Looks around, and leaves nothing behind; takes half a second, and the probes that are not cached."""
     seen = machine_checks.sample()  # before the probes make the machine busy
     checks = (
-        *machine_checks.checks(fingerprint.core_budget(), seen),
+        *machine_checks.checks(budget.core_budget(), seen),
         *_gpu_checks(),
         *storage.checks(store),
         own_names(),

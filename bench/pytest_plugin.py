@@ -170,6 +170,7 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
     """Test id → case. Backends are probed once a session, each in a process of its own."""
     from bench.environments.probe import probe_all
     from bench.interfaces.errors import BakeoffError
+    from bench.machine import budget as machine_budget
     from bench.machine import fingerprint
     from bench.measure.run import Setting
     from bench.measure.turns import Limits
@@ -179,7 +180,7 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
         suite = _suite(config)
         try:
             fingerprint.require_supported_platform()
-            budget = fingerprint.core_budget()
+            budget = machine_budget.core_budget()
             found = probe_all(probe_name(entry.spec) for entry in suite.backends)
             planned = plan(suite, budget, found)
         except BakeoffError as error:

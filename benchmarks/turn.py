@@ -9,7 +9,7 @@ from statistics import median
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.job import Job
-from bench.machine.fingerprint import core_budget
+from bench.machine.budget import core_budget
 from bench.measure.link import Link
 from bench.prepare.graph import HARNESS_IO
 

@@ -16,8 +16,9 @@ import psutil
 
 from bench.machine import cores as kinds
 from bench.machine import cpuinfo, lock
+from bench.machine.budget import Budget
 from bench.machine.cgroups import cpu_quota
-from bench.machine.fingerprint import Budget, governors, turbo
+from bench.machine.fingerprint import governors, turbo
 from bench.machine.topology import ROOT, ranges, siblings, tells_cores, topology
 
 State = Literal["ok", "warn", "bad"]

@@ -12,7 +12,7 @@ from bench.environments.locate import interpreter
 from bench.interfaces.block import FAILURES, MEASURED
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
-from bench.machine.fingerprint import Budget
+from bench.machine.budget import Budget
 from bench.machine.gpu import devices
 from bench.measure.gpu.timeline import Watching
 from bench.measure.turns import Limits, Listener, Seat, measure_part

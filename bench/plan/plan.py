@@ -13,7 +13,7 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
 from bench.interfaces.precision import word
 from bench.interfaces.workload import Workload
-from bench.machine.fingerprint import Budget
+from bench.machine.budget import Budget
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Gpu
 from bench.suite.profiles import PROFILES, Profile

@@ -15,8 +15,8 @@ from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.errors import BackendUnavailable
 from bench.interfaces.plain import as_dict
 from bench.machine import checks
+from bench.machine.budget import Budget
 from bench.machine.checks import GIB, Check, Look, Sample
-from bench.machine.fingerprint import Budget
 from bench.machine.lock import Holder
 from bench.processes.process import ROOT
 from tests.helpers.waiting import until

@@ -23,7 +23,7 @@ from bench.compare.results import Results
 from bench.compare.within_run import compare_within
 from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import Case, settings
-from bench.machine.fingerprint import Budget
+from bench.machine.budget import Budget
 from bench.plan.plan import plan
 from bench.store.sqlite import CaseRecord
 from bench.suite.configuration import parse_side

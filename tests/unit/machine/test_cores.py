@@ -9,6 +9,7 @@ import pytest
 
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
+from bench.machine import budget as machine_budget
 from bench.machine import checks, cpuinfo, fingerprint
 from bench.machine.cores import core_kinds
 from bench.machine.topology import topology
@@ -23,7 +24,7 @@ def names(root: Path) -> dict[str, tuple[int, ...]]:
 def test_intels_fast_and_slow_cores(tmp_path: Path) -> None:
     root = hybrid(tmp_path)
     assert names(root) == {"cpu_core": tuple(range(12)), "cpu_atom": tuple(range(12, 20))}
-    budget = fingerprint.core_budget(root, range(20))
+    budget = machine_budget.core_budget(root, range(20))
     assert budget.cpus == (0, 2, 4, 6, 8, 10)
     assert budget.kind == "cpu_core"
     assert budget.why == (
@@ -33,7 +34,7 @@ def test_intels_fast_and_slow_cores(tmp_path: Path) -> None:
 
 
 def test_threads_for_both_kinds_are_refused_in_a_sentence_that_says_why(tmp_path: Path) -> None:
-    budget = fingerprint.core_budget(hybrid(tmp_path), range(20))
+    budget = machine_budget.core_budget(hybrid(tmp_path), range(20))
     case = Case("w", "c", 1, None, "torch", Target(threads=14))
     assert _threads(case, budget) == f"14 threads asked for, the budget is 6: {budget.why}"
     assert _threads(replace(case, target=Target(threads=6)), budget) == ""
@@ -66,7 +67,7 @@ def test_slow_cores_of_two_tiers_under_one_name(tmp_path: Path) -> None:
 
 def test_big_and_little(tmp_path: Path) -> None:
     root = capacities(tmp_path, 446, 446, 446, 446, 1024, 1024, 1024, 1024)
-    budget = fingerprint.core_budget(root, range(8))
+    budget = machine_budget.core_budget(root, range(8))
     assert budget.cpus == (4, 5, 6, 7)
     assert budget.kind == "capacity 1024"
     assert "without 4 of capacity 446" in budget.why
@@ -79,7 +80,7 @@ def test_three_tiers(tmp_path: Path) -> None:
         "capacity 871": (4, 5, 6),
         "capacity 280": (0, 1, 2, 3),
     }
-    budget = fingerprint.core_budget(root, range(8))
+    budget = machine_budget.core_budget(root, range(8))
     assert budget.cpus == (7,)
     assert budget.why.endswith("1 core of capacity 1024, without 3 of capacity 871 and 4 of capacity 280")
 
@@ -94,7 +95,7 @@ def test_favoured_cores_are_no_kind_of_their_own(tmp_path: Path) -> None:
     """The best cores of a chip may go a few percent higher, step by step: alike all the same."""
     root = frequencies(tmp_path, 5881, 5800, 5660, 5500, 5350, 5200, 5050, 4900)
     assert names(root) == {}
-    budget = fingerprint.core_budget(root, range(8))
+    budget = machine_budget.core_budget(root, range(8))
     assert len(budget.cpus) == 8
     assert budget.kind == ""
     assert "kind" not in budget.why
@@ -120,24 +121,24 @@ def test_a_figure_that_some_cpus_lack_tells_nothing(tmp_path: Path) -> None:
 
 def test_offline_cpus_are_of_no_kind(tmp_path: Path) -> None:
     root = capacities(tmp_path, 446, 446, 1024, 1024, online="0-1,3")
-    budget = fingerprint.core_budget(root, range(4))
+    budget = machine_budget.core_budget(root, range(4))
     assert budget.cpus == (3,)
     assert "1 core of capacity 1024" in budget.why
     root = capacities(tmp_path, 446, 446, 1024, 1024, online="0-1")
     assert names(root) == {}, "all that is online is alike"
-    assert fingerprint.core_budget(root, range(4)).cpus == (0, 1)
+    assert machine_budget.core_budget(root, range(4)).cpus == (0, 1)
 
 
 def test_slow_cores_are_taken_where_no_other_is_allowed_and_named(tmp_path: Path) -> None:
     root = hybrid(tmp_path)
-    budget = fingerprint.core_budget(root, range(12, 20))
+    budget = machine_budget.core_budget(root, range(12, 20))
     assert budget.cpus == tuple(range(12, 20))
     assert budget.kind == "cpu_atom"
     assert "8 cores of cpu_atom, a slower kind: 6 of cpu_core are outside the affinity" in budget.why
 
 
 def test_an_affinity_of_both_takes_the_fast_ones_of_it(tmp_path: Path) -> None:
-    budget = fingerprint.core_budget(hybrid(tmp_path), {1, 2, 3, 12, 13, 14})
+    budget = machine_budget.core_budget(hybrid(tmp_path), {1, 2, 3, 12, 13, 14})
     assert budget.cpus == (1, 2)
     assert "2 cores of cpu_core, without 3 of cpu_atom" in budget.why
 
@@ -149,13 +150,13 @@ def test_a_quota_takes_from_one_kind(tmp_path: Path) -> None:
         root,
         {"proc/self/cgroup": "0::/", "proc/self/mountinfo": mount, "sys/fs/cgroup/cpu.max": "800000 100000"},
     )
-    assert len(fingerprint.core_budget(root, range(20)).cpus) == 6, "8 CPUs of quota are no reason to mix"
+    assert len(machine_budget.core_budget(root, range(20)).cpus) == 6, "8 CPUs of quota are no reason to mix"
 
 
 def test_the_node_is_that_with_most_cores_of_the_kind(tmp_path: Path) -> None:
     root = fake(tmp_path, [(cpu,) for cpu in range(6)], ["0-3", "4-5"], "0-5")
     write(root, {"sys/devices/cpu_core/cpus": "0,4-5", "sys/devices/cpu_atom/cpus": "1-3"})
-    budget = fingerprint.core_budget(root, range(6))
+    budget = machine_budget.core_budget(root, range(6))
     assert (budget.node, budget.cpus) == (1, (4, 5))
 
 
@@ -197,7 +198,7 @@ def test_the_cpu_that_is_named_is_the_budgets(tmp_path: Path) -> None:
 )
 def test_the_doctor_names_them(tmp_path: Path, affinity: range, state: str, words: str) -> None:
     root = hybrid(tmp_path)
-    check = checks.core_kinds(fingerprint.core_budget(root, affinity), core_kinds(root, topology(root)))
+    check = checks.core_kinds(machine_budget.core_budget(root, affinity), core_kinds(root, topology(root)))
     assert (check.name, check.state) == ("kinds of cores", state)
     assert words in check.fact
     assert ("taskset -c 0-11" in check.mend) == (state == "warn")
@@ -205,5 +206,5 @@ def test_the_doctor_names_them(tmp_path: Path, affinity: range, state: str, word
 
 def test_the_doctor_where_all_are_alike(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0,), (1,)], ["0-1"], "0-1")
-    check = checks.core_kinds(fingerprint.core_budget(root, range(2)), core_kinds(root, topology(root)))
+    check = checks.core_kinds(machine_budget.core_budget(root, range(2)), core_kinds(root, topology(root)))
     assert (check.state, check.fact) == ("ok", "the system tells no kinds apart")

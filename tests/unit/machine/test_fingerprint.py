@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.interfaces.errors import BakeoffError
+from bench.machine import budget as machine_budget
 from bench.machine import cpuinfo, fingerprint
 from bench.machine.cgroups import cpu_quota, memory_limit, quota_folders
 from bench.machine.topology import allowed_cpus, caches, cpu_list, topology
@@ -46,7 +47,7 @@ def test_topology_tells_core_package_and_node(smt: Path) -> None:
 
 
 def test_budget_is_one_cpu_a_core_of_one_node(smt: Path) -> None:
-    budget = fingerprint.core_budget(smt, range(8))
+    budget = machine_budget.core_budget(smt, range(8))
     assert budget.cpus == (0, 1)
     assert budget.memory_bytes == 4_000_000 * 1024  # the node's, not the machine's
     assert "NUMA node 0 (2 of 4 allowed cores)" in budget.why
@@ -54,7 +55,7 @@ def test_budget_is_one_cpu_a_core_of_one_node(smt: Path) -> None:
 
 def test_budget_takes_the_node_with_most_allowed_cores(smt: Path) -> None:
     # Node 0 has two allowed CPUs but one core; node 1 has two cores.
-    budget = fingerprint.core_budget(smt, {0, 4, 6, 3})
+    budget = machine_budget.core_budget(smt, {0, 4, 6, 3})
     assert budget.node == 1
     assert budget.cpus == (3, 6)
     assert "affinity 0,3-4,6" in budget.why
@@ -62,13 +63,13 @@ def test_budget_takes_the_node_with_most_allowed_cores(smt: Path) -> None:
 
 def test_budget_leaves_out_offline_cpus(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0,), (1,), (2,), (3,)], ["0-3"], "0,2-3")
-    assert fingerprint.core_budget(root, range(4)).cpus == (0, 2, 3)
+    assert machine_budget.core_budget(root, range(4)).cpus == (0, 2, 3)
 
 
 def test_one_node_has_the_memory_of_the_machine(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0,)], ["0"], "0")
     write(root, {"sys/devices/system/node/node0/meminfo": "Node 0 MemTotal: 1 kB"})  # plugged in later
-    assert fingerprint.core_budget(root, {0}).memory_bytes == 8_000_000 * 1024
+    assert machine_budget.core_budget(root, {0}).memory_bytes == 8_000_000 * 1024
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_budget_within_a_quota(smt: Path, limit: str, cpus: int) -> None:
         smt,
         {"proc/self/cgroup": "0::/a/b", "proc/self/mountinfo": V2_MOUNT, "sys/fs/cgroup/a/b/cpu.max": limit},
     )
-    budget = fingerprint.core_budget(smt, range(8))
+    budget = machine_budget.core_budget(smt, range(8))
     assert len(budget.cpus) == cpus
     assert ("quota" in budget.why) == (cpus == 1)
 
@@ -142,7 +143,7 @@ def test_memory_within_the_group(smt: Path) -> None:
     write(
         smt, {"proc/self/cgroup": "0::/", "proc/self/mountinfo": V2_MOUNT, "sys/fs/cgroup/memory.max": "4096"}
     )
-    assert fingerprint.core_budget(smt, range(8)).memory_bytes == 4096
+    assert machine_budget.core_budget(smt, range(8)).memory_bytes == 4096
 
 
 def test_where_the_system_has_no_affinity_nothing_is_pinned(
@@ -150,7 +151,7 @@ def test_where_the_system_has_no_affinity_nothing_is_pinned(
 ) -> None:
     """macOS."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    budget = fingerprint.core_budget(tmp_path)
+    budget = machine_budget.core_budget(tmp_path)
     assert not budget.pinned
     assert budget.cpus == tuple(range(len(budget.cpus)))
     assert budget.memory_bytes > 0
@@ -217,7 +218,7 @@ def test_no_names_and_no_paths_in_the_real_fingerprint() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
 def test_the_budget_of_this_machine_is_within_its_affinity() -> None:
-    budget = fingerprint.core_budget()
+    budget = machine_budget.core_budget()
     assert budget.pinned
     assert set(budget.cpus) <= set(allowed_cpus())
     assert 0 < budget.memory_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

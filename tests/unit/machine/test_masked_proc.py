@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from bench import doctor
+from bench.machine import budget as machine_budget
 from bench.machine import checks, cpuinfo, fingerprint, lock, topology
 from bench.machine import topology as machine_topology
 from bench.machine.cgroups import cpu_quota, memory_limit
@@ -28,7 +29,7 @@ def entries(*cores: tuple[int, int]) -> str:
 
 
 def test_without_sys_the_budget_is_the_affinity(tmp_path: Path) -> None:
-    budget = fingerprint.core_budget(tmp_path, {1})
+    budget = machine_budget.core_budget(tmp_path, {1})
     assert budget.cpus == (1,)
     assert budget.pinned
     assert budget.why == (
@@ -53,7 +54,7 @@ def test_without_sys_a_quota_holds_all_the_same(tmp_path: Path) -> None:
             "cgroup/memory.max": "4096",
         },
     )
-    budget = fingerprint.core_budget(tmp_path, {1, 3})
+    budget = machine_budget.core_budget(tmp_path, {1, 3})
     assert budget.cpus == (1,)
     assert "quota of 1.5 CPUs" in budget.why
     assert budget.memory_bytes == 4096
@@ -70,12 +71,12 @@ def test_without_affinity_a_quota_holds_too(tmp_path: Path, monkeypatch: pytest.
     )
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: 6)
-    assert fingerprint.core_budget(tmp_path).cpus == (0, 1)
+    assert machine_budget.core_budget(tmp_path).cpus == (0, 1)
 
 
 def test_without_sys_proc_tells_who_shares_a_core(tmp_path: Path) -> None:
     write(tmp_path, {"proc/cpuinfo": entries((0, 0), (0, 1), (1, 0), (0, 0), (0, 1), (1, 0))})
-    budget = fingerprint.core_budget(tmp_path, range(6))
+    budget = machine_budget.core_budget(tmp_path, range(6))
     assert budget.cpus == (0, 1, 2)
     assert budget.why == "one logical CPU per physical core"
     assert topology.siblings(tmp_path, 4) == (1, 4)
@@ -86,7 +87,7 @@ def test_without_sys_proc_tells_who_shares_a_core(tmp_path: Path) -> None:
 
 def test_arms_proc_tells_no_cores(tmp_path: Path) -> None:
     write(tmp_path, {"proc/cpuinfo": "processor : 0\nCPU part : 0xd40\n\nprocessor : 1\nCPU part : 0xd40"})
-    budget = fingerprint.core_budget(tmp_path, {0, 1})
+    budget = machine_budget.core_budget(tmp_path, {0, 1})
     assert budget.cpus == (0, 1)
     assert "some may be siblings" in budget.why
 
@@ -95,24 +96,24 @@ def test_a_sys_without_the_list_of_online_cpus(tmp_path: Path) -> None:
     root = fake(tmp_path, [(0, 2), (1, 3), (4,)], ["0-4"], "")
     write(root, {"sys/devices/system/cpu/cpu4/online": "0", "sys/devices/system/cpu/cpu3/online": "1"})
     assert [cpu.number for cpu in topology.topology(root)] == [0, 1, 2, 3]
-    assert fingerprint.core_budget(root, range(5)).cpus == (0, 1)
+    assert machine_budget.core_budget(root, range(5)).cpus == (0, 1)
 
 
 def test_a_sys_without_topology_or_nodes(tmp_path: Path) -> None:
     write(tmp_path, {"sys/devices/system/cpu/online": "0-3"})
-    budget = fingerprint.core_budget(tmp_path, range(4))
+    budget = machine_budget.core_budget(tmp_path, range(4))
     assert budget.cpus == (0, 1, 2, 3)
     assert "may be siblings on one core (/sys does not tell)" in budget.why
     assert "NUMA" not in budget.why
     assert fingerprint.smt(tmp_path) is None
     write(tmp_path, {"proc/cpuinfo": entries((0, 0), (0, 0), (0, 1), (0, 1))})
-    assert fingerprint.core_budget(tmp_path, range(4)).cpus == (0, 2)
+    assert machine_budget.core_budget(tmp_path, range(4)).cpus == (0, 2)
 
 
 def test_a_sys_that_shows_other_cpus_than_the_affinity(tmp_path: Path) -> None:
     """LXCFS numbers a container's CPUs from 0; the kernel's affinity has the machine's numbers."""
     root = fake(tmp_path, [(0,), (1,)], ["0-1"], "0-1")
-    budget = fingerprint.core_budget(root, {5, 7})
+    budget = machine_budget.core_budget(root, {5, 7})
     assert budget.cpus == (5, 7)
     assert "may be siblings" in budget.why
     assert "within the affinity 5,7" in budget.why
@@ -162,7 +163,7 @@ def no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_proc")
 def test_memory_where_proc_is_masked(tmp_path: Path) -> None:
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert fingerprint.core_budget(tmp_path, {0}).memory_bytes == installed
+    assert machine_budget.core_budget(tmp_path, {0}).memory_bytes == installed
     facts = fingerprint.fingerprint(tmp_path, {0})
     assert facts["memory_bytes"] == installed
     assert facts["flags"] is None, "not known, which is not none"
@@ -175,7 +176,9 @@ def test_the_doctor_where_proc_is_masked(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(checks, "SAMPLE_S", 0.0)
     seen = checks.sample(0.0)
     assert seen == checks.Sample(None, None, None)
-    found = {one.name: one for one in checks.checks(fingerprint.core_budget(tmp_path, {0}), seen, tmp_path)}
+    found = {
+        one.name: one for one in checks.checks(machine_budget.core_budget(tmp_path, {0}), seen, tmp_path)
+    }
     for name in ("SMT siblings", "load", "other processes", "spinning", "steal", "memory", "swap"):
         assert (found[name].state, "does not say" in found[name].fact) == ("warn", True), found[name]
     assert found["cores"].state == "warn"

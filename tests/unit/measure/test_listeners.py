@@ -14,7 +14,7 @@ from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.tensors import IOSpec
-from bench.machine.fingerprint import Budget
+from bench.machine.budget import Budget
 from bench.measure import run
 from bench.measure.run import Setting, measure
 from bench.measure.turns import Limits

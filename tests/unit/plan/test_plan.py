@@ -9,7 +9,7 @@ import pytest
 from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.case import HARNESS
 from bench.interfaces.errors import BackendUnavailable
-from bench.machine.fingerprint import Budget
+from bench.machine.budget import Budget
 from bench.machine.gpu.devices import named
 from bench.machine.gpu.nvml import Gpu
 from bench.plan.plan import Plan, Probed, plan, probe_name

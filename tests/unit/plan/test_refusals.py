@@ -13,7 +13,7 @@ from bench.cli import main
 from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
-from bench.machine.fingerprint import Budget
+from bench.machine.budget import Budget
 from bench.plan.plan import Plan, plan
 from bench.plan.refusals import NothingMeasurable, require_measurable, require_prepared
 from bench.prepare.prepare import HARNESS_IO, Prepared

@@ -40,7 +40,8 @@ from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
 from bench.progress.heard import Heard
 from bench.stats.stopping import Course
-from bench.store.sqlite import DEFAULT_PATH, CaseRecord, RunRecord, Store, now
+from bench.store.records import CaseRecord, RunRecord, now
+from bench.store.sqlite import DEFAULT_PATH, Store
 from bench.suite.suite import Suite, load_suite
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from bench.compare.select import Runs, both, one_run
 from bench.interfaces.errors import UsageError
 from bench.machine.label import label
 from bench.stats.gate import Rules
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from bench.suite.configuration import Side
 from bench.text import strict_json
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import yaml
 
 from bench.interfaces.case import Case
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 from bench.suite.configuration import FACTS, TWIN
 from bench.text import strict_json
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.compare.environment_diff import OF_A_GPU, Difference, between, flat, gathered, labelled
 from bench.machine.label import ALSO, machines_of
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 
 # Keys of `bench.machine.fingerprint`, those of the budget after `budget `, those of a GPU after `gpu `.
 CAPS = (

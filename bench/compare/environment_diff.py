@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.machine.label import cache_name, machines_of
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 from bench.text.numbers import difference
 
 UNKNOWN = "unknown"

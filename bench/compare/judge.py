@@ -22,7 +22,8 @@ from bench.stats.pairs import log_ratios, marked_rounds
 from bench.stats.steadiness import unsteady
 from bench.stats.stopping import why_ended
 from bench.stats.verdict import Verdict, judge_together
-from bench.store.sqlite import CaseRecord, Store
+from bench.store.records import CaseRecord
+from bench.store.sqlite import Store
 from bench.suite.profiles import Profile, profile_of
 
 Blocks = Mapping[str, Sequence[Block]]

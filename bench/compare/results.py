@@ -14,7 +14,7 @@ from bench.interfaces.block import Block, Status
 from bench.interfaces.case import Case
 from bench.stats.estimates import Estimate
 from bench.stats.verdict import Verdict
-from bench.store.sqlite import CaseRecord, RunRecord
+from bench.store.records import CaseRecord, RunRecord
 
 RowStatus = Status | Literal["pending"]  # pending: no block yet
 

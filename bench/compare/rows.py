@@ -19,7 +19,7 @@ from bench.stats.estimates import UNKNOWN, Estimate
 from bench.stats.pairs import Round, log_ratios, measured, steady
 from bench.stats.percentiles import tails
 from bench.stats.steadiness import Worker
-from bench.store.sqlite import CaseRecord
+from bench.store.records import CaseRecord
 
 WORST_FIRST: tuple[Status, ...] = (
     "crashed",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from bench.files import regular
 from bench.interfaces.errors import UsageError, did_you_mean
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from bench.suite.configuration import Side, parse_side
 
 LATEST = re.compile(r"latest(?:~(\d+))?", re.ASCII)

@@ -1,4 +1,4 @@
-"""The machine: the cores that every backend gets alike, and the facts that stand with a result."""
+"""The facts of the machine that stand with a result."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from bench.stats.noise import ASSUMED, Costs, Noise
 from bench.stats.pairs import measured
 from bench.stats.stopping import REPEATS_MOST, Course, comparisons, noisiest
 from bench.stats.verdict import ALPHA
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from bench.suite.profiles import ROUNDS
 from bench.text.numbers import count, percent
 from bench.text.units import duration

@@ -22,7 +22,7 @@ from bench.interfaces.job import Job
 from bench.interfaces.workload import Band
 from bench.measure.gpu.timeline import SUSTAIN_S, Track, Watching, settle
 from bench.measure.link import Failure, Link
-from bench.store.sqlite import now
+from bench.store.records import now
 from bench.worker.verify import Verification, judge
 
 Listener = Callable[[str, Mapping[str, Any]], None]

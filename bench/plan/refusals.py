@@ -9,7 +9,8 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BakeoffError
 from bench.plan.plan import Plan, Refusal
 from bench.prepare.prepare import Prepared
-from bench.store.sqlite import Store, now
+from bench.store.records import now
+from bench.store.sqlite import Store
 
 PREPARE = "prepare: "  # how the reason begins of a case that never reached a worker
 SHOWN = 6  # cases whose reasons stand in a message

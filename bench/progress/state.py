@@ -12,7 +12,7 @@ import numpy as np
 from bench.interfaces.block import MEASURED, Block
 from bench.interfaces.case import Case
 from bench.stats.pairs import steady
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 from bench.text.units import duration, size_text
 
 LOAD_SHARE = 0.6  # of a part's time that goes into starting, loading, warming up and verifying

@@ -15,7 +15,8 @@ from pathlib import Path
 from bench.interfaces.block import Block
 from bench.interfaces.errors import StoreError, UsageError
 from bench.machine.label import LABEL, described, identity, label
-from bench.store.sqlite import RunRecord, Store, require_store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store, require_store
 
 WHOLE = "see whether it is a store that came whole"
 

@@ -11,8 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +25,7 @@ from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError, did_you_mean
 from bench.interfaces.plain import as_dict
 from bench.store.legible import known, legible
+from bench.store.records import CaseRecord, RunRecord
 from bench.text import strict_json
 
 MAGIC = b"SQLite format 3\x00"
@@ -57,61 +57,6 @@ SCHEMA_VERSION = len(MIGRATIONS)
 _SAMPLES = np.dtype("<i8")
 _SAMPLED = ("host_ns", "device_ns", "own_ns")
 _COLUMNS = ("case_id", "generation", "part", "status", "bursts", *_SAMPLED)
-
-
-@dataclass(slots=True)
-class CaseRecord:
-    """A case within a run, with what `prepare` learnt about it.
-
-    Attributes:
-        case: the case.
-        baseline: whether its group is compared with it.
-        unit: what one sample of the batch is (`image`, `sequence`).
-        cost: `flops`, `bytes` and `parameters` of one inference at this batch, empty if unknown.
-        band: `low`, `high`, `rule`; empty if nothing is verified.
-        model: `format`, `sha256`, `lineage` of the model file; empty if none.
-    """
-
-    case: Case
-    baseline: bool = False
-    unit: str = "inference"
-    cost: dict[str, Any] = field(default_factory=dict)
-    band: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class RunRecord:
-    """A run: one call of `bakeoff run`, and its resumptions.
-
-    Attributes:
-        state: `running` (or killed while so), `finished`, `interrupted`.
-        suite: the suite as plain data, flags applied.
-        machine: `bench.machine.fingerprint.fingerprint()`.
-        versions: of bakeoff, Python and the runtimes.
-        command: the arguments after `bakeoff`, to run it again.
-        seconds: wall time by phase (`prepare`, `measure`), summed over resumptions.
-        relevant: the relevant difference as a fraction.
-        notes: sentences about the run as a whole.
-    """
-
-    id: str
-    name: str
-    state: str
-    started: str
-    finished: str | None = None
-    suite: dict[str, Any] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    command: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    relevant: float = 0.02
-    notes: list[str] = field(default_factory=list)
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Store:

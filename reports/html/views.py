@@ -14,7 +14,7 @@ from bench.compare.results import Group, Results, Row
 from bench.interfaces.case import settings
 from bench.stats.format import interval, ratio, spread
 from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 from bench.text.numbers import (
     UNTOLD,
     Unit,

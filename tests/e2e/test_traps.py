@@ -26,7 +26,8 @@ from bench.plugins import backend_registry
 from bench.prepare.graph import content_for
 from bench.prepare.prepare import prepare
 from bench.processes.process import guard
-from bench.store.sqlite import CaseRecord, RunRecord, Store
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import Store
 from bench.text.numbers import percent
 from tests.e2e.conftest import PLUGIN
 

@@ -22,7 +22,8 @@ from bench.interfaces.block import Block, Burst, Status
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.precision import runs_as
 from bench.machine import topology
-from bench.store.sqlite import CaseRecord, RunRecord, Store
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import Store
 
 
 def _caches() -> list[dict[str, Any]]:

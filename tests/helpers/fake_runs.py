@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.interfaces.case import HARNESS
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from tests.helpers.fake_results import MACHINE, VERSIONS, Ask, make
 
 ANCHOR_S = 0.0121

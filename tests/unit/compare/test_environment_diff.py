@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.compare.environment_diff import Difference, differences
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 from tests.helpers.fake_results import MACHINE, VERSIONS
 
 

@@ -14,7 +14,8 @@ from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import HARNESS, Case
 from bench.stats.pairs import steady
-from bench.store.sqlite import CaseRecord, RunRecord, Store
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import Store
 
 ROUNDS = 10
 

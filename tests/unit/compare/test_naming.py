@@ -25,7 +25,7 @@ from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import Case, settings
 from bench.machine.budget import Budget
 from bench.plan.plan import plan
-from bench.store.sqlite import CaseRecord
+from bench.store.records import CaseRecord
 from bench.suite.configuration import parse_side
 from bench.suite.pair import aa_suite
 from bench.suite.suite import load_suite

@@ -16,7 +16,7 @@ from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
 from bench.stats.estimates import log_estimate, ratio_estimate
-from bench.store.sqlite import CaseRecord
+from bench.store.records import CaseRecord
 from tests.helpers.blocks import block
 
 BASE, CASE = (Case("net", "c", 4, None, name, Target(threads=2)) for name in ("base", "own"))

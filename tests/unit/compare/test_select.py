@@ -13,7 +13,8 @@ from bench.compare.results import Results
 from bench.compare.select import Runs, both, named, one_run
 from bench.compare.within_run import compare_within
 from bench.interfaces.errors import StoreError, UsageError
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from bench.suite.configuration import Side, parse_side
 from tests.helpers import fake_results as fake
 from tests.helpers.fake_results import Ask

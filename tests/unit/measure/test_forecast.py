@@ -15,7 +15,8 @@ from bench.measure.forecast import DEVICE_SHARE, FLOPS_GUESS, LOAD_GUESS_S, TURN
 from bench.measure.gpu.timeline import SUSTAIN_S
 from bench.stats.noise import ASSUMED, half_width
 from bench.stats.stopping import Course
-from bench.store.sqlite import CaseRecord, RunRecord, Store
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import Store
 from bench.suite.profiles import PROFILES
 from tests.helpers.blocks import turns
 

@@ -23,7 +23,8 @@ from bench.prepare.prepare import Prepared
 from bench.progress.heard import Heard
 from bench.progress.plain import PlainProgress
 from bench.stats.stopping import Course
-from bench.store.sqlite import CaseRecord, RunRecord, Store
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import Store
 from bench.suite.profiles import PROFILES
 from bench.suite.suite import load_suite
 

@@ -17,7 +17,8 @@ from bench.machine.budget import Budget
 from bench.plan.plan import Plan, plan
 from bench.plan.refusals import NothingMeasurable, require_measurable, require_prepared
 from bench.prepare.prepare import HARNESS_IO, Prepared
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from bench.suite.suite import Suite
 from tests.helpers.fake_results import Ask
 from tests.helpers.fake_runs import write_run

@@ -19,7 +19,7 @@ from bench.progress.live import LiveProgress, _name
 from bench.progress.plain import PlainProgress
 from bench.progress.state import State
 from bench.stats.stopping import Step
-from bench.store.sqlite import RunRecord
+from bench.store.records import RunRecord
 from bench.suite.profiles import PROFILES
 
 TORCH, ORT = (Case("resnet50", "c", 1, None, name, Target(threads=2)) for name in ("torch", "onnxruntime"))

@@ -13,7 +13,8 @@ from bench.cli import main
 from bench.interfaces.errors import StoreError, UsageError
 from bench.machine.label import described, label
 from bench.store.merge import Source, merge, parse_source
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from tests.helpers import fake_results as fake
 from tests.helpers.fake_results import Ask
 

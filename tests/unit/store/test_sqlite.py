@@ -12,7 +12,8 @@ from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError
 from bench.store.merge import Source, merge
-from bench.store.sqlite import MIGRATIONS, SCHEMA_VERSION, CaseRecord, RunRecord, Store, _migrate
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import MIGRATIONS, SCHEMA_VERSION, Store, _migrate
 
 
 def stored(path: Path) -> Path:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.store.sqlite import RunRecord, Store
+from bench.store.records import RunRecord
+from bench.store.sqlite import Store
 from bench.text.printable import printable
 from reports.exporters import formats
 from tests.helpers.fake_results import MACHINE, VERSIONS, Ask, make

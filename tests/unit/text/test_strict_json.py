@@ -21,7 +21,8 @@ from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.progress.jsonl import JsonProgress
-from bench.store.sqlite import CaseRecord, RunRecord, Store
+from bench.store.records import CaseRecord, RunRecord
+from bench.store.sqlite import Store
 from bench.text import strict_json
 from reports.exporters import export
 from reports.figures.shown import shown

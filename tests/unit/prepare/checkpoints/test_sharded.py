@@ -203,7 +203,8 @@ def test_how_it_was_read_stands_in_the_lineage(tmp_path: Path) -> None:
 def test_a_run_is_not_resumed_with_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench import api
     from bench.interfaces.errors import UsageError
-    from bench.store.sqlite import CaseRecord, RunRecord, Store
+    from bench.store.records import CaseRecord, RunRecord
+    from bench.store.sqlite import Store
     from bench.suite.suite import Suite
 
     path = saved(tmp_path / "w.pt", state())

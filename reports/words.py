@@ -9,7 +9,8 @@ from typing import NamedTuple
 from bench.compare.commands import ab_command
 from bench.compare.results import Results, Row
 from bench.stats.format import SHARP, rough
-from bench.stats.verdict import ALPHA, Verdict
+from bench.stats.significance import ALPHA
+from bench.stats.verdict import Verdict
 from bench.suite.profiles import PROFILES, profile_of
 from bench.text.numbers import UNTOLD, difference, percent, told
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.stats.verdict import ALPHA, Verdict, Word, benjamini_hochberg, why_open, word_of
+from bench.stats.significance import ALPHA, benjamini_hochberg
+from bench.stats.verdict import Verdict, Word, why_open, word_of
 from bench.stats.welch import Welch, cautious, pooled
 from bench.text.numbers import count, percent
 

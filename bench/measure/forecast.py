@@ -21,8 +21,8 @@ from bench.measure.run import parts
 from bench.stats import noise
 from bench.stats.noise import ASSUMED, Costs, Noise
 from bench.stats.pairs import measured
+from bench.stats.significance import ALPHA
 from bench.stats.stopping import REPEATS_MOST, Course, comparisons, noisiest
-from bench.stats.verdict import ALPHA
 from bench.store.records import RunRecord
 from bench.store.sqlite import Store
 from bench.suite.profiles import ROUNDS

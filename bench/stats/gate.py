@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.stats.estimates import UNKNOWN, Estimate, ratio_estimate
-from bench.stats.verdict import ALPHA, detectable, holm, p_value
+from bench.stats.significance import ALPHA, detectable, holm, p_value
 from bench.stats.welch import cautious
 from bench.text.numbers import count, difference, percent, signed
 

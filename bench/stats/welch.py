@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.stats.estimates import Estimate, Floats
-from bench.stats.verdict import ALPHA, LEAST, least_found
+from bench.stats.significance import ALPHA, LEAST, least_found
 
 
 @dataclass(frozen=True, slots=True)

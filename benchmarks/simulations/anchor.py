@@ -8,7 +8,7 @@ from numpy.random import Generator
 from bench.compare.welch_runs import Sides, judge_runs, within_runs
 from bench.stats.estimates import Floats
 from bench.stats.pairs import generation_logs
-from bench.stats.verdict import ALPHA
+from bench.stats.significance import ALPHA
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.stats.verdict import ALPHA, detectable, p_value
+from bench.stats.significance import ALPHA, detectable, p_value
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.stats.verdict import ALPHA, Word, judge_together, p_value
+from bench.stats.significance import ALPHA, p_value
+from bench.stats.verdict import Word, judge_together
 from bench.suite.profiles import LOOKS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.stats.estimates import Floats
-from bench.stats.verdict import ALPHA, judge_together, p_value
+from bench.stats.significance import ALPHA, p_value
+from bench.stats.verdict import judge_together
 from bench.suite.profiles import LOOKS
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bench.stats.estimates import Floats
-from bench.stats.verdict import ALPHA, benjamini_hochberg, holm, p_value
+from bench.stats.significance import ALPHA, benjamini_hochberg, holm, p_value
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 

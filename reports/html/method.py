@@ -12,7 +12,7 @@ from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
 from bench.machine.label import ALSO, cache_name, gpu_names
 from bench.stats.format import interval
-from bench.stats.verdict import ALPHA
+from bench.stats.significance import ALPHA
 from bench.suite.profiles import profile_of
 from bench.text.numbers import count, duration, percent, significant, span, time_unit
 from reports.html.scrub import PRIVATE

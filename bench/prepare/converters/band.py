@@ -25,6 +25,7 @@ DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band`, and `torch` (the verification of the torch run)."""
     from bench.interfaces.workload import Band
+    from bench.prepare import bands
     from bench.prepare.torch_runs import error_of
     from bench.worker import verify
 
@@ -34,7 +35,7 @@ def make(job: Job) -> Mapping[str, Any]:
     outputs = _rounded(job, reference, how) if how else _in_floats(job, reference, precision)
     found = error_of(reference, outputs)
     fp32 = Band(**job.parents["reference"].facts["band"])
-    rule = verify.quantised_band if how else verify.reduced_band
+    rule = bands.quantised_band if how else bands.reduced_band
     try:
         band = rule(precision, found.error, fp32)
     except ValueError as error:

@@ -13,6 +13,7 @@ def make(job: Job) -> Mapping[str, Any]:
     """Facts: `band` of fp32, `torch` (torch fp32's own verification), `cost` of one sample."""
     import torch
 
+    from bench.prepare import bands
     from bench.prepare.torch_runs import cost_of, error_of, run
     from bench.worker import verify
 
@@ -26,7 +27,7 @@ def make(job: Job) -> Mapping[str, Any]:
     exact = run(module, io, inputs, torch.float64)
     verify.save_reference(job.output, inputs, exact)
     found = error_of(verify.load_reference(job.output), single)
-    return {"band": asdict(verify.fp32_band(found.error)), "torch": asdict(found), "cost": cost}
+    return {"band": asdict(bands.fp32_band(found.error)), "torch": asdict(found), "cost": cost}
 
 
 CONVERTER = Converter(

@@ -9,6 +9,7 @@ from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import TENSOR, Scheme, item_bytes, runs_as, scheme
 from bench.interfaces.workload import Band
 from bench.plugins import backend_registry
+from bench.prepare import bands
 from bench.worker import verify
 from tests.helpers.small_models import CELLS, CNN, WORKLOADS, Kitchen
 
@@ -92,11 +93,11 @@ def test_the_words_of_precisions() -> None:
 def test_the_band_of_integers() -> None:
     fp32 = Band(0.0, 1e-5)
     small, large = (
-        verify.quantised_band("int8:qdq", 0.05, fp32),
-        verify.quantised_band("int4-weight", 0.5, fp32),
+        bands.quantised_band("int8:qdq", 0.05, fp32),
+        bands.quantised_band("int4-weight", 0.5, fp32),
     )
     assert (small.low, small.high) == (1e-5, pytest.approx(0.15))
     assert large.high == pytest.approx(0.75)
     for error in (1e-6, 0.81):
         with pytest.raises(ValueError, match="no band between"):
-            verify.quantised_band("int4-weight", error, fp32)
+            bands.quantised_band("int4-weight", error, fp32)

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.interfaces.workload import Band
+from bench.prepare import bands
 from bench.prepare.tf32 import rounded, tf32_products
 from bench.worker import verify
 
@@ -69,7 +70,7 @@ def test_sums_do_not() -> None:
 
 def test_its_band_begins_where_fp32s_ends() -> None:
     fp32 = Band(0.0, 1e-5, "fp32")
-    found = verify.reduced_band("tf32", 3e-4, fp32)
+    found = bands.reduced_band("tf32", 3e-4, fp32)
     assert (found.low, found.high) == (1e-5, pytest.approx(9e-4))
     assert "both sides of products in tf32" in found.rule
     assert verify.judge(verify.Verification(5e-6, 0.0, 1.0), found).startswith("error 5e-06")

@@ -10,7 +10,8 @@ from scipy import stats as oracle
 from bench.compare.comparison import Compared, Comparison, gates
 from bench.stats.estimates import Estimate
 from bench.stats.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
-from bench.stats.verdict import Verdict, detectable, p_value
+from bench.stats.significance import detectable, p_value
+from bench.stats.verdict import Verdict
 from bench.stats.welch import cautious
 from bench.suite.profiles import LOOKS
 from bench.text.units import percent

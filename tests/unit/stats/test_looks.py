@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.stats.estimates import ratio_estimate
-from bench.stats.verdict import ALPHA, benjamini_hochberg, judge, judge_together, p_value
+from bench.stats.significance import ALPHA, benjamini_hochberg, p_value
+from bench.stats.verdict import judge, judge_together
 from bench.suite.profiles import LOOKS
 from tests.helpers.chance import rate_error
 

@@ -11,9 +11,11 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+from bench.stats import significance
 from bench.stats import verdict as verdicts
 from bench.stats.estimates import Estimate, hodges_lehmann, ratio_estimate
-from bench.stats.verdict import ALPHA, PROVEN, Verdict, judge
+from bench.stats.significance import ALPHA
+from bench.stats.verdict import PROVEN, Verdict, judge
 
 RELEVANT = 0.02
 MARGIN = math.log1p(RELEVANT)
@@ -34,7 +36,7 @@ def drawn(seed: int) -> list[list[float]]:
 
 def test_p_is_scipys() -> None:
     for x in drawn(0):
-        assert verdicts.p_value(x) == pytest.approx(oracle.ttest_1samp(x, 0).pvalue)
+        assert significance.p_value(x) == pytest.approx(oracle.ttest_1samp(x, 0).pvalue)
 
 
 def test_tost_is_statsmodels() -> None:
@@ -42,14 +44,14 @@ def test_tost_is_statsmodels() -> None:
         for relevant in (0.01, RELEVANT, 0.1):
             margin = math.log1p(relevant)
             expected = DescrStatsW(np.array(x)).ttost_mean(-margin, margin)[0]
-            assert verdicts.tost_p(x, relevant) == pytest.approx(expected)
+            assert significance.tost_p(x, relevant) == pytest.approx(expected)
 
 
 def test_tost_is_the_90_percent_interval_within_the_margin() -> None:
     for x in drawn(2):
         interval = ratio_estimate(x, 0.9)
         inside = interval.low > 1 / (1 + RELEVANT) and interval.high < 1 + RELEVANT
-        assert (verdicts.tost_p(x, RELEVANT) < 0.05) == inside
+        assert (significance.tost_p(x, RELEVANT) < 0.05) == inside
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 3])
@@ -57,7 +59,7 @@ def test_the_detectable_difference_is_found_with_80_percent_power(alpha: float) 
     """By statsmodels' power of a t test, where the scatter that was seen is the middle one of its kind."""
     for n in (3, 6, 12, 24):
         scatter = 0.01 * math.sqrt(oracle.chi2.median(n - 1) / (n - 1))
-        found = math.log1p(verdicts.detectable(logs(0.3, scatter, n), alpha) or 0)
+        found = math.log1p(significance.detectable(logs(0.3, scatter, n), alpha) or 0)
         assert TTestPower().power(found / 0.01, n, alpha) == pytest.approx(0.8, abs=1e-3), n
 
 
@@ -65,34 +67,34 @@ def test_the_detectable_difference_is_found_with_80_percent_power(alpha: float) 
 def test_what_it_says_it_finds_it_finds_8_times_in_10(n: int) -> None:
     """The value that is printed as often too large as too small, planted."""
     draws = np.random.default_rng(n).normal(0, 0.01, (3000, n))
-    least = float(np.median([verdicts.detectable(x) for x in draws]))
-    hits = np.mean([verdicts.p_value(x + math.log1p(least)) < 0.05 for x in draws])
+    least = float(np.median([significance.detectable(x) for x in draws]))
+    hits = np.mean([significance.p_value(x + math.log1p(least)) < 0.05 for x in draws])
     assert hits == pytest.approx(0.8, abs=0.04)
 
 
 def test_the_detectable_difference_at_the_ends() -> None:
     x = logs(0.3, 0.01, 6)
-    assert verdicts.detectable(x) == verdicts.detectable(x, 0.05)
-    assert verdicts.detectable([]) is None
-    assert verdicts.detectable([0.1]) is None
-    assert verdicts.detectable([0.1, 0.1]) == 0
-    assert verdicts.detectable([0.1, 0.2]) > 0
+    assert significance.detectable(x) == significance.detectable(x, 0.05)
+    assert significance.detectable([]) is None
+    assert significance.detectable([0.1]) is None
+    assert significance.detectable([0.1, 0.1]) == 0
+    assert significance.detectable([0.1, 0.2]) > 0
 
 
 def test_too_few_values_prove_nothing() -> None:
     for x in ([], [0.5], [-0.5]):
-        assert verdicts.p_value(x) == 1
-        assert verdicts.tost_p(x, 10.0) == 1
+        assert significance.p_value(x) == 1
+        assert significance.tost_p(x, 10.0) == 1
 
 
 def test_values_without_variance() -> None:
-    assert verdicts.p_value([0.25, 0.25]) == 0
-    assert verdicts.p_value([-0.25, -0.25]) == 0
-    assert verdicts.p_value([0.0, 0.0]) == 1
-    assert verdicts.tost_p([0.0, 0.0], RELEVANT) == 0
-    assert verdicts.tost_p([MARGIN, MARGIN], RELEVANT) == 1
-    assert verdicts.tost_p([-MARGIN, -MARGIN], RELEVANT) == 1
-    assert verdicts.tost_p([math.nextafter(MARGIN, 0)] * 2, RELEVANT) == 0
+    assert significance.p_value([0.25, 0.25]) == 0
+    assert significance.p_value([-0.25, -0.25]) == 0
+    assert significance.p_value([0.0, 0.0]) == 1
+    assert significance.tost_p([0.0, 0.0], RELEVANT) == 0
+    assert significance.tost_p([MARGIN, MARGIN], RELEVANT) == 1
+    assert significance.tost_p([-MARGIN, -MARGIN], RELEVANT) == 1
+    assert significance.tost_p([math.nextafter(MARGIN, 0)] * 2, RELEVANT) == 0
 
 
 def p_values(sizes: range, times: int) -> list[list[float]]:
@@ -108,12 +110,12 @@ def p_values(sizes: range, times: int) -> list[list[float]]:
 
 def test_benjamini_hochberg_is_statsmodels() -> None:
     for p in p_values(range(1, 12), 10):
-        assert verdicts.benjamini_hochberg(p) == pytest.approx(multipletests(p, method="fdr_bh")[1])
+        assert significance.benjamini_hochberg(p) == pytest.approx(multipletests(p, method="fdr_bh")[1])
 
 
 def test_holm_is_statsmodels() -> None:
     for p in p_values(range(1, 8, 2), 1):
-        assert verdicts.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+        assert significance.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_holm_is_the_closure_of_bonferroni() -> None:
@@ -122,10 +124,10 @@ def test_holm_is_the_closure_of_bonferroni() -> None:
         sets = [s for k in range(1, len(p) + 1) for s in itertools.combinations(range(len(p)), k)]
         bonferroni = {s: min(1.0, len(s) * min(p[i] for i in s)) for s in sets}
         expected = [max(value for s, value in bonferroni.items() if i in s) for i in range(len(p))]
-        assert verdicts.holm(p) == pytest.approx(expected)
+        assert significance.holm(p) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("adjust", [verdicts.benjamini_hochberg, verdicts.holm])
+@pytest.mark.parametrize("adjust", [significance.benjamini_hochberg, significance.holm])
 def test_adjusting_none_one_and_sure_ones(adjust: Callable[[Sequence[float]], list[float]]) -> None:
     assert adjust([]) == []
     assert adjust([0.03]) == [0.03]
@@ -161,7 +163,7 @@ def test_p_must_be_under_alpha() -> None:
     x = logs(0.1, 0.01, 6)
     assert words(x, adjusted=math.nextafter(0.05, 0)) == "slower"
     assert words(x, adjusted=0.05) == "inconclusive"
-    own = verdicts.p_value(x)
+    own = significance.p_value(x)
     assert words(x, alpha=own) == "inconclusive"
     assert words(x, alpha=math.nextafter(own, 1)) == "slower"
     assert words(x, alpha=0.01, adjusted=0.02) == "inconclusive"
@@ -169,7 +171,7 @@ def test_p_must_be_under_alpha() -> None:
 
 def test_equivalence_must_be_under_alpha_and_is_not_adjusted() -> None:
     x = logs(0.004, 0.02, 6)
-    own = verdicts.tost_p(x, RELEVANT)
+    own = significance.tost_p(x, RELEVANT)
     assert words(x, alpha=own, adjusted=1.0) == "inconclusive"
     assert words(x, alpha=math.nextafter(own, 1), adjusted=1.0) == "equivalent"
 
@@ -205,9 +207,9 @@ def test_a_verdict_carries_what_it_rests_on() -> None:
         "slower",
         ratio_estimate(x, 0.98),
         0.98,
-        verdicts.p_value(x),
+        significance.p_value(x),
         0.01,
-        verdicts.detectable(x, 0.02),
+        significance.detectable(x, 0.02),
         "",
         pytest.approx(math.exp(hodges_lehmann(x))),
     )
@@ -217,7 +219,7 @@ def test_a_verdict_carries_what_it_rests_on() -> None:
     assert apart.ratio.value > 3
     assert judge(x, RELEVANT).adjusted == judge(x, RELEVANT).p
     assert judge(x, RELEVANT).level == 0.95
-    assert judge(x, RELEVANT).detectable == verdicts.detectable(x)
+    assert judge(x, RELEVANT).detectable == significance.detectable(x)
 
 
 def test_two_generations_are_judged_and_one_is_not() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.workload import Band
+from bench.prepare import bands
 from bench.worker import verify
 
 N = 8
@@ -194,21 +195,21 @@ def test_outside_a_band_on_both_sides(error: float, says: str) -> None:
 
 
 def test_bands_follow_their_rule() -> None:
-    small, large = verify.fp32_band(1e-9), verify.fp32_band(1e-5)
-    assert small.high == verify.FP32_FACTOR * verify.LEAST_ERROR
+    small, large = bands.fp32_band(1e-9), bands.fp32_band(1e-5)
+    assert small.high == verify.FP32_FACTOR * bands.LEAST_ERROR
     assert large.high == pytest.approx(verify.FP32_FACTOR * 1e-5)
     assert (small.low, large.low) == (0, 0)
-    reduced = verify.reduced_band("bf16", 0.01, large)
+    reduced = bands.reduced_band("bf16", 0.01, large)
     assert (reduced.low, reduced.high) == (large.high, pytest.approx(0.03))
     for text in (large.rule, reduced.rule):
         assert "torch" in text
     with pytest.raises(ValueError, match="no band"):
-        verify.reduced_band("bf16", 1e-6, large)
+        bands.reduced_band("bf16", 1e-6, large)
     edge = Band(0.0, 0.75)
-    assert verify.reduced_band("bf16", 0.26, edge).low == 0.75
+    assert bands.reduced_band("bf16", 0.26, edge).low == 0.75
     for unusable in (0.25, math.inf, math.nan):
         with pytest.raises(ValueError, match="no band"):
-            verify.reduced_band("bf16", unusable, edge)
+            bands.reduced_band("bf16", unusable, edge)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 but cut off"])

@@ -142,7 +142,8 @@ def _tell(event: str, facts: Mapping[str, Any]) -> None:
 def _suite(config: pytest.Config) -> Suite:
     """What the options ask for. Raises pytest.UsageError."""
     from bench.interfaces.errors import UsageError
-    from bench.suite.suite import Suite, suite_from_flags
+    from bench.suite.flags import suite_from_flags
+    from bench.suite.suite import Suite
 
     if SUITE not in config.stash:
         names = {"name": "pytest", "workloads": [WORKLOAD], "backends": _installed()}

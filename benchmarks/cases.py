@@ -12,7 +12,8 @@ from bench.interfaces.case import Case
 from bench.measure.run import Setting, seat
 from bench.measure.turns import Limits, Seat, measure_part
 from bench.prepare.prepare import prepare
-from bench.suite.suite import load_suite, suite_from_flags
+from bench.suite.flags import suite_from_flags
+from bench.suite.suite import load_suite
 
 Enough = Callable[[list[Block], list[Block]], bool]
 

@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from bench.interfaces.errors import UsageError
-from bench.suite.suite import Suite, load_suite, suite_from_flags
+from bench.suite.flags import suite_from_flags
+from bench.suite.suite import Suite, load_suite
 
 _FLAGS = {
     "workloads": "workload",

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.suite.configuration import TWIN, Side
-from bench.suite.suite import Suite, suite_from_flags
+from bench.suite.flags import suite_from_flags
+from bench.suite.suite import Suite
 
 DEFAULT_BUDGET_S = 300.0
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from bench.interfaces.errors import EXIT_USAGE, SuiteError, UsageError
+from bench.suite.flags import suite_from_flags
 from bench.suite.profiles import PROFILES
-from bench.suite.suite import FOLDER, Suite, builtin_names, json_schema, load_suite, suite_from_flags
+from bench.suite.suite import FOLDER, Suite, builtin_names, json_schema, load_suite
 from bench.suite.yaml_lines import MAX_BYTES
 from bench.text.units import duration, seconds, size
 from tests.helpers.strangers import python

@@ -8,7 +8,8 @@ import pytest
 
 from bench.cli.parser import parse
 from bench.interfaces.errors import UsageError
-from bench.suite.suite import Suite, suite_from_flags
+from bench.suite.flags import suite_from_flags
+from bench.suite.suite import Suite
 
 FLAGS = [
     ["run", "--budget", ""],

@@ -28,8 +28,9 @@ from bench.machine.lock import measurement_lock
 from bench.measure.forecast import outlook
 from bench.measure.gpu.peaks import with_ceilings
 from bench.measure.gpu.watch_link import watching
-from bench.measure.run import Rerun, Setting, measure
+from bench.measure.run import Rerun, measure
 from bench.measure.turns import Limits, Listener
+from bench.measure.worker_spec import Setting
 from bench.plan.plan import Plan, plan, probe_name
 from bench.plan.refusals import refuse, refuse_unprepared, require_measurable, require_prepared
 from bench.plan.shards import Share, lacking, share_of

@@ -23,8 +23,8 @@ from bench.interfaces.plain import as_dict
 from bench.interfaces.tensors import Array
 from bench.interfaces.workload import Band
 from bench.machine.lock import measurement_lock
-from bench.measure.run import Setting, seat
 from bench.measure.turns import Listener, Seat
+from bench.measure.worker_spec import Setting, seat
 from bench.plugins import backend_registry
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard

@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from bench.inprocess import ReadyCase
     from bench.interfaces.case import Case
-    from bench.measure.run import Setting
+    from bench.measure.worker_spec import Setting
     from bench.suite.suite import Suite
 
 FIXTURE = "bakeoff_case"
@@ -173,8 +173,8 @@ def _asked(config: pytest.Config) -> dict[str, Asked]:
     from bench.interfaces.errors import BakeoffError
     from bench.machine import budget as machine_budget
     from bench.machine import fingerprint
-    from bench.measure.run import Setting
     from bench.measure.turns import Limits
+    from bench.measure.worker_spec import Setting
     from bench.plan.plan import plan, probe_name
 
     if ASKED not in config.stash:

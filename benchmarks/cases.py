@@ -9,8 +9,8 @@ from dataclasses import replace
 from bench.api import plan_suite, silent
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case
-from bench.measure.run import Setting, seat
 from bench.measure.turns import Limits, Seat, measure_part
+from bench.measure.worker_spec import Setting, seat
 from bench.prepare.prepare import prepare
 from bench.suite.flags import suite_from_flags
 from bench.suite.suite import load_suite

@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.api import silent
 from bench.interfaces.block import Block
 from bench.machine.lock import measurement_lock
-from bench.measure.run import parts
+from bench.measure.parts import parts
 from bench.measure.turns import Limits, Seat, measure_part
 from bench.stats.estimates import Estimate
 from bench.text import strict_json

@@ -17,7 +17,7 @@ import numpy as np
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
 from bench.measure.gpu.timeline import SUSTAIN_S
-from bench.measure.run import parts
+from bench.measure.parts import parts
 from bench.stats import noise
 from bench.stats.noise import ASSUMED, Costs, Noise
 from bench.stats.pairs import measured

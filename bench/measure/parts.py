@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
-from bench.environments.locate import interpreter
-from bench.interfaces.block import FAILURES, MEASURED
+
 from bench.interfaces.case import Case
-from bench.interfaces.job import Job
-from bench.machine.budget import Budget
-from bench.machine.gpu import devices
-from bench.measure.gpu.timeline import Watching
-from bench.measure.turns import Limits, Listener, Seat, measure_part
-from bench.plan.refusals import PREPARE
-from bench.plugins import backend_registry
-from bench.prepare.prepare import Prepared
-from bench.stats.stopping import Course, Step, next_step
-from bench.store.sqlite import Store
-from bench.suite.profiles import Profile
-from bench.text.units import duration
 
 PART_SIZE = 6  # cases that live together, the baseline included; anchor and null backend come beside
 

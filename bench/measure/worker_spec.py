@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from bench.measure.parts import parts
-import random
-import time
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+
 from bench.environments.locate import interpreter
-from bench.interfaces.block import FAILURES, MEASURED
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
 from bench.machine.budget import Budget
 from bench.machine.gpu import devices
 from bench.measure.gpu.timeline import Watching
-from bench.measure.turns import Limits, Listener, Seat, measure_part
-from bench.plan.refusals import PREPARE
+from bench.measure.turns import Limits, Seat
 from bench.plugins import backend_registry
 from bench.prepare.prepare import Prepared
-from bench.stats.stopping import Course, Step, next_step
-from bench.store.sqlite import Store
 from bench.suite.profiles import Profile
-from bench.text.units import duration
 
 CLOCKS_S = 1.0  # of warming up, at least, for a GPU to raise its clocks
 

@@ -16,8 +16,9 @@ from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.tensors import IOSpec
 from bench.machine.budget import Budget
 from bench.measure import run
-from bench.measure.run import Setting, measure
+from bench.measure.run import measure
 from bench.measure.turns import Limits
+from bench.measure.worker_spec import Setting
 from bench.plan.plan import Plan
 from bench.prepare.prepare import Prepared
 from bench.progress.heard import Heard

@@ -6,7 +6,8 @@ from collections import Counter
 from bench.interfaces.backend import Target
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS, Case
-from bench.measure.run import PART_SIZE, _budget_ended, _overrun, parts
+from bench.measure.parts import PART_SIZE, parts
+from bench.measure.run import _budget_ended, _overrun
 from bench.stats.stopping import Course, Step, next_step
 from bench.suite.profiles import PROFILES
 

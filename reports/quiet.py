@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from bench.compare.answer import listed, name, some
+from bench.compare.answer import listed, some
+from bench.compare.naming import name
 from bench.compare.results import Group, Results, Row
 from bench.stats.estimates import Estimate
 from bench.stats.format import spread

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from bench.compare.naming import name
 from bench.compare.results import Row
-from bench.interfaces.case import settings
 from bench.stats.format import interval
 from bench.text.numbers import significant, time_unit
 
@@ -103,36 +103,3 @@ def _why_none(rows: Sequence[Row]) -> str:
     for row in rows:
         reasons[row.unranked_because or "no figures"].append(name(row, rows))
     return "; ".join(f"{listed(who)}: {why}" for why, who in reasons.items()) + "."
-
-
-def name(row: Row, rows: Sequence[Row]) -> str:
-    """The backend, with as many of the other facts as it takes to tell the rows apart."""
-    target = row.case.target
-    facts: dict[str, Callable[[Row], object]] = {
-        "precision": lambda r: r.case.target.precision,
-        "device": lambda r: r.case.target.device,
-        "threads": lambda r: r.case.target.threads,
-        "preset": lambda r: r.case.target.preset,
-        "options": lambda r: tuple(sorted(settings(r.case.target.options))),
-        "content": lambda r: r.case.content,
-        "turns": lambda r: r.case.rotate,
-        "scenario": lambda r: r.case.scenario,
-    }
-    varied = {fact for fact, of in facts.items() if len({of(r) for r in rows}) > 1}
-    words = [row.case.backend_spec]
-    for fact in ("precision", "device", "preset"):
-        if fact in varied:
-            words.append(str(getattr(target, fact)))
-    if "threads" in varied:
-        words.append(f"{target.threads} thread{'s' if target.threads != 1 else ''}")
-    if "options" in varied:
-        words.extend(settings(target.options))
-    if "scenario" in varied:
-        words.append(row.case.scenario)
-    if "turns" in varied:
-        words.append(f"{row.case.rotate or 'no'} inputs in turns")
-    if "content" in varied:
-        words.append(row.case.weights_name or f"content {row.case.content[:8]}")
-    if row.case.twin:
-        words.append(f"twin {row.case.twin}")
-    return " ".join(words)

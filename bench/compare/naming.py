@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from bench.compare.results import Row
 from bench.interfaces.backend import Target
-from bench.interfaces.case import Case
+from bench.interfaces.case import Case, settings
 from bench.interfaces.plain import as_dict
 from bench.text import strict_json
 
@@ -51,3 +52,36 @@ def _told_apart(texts: dict[str, str], cases: Mapping[str, Case]) -> dict[str, s
         counted = Counter(texts.values())
         texts = {k: text if counted[text] == 1 else f"{text} · {more(cases[k])}" for k, text in texts.items()}
     return texts
+
+
+def name(row: Row, rows: Sequence[Row]) -> str:
+    """The backend, with as many of the other facts as it takes to tell the rows apart."""
+    target = row.case.target
+    facts: dict[str, Callable[[Row], object]] = {
+        "precision": lambda r: r.case.target.precision,
+        "device": lambda r: r.case.target.device,
+        "threads": lambda r: r.case.target.threads,
+        "preset": lambda r: r.case.target.preset,
+        "options": lambda r: tuple(sorted(settings(r.case.target.options))),
+        "content": lambda r: r.case.content,
+        "turns": lambda r: r.case.rotate,
+        "scenario": lambda r: r.case.scenario,
+    }
+    varied = {fact for fact, of in facts.items() if len({of(r) for r in rows}) > 1}
+    words = [row.case.backend_spec]
+    for fact in ("precision", "device", "preset"):
+        if fact in varied:
+            words.append(str(getattr(target, fact)))
+    if "threads" in varied:
+        words.append(f"{target.threads} thread{'s' if target.threads != 1 else ''}")
+    if "options" in varied:
+        words.extend(settings(target.options))
+    if "scenario" in varied:
+        words.append(row.case.scenario)
+    if "turns" in varied:
+        words.append(f"{row.case.rotate or 'no'} inputs in turns")
+    if "content" in varied:
+        words.append(row.case.weights_name or f"content {row.case.content[:8]}")
+    if row.case.twin:
+        words.append(f"twin {row.case.twin}")
+    return " ".join(words)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.compare.answer import listed, name
+from bench.compare.answer import listed
+from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.text.numbers import quantity, time_unit, told
 from reports.figures.axes import fitted, log_axis

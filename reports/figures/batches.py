@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from bench.compare.answer import listed, name
+from bench.compare.answer import listed
+from bench.compare.naming import name
 from bench.compare.results import Results, Row
 from bench.text.numbers import quantity, significant, span, time_unit, told
 from reports.figures.axes import Axis, fitted, place

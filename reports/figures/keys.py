@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.compare.answer import name
+from bench.compare.naming import name
 from bench.compare.results import Row
 from reports.palette import DARK, MUTED
 

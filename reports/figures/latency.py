@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.compare.answer import name
+from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.stats.format import interval
 from bench.text.numbers import quantity, time_unit

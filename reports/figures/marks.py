@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Sequence
 
-from bench.compare.answer import name
+from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.stats.estimates import Estimate
 from bench.stats.format import interval

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.compare.answer import name
+from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.text.numbers import megabytes, told
 from reports.figures.keys import apart, by_width

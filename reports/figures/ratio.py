@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from bench.compare.answer import name
+from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.stats.estimates import Estimate
 from bench.stats.verdict import Verdict

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from bench.compare.answer import name
 from bench.compare.commands import reproduce
+from bench.compare.naming import name
 from bench.compare.results import Group, Results, Row
 from bench.interfaces.case import settings
 from bench.stats.format import interval, ratio, spread

@@ -14,7 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.compare.answer import name, some
+from bench.compare.answer import some
+from bench.compare.naming import name
 from bench.compare.results import Group as Cases
 from bench.compare.results import Results
 from bench.stats.format import ratio, spread

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.compare.answer import answer, listed, name, some
+from bench.compare.answer import answer, listed, some
+from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.interfaces.case import Case
 from bench.stats.estimates import Estimate

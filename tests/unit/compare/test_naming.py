@@ -17,8 +17,8 @@ from bench.cli.parser import parse
 from bench.cli.sweep import suite_from
 from bench.cli.turns import flags
 from bench.compare import naming
-from bench.compare.answer import name
 from bench.compare.commands import reproduce, written
+from bench.compare.naming import name
 from bench.compare.results import Results
 from bench.compare.within_run import compare_within
 from bench.interfaces.backend import Capabilities, Support, Target

@@ -1,6 +1,6 @@
 """Makes the extras: one per backend from `backends/NAME/requirements.txt`, and the sets that people install.
 
-A backend's requirements stand beside its file and nowhere else; adding a backend adds its extra.
+A backend's requirements stand in its folder and nowhere else; adding a backend adds its extra.
 """
 
 from pathlib import Path

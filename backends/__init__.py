@@ -1,1 +1,1 @@
-"""Inference runtimes, one file each, behind the interface in `bench.interfaces.backend`."""
+"""Inference runtimes, a folder each, behind the interface in `bench.interfaces.backend`."""

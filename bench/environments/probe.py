@@ -15,6 +15,7 @@ from bench.environments.locate import environment_fingerprint, interpreter, mend
 from bench.files.paths import cache_root
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
+from bench.machine import instructions
 from bench.machine.gpu.devices import BY_BUS
 from bench.plugins import backend_registry
 from bench.processes.answers import heard
@@ -97,9 +98,10 @@ def _cache_path(backend: str, python: Path) -> Path:
 
 
 def code_of(backend: str) -> str:
-    """SHA-256 over the files, names and contents, that a backend's answers rest on."""
+    """SHA-256 over the files, names and contents, that a backend's answers rest on: its folder, or its file where
+    another distribution brings it, and what it may ask of us."""
     own = getattr(sys.modules.get(type(backend_registry.get(backend)).__module__), "__file__", None)
-    files: list[Path] = [Path(own)] if own else []
+    files = [Path(path) for path in (own, instructions.__file__) if path]
     shared = Path(interfaces.__path__[0])
     for folder in (backend_registry.folder(backend), backend_registry.folder("support"), shared):
         files += sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".txt"))

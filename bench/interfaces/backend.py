@@ -1,8 +1,8 @@
 """The interface that every inference runtime stands behind.
 
 Standard library and NumPy alone: a worker imports this module beside one runtime and nothing else.
-A backend is one file in this folder whose module attribute `BACKEND` satisfies `Backend`; the shortest
-way is to subclass `BaseBackend` and `BaseSession`, which hold the defaults.
+A backend is a folder `backends/NAME` with `backend.py`, whose attribute `BACKEND` satisfies `Backend`; the
+shortest way is to subclass `BaseBackend` and `BaseSession`, which hold the defaults.
 """
 
 from __future__ import annotations

@@ -135,6 +135,25 @@ def test_another_environment_or_another_code_is_asked_again(
     assert (odd / "probes").read_text() == "xxxx"
 
 
+@pytest.mark.parametrize("file", ["backend.py", "providers.py", "formats/deep.py", "requirements.txt"])
+def test_an_answer_rests_on_all_of_a_backends_folder(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is answered is decided in private files too: an edit to any asks anew."""
+    folder = tmp_path / "null"
+    for name in ("backend.py", "providers.py", "formats/deep.py", "requirements.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("before")
+    own = backend_registry.folder
+    monkeypatch.setattr(
+        probing.backend_registry, "folder", lambda name="": folder if name == "null" else own(name)
+    )
+    before = probing.code_of("null")
+    assert probing.code_of("null") == before
+    (folder / file).write_text("after")
+    assert probing.code_of("null") != before
+
+
 def test_a_cache_that_cannot_be_written_costs_no_answer(odd: Path) -> None:
     (odd / "cache").write_text("a file where a folder should be")
     assert probe("odd-fine").version == "1.0"

@@ -98,8 +98,8 @@ def _cache_path(backend: str, python: Path) -> Path:
 
 
 def code_of(backend: str) -> str:
-    """SHA-256 over the files, names and contents, that a backend's answers rest on: its folder, or its file where
-    another distribution brings it, and what it may ask of us."""
+    """SHA-256 over the files, names and contents, that a backend's answers rest on: its folder, or its file
+    where another distribution brings it, and what it may ask of us."""
     own = getattr(sys.modules.get(type(backend_registry.get(backend)).__module__), "__file__", None)
     files = [Path(path) for path in (own, instructions.__file__) if path]
     shared = Path(interfaces.__path__[0])

@@ -1,7 +1,7 @@
 """Runs the benchmarks that were named, or all: `python -m benchmarks [overhead|help|startup|turn]`.
 
 The long ones run only where they are named, one at a time, and take flags of their own:
-`python -m benchmarks parity|slowdown|pairing|decoding|clock [--help]`.
+`python -m benchmarks parity|slowdown|pairing|decoding|clock|against [--help]`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.machine import fingerprint
 from bench.processes.process import guard
 
 NAMES = ("overhead", "help", "startup", "turn")
-LONG = ("parity", "slowdown", "pairing", "decoding", "clock")
+LONG = ("parity", "slowdown", "pairing", "decoding", "clock", "against")
 
 
 def main(arguments: list[str]) -> int:

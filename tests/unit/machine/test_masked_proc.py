@@ -198,13 +198,13 @@ def test_what_this_process_may_use_is_not_what_the_machine_has(monkeypatch: pyte
 
 
 def test_converters_at_once_are_as_many_as_the_affinity_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.prepare import prepare
+    from bench.prepare import scheduler
 
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-    assert prepare.slots() == 1
+    assert scheduler.slots() == 1
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 4}, raising=False)
-    assert prepare.slots() == 2
+    assert scheduler.slots() == 2
 
 
 def test_the_lock_without_tmp_is_still_everybodys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from bench.cache.inventory import holdings
+from bench.files.paths import cache_root
 from bench.interfaces.backend import Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import ModelFileError
 from bench.plugins import workload_registry
-from bench.prepare import prepare as preparing
 from bench.prepare.graph import HARNESS_IO, content_for, weights_sha256
 from bench.prepare.prepare import Prepared
 from bench.worker import verify
@@ -294,7 +294,7 @@ def test_a_users_checkpoint_is_used(tmp_path: Path) -> None:
     assert ready.error == ""
     assert ready.model is not None
     assert ready.model.lineage[-1]["weights"] == "checkpoint"
-    origin = preparing.cache.cache_root() / "origin"
+    origin = cache_root() / "origin"
     made = [load_file(p)["fc.bias"] for p in origin.glob("*/weights.safetensors")]
     assert any(bool((bias == state["fc.bias"]).all()) for bias in made)
     own = [held for held in holdings() if held.own and held.sha256 == ready.model.sha256]

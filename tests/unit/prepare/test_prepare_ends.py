@@ -18,7 +18,7 @@ from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.plan.refusals import NothingMeasurable
 from bench.plugins import workload_registry
-from bench.prepare import prepare as preparing
+from bench.prepare import scheduler
 from bench.prepare.graph import content_for
 from bench.prepare.launch import Making
 from tests.helpers.tiny_cases import PLUGIN, case, own_cache, recorded
@@ -68,7 +68,7 @@ def hungry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     (tmp_path / "bakeoff_hungry.py").write_text(HUNGRY)
     monkeypatch.setenv("PYTHONPATH", f"{PLUGIN}{os.pathsep}{tmp_path}")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(preparing, "_available_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr(scheduler, "_available_memory", lambda: 8 * 10**9)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     workload_registry._found.cache_clear()
 
@@ -119,7 +119,7 @@ def test_a_converter_that_its_share_is_too_small_for_runs_alone(hungry: Callable
 
 def test_a_converter_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """So little that it does not get through its imports, which end it in many ways."""
-    monkeypatch.setattr(preparing, "_available_memory", lambda: 200 * 2**20)
+    monkeypatch.setattr(scheduler, "_available_memory", lambda: 200 * 2**20)
     one = case(batch=12)
     ready = recorded(one)[0][one.id]
     assert ready.status == "failed"
@@ -162,14 +162,14 @@ def test_an_interrupt_between_a_start_and_its_note(cache: Path, monkeypatch: pyt
     begun: list[Making] = []
     before = set(cache.glob("*/.*"))  # of what other tests killed
 
-    def interrupted(*arguments: Any, start: Callable[..., Any] = preparing._find_or_start) -> Any:
+    def interrupted(*arguments: Any, start: Callable[..., Any] = scheduler._find_or_start) -> Any:
         found, making = start(*arguments)
         if making:
             begun.append(making)
             signal.raise_signal(signal.SIGINT)
         return found, making
 
-    monkeypatch.setattr(preparing, "_find_or_start", interrupted)
+    monkeypatch.setattr(scheduler, "_find_or_start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         recorded(case(batch=15))
     assert begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,9 @@ from tests.helpers.strangers import (
     to,
     zipped,
 )
-from tests.helpers.tiny_cases import own_cache
 from tools import workload_states
 
 INDEX = "model.safetensors.index.json"
-
-
-@pytest.fixture(autouse=True)
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    with own_cache(tmp_path / "cache"):
-        yield
 
 
 def refused_twice(path: Path | str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,8 @@ from tests.helpers.strangers import (
     tensors,
     to,
 )
-from tests.helpers.tiny_cases import own_cache
 
 INDEX = "model.safetensors.index.json"
-
-
-@pytest.fixture(autouse=True)
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    with own_cache(tmp_path / "cache"):
-        yield
 
 
 def test_a_single_files_hash_is_that_of_its_bytes(tmp_path: Path) -> None:

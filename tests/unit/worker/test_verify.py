@@ -196,8 +196,8 @@ def test_outside_a_band_on_both_sides(error: float, says: str) -> None:
 
 def test_bands_follow_their_rule() -> None:
     small, large = bands.fp32_band(1e-9), bands.fp32_band(1e-5)
-    assert small.high == verify.FP32_FACTOR * bands.LEAST_ERROR
-    assert large.high == pytest.approx(verify.FP32_FACTOR * 1e-5)
+    assert small.high == bands.FP32_FACTOR * bands.LEAST_ERROR
+    assert large.high == pytest.approx(bands.FP32_FACTOR * 1e-5)
     assert (small.low, large.low) == (0, 0)
     reduced = bands.reduced_band("bf16", 0.01, large)
     assert (reduced.low, reduced.high) == (large.high, pytest.approx(0.03))

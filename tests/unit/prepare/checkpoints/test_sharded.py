@@ -168,7 +168,7 @@ def test_how_it_is_read_is_told_once_before_anything_is_made(
         raise Making
 
     told: list[tuple[str, Any]] = []
-    monkeypatch.setattr(preparing, "_make", make)
+    monkeypatch.setattr(preparing, "make_all", make)
     path = saved(tmp_path / "w.pt", {"model": named("module.")})
     content = content_for(WORKLOAD, str(path))
     cases = [Case(WORKLOAD, content, n, None, "torch", Target(), weights=str(path)) for n in (1, 2)]

@@ -29,15 +29,17 @@ ELSEWHERE = """
 import json, sys
 from pathlib import Path
 import jax, numpy as np
-from backends import _xla_cuda, xla
-from bench.interfaces.backend import ModelFile, Target
-from workloads import registry
+from backends.xla import cuda
+from backends.xla.backend import BACKEND
+from bench.interfaces.backend import Target
+from bench.interfaces.tensors import ModelFile
+from bench.plugins import workload_registry
 workload, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-_xla_cuda.gpus = lambda: (jax.devices()[1:], "")
-_xla_cuda.capability = lambda device: "9.0"
-io, target = registry.get(workload).io(1, None), Target(device="cuda:0", threads=2)
-built = xla.BACKEND.build(ModelFile("stablehlo", path, ""), target, io, folder)
-with xla.BACKEND.load(built, target, io) as session:
+cuda.gpus = lambda: (jax.devices()[1:], "")
+cuda.capability = lambda device: "9.0"
+io, target = workload_registry.get(workload).io(1, None), Target(device="cuda:0", threads=2)
+built = BACKEND.build(ModelFile("stablehlo", path, ""), target, io, folder)
+with BACKEND.load(built, target, io) as session:
     staged = session.stage(dict(np.load(folder / "in.npz")))
     outputs = session.run(staged)
     np.savez(folder / "out.npz", **session.fetch(outputs))

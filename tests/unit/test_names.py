@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("bench", "backends", "workloads", "reports", "benchmarks", "tests", "tools")
 PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)}|docs)/[\w./*-]*")
 DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})(?:\.[A-Za-z_]\w*)+")
+IMPORTED = re.compile(
+    rf"\bfrom ((?:{'|'.join(ROOMS)})(?:\.\w+)*) import (\w+(?: as \w+)?(?:, \w+(?: as \w+)?)*)"
+)
 PLACES = ("*.md", "docs/**/*.md", "*.toml", "Makefile", ".importlinter", ".ci/*", "hatch_build.py")
 PROSE = sorted({path for place in PLACES for path in ROOT.glob(place)} - {ROOT / "CHANGELOG.md"})
 CODE = sorted({path for room in ROOMS for path in (ROOT / room).rglob("*.py")} - {Path(__file__).resolve()})
@@ -41,6 +44,11 @@ def missing(text: str) -> Iterator[str]:
         path = found.rstrip(".-")
         if not MADE_UP.search(path) and not any(ROOT.glob(path.rstrip("/"))):
             yield path
+    for module, names in IMPORTED.findall(text):
+        for name in names.split(", "):
+            found = f"{module}.{name.split(' as ')[0]}"
+            if not MADE_UP.search(found) and not there(found):
+                yield f"from {module} import {name}"
     for found in DOTTED.findall(text):
         if not MADE_UP.search(found) and not there(found):
             yield found
@@ -69,7 +77,14 @@ def test_what_a_file_speaks_of_is_there(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["see bench/nonesuch.py", "`bench.stats.nonesuch`", "backends/torch.py:", "as backends.of says"],
+    [
+        "see bench/nonesuch.py",
+        "`bench.stats.nonesuch`",
+        "backends/torch.py:",
+        "as backends.of says",
+        "from bench import nonesuch",
+        "x; from bench.text import units, none",
+    ],
 )
 def test_the_rule_sees_what_it_forbids(text: str) -> None:
     assert list(missing(text))

@@ -1,6 +1,6 @@
 """NVIDIA TensorRT: an engine that is built of the ONNX file for the case's shapes on the GPU at hand.
 
-This module is named as the runtime: imports are absolute, and no process has this folder on its path.
+Its folder is named as the runtime: imports are absolute, and no process has `backends` itself on its path.
 """
 
 from __future__ import annotations

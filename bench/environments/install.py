@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.environments.locate import MARKER, Environment, distributions, find, forget, home, python_in, root
 from bench.environments.requirements import NUMPY, Needs, distribution, needs
 from bench.files.paths import folder_bytes, writing
+from bench.files.whole import replace_file
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.processes.answers import ask
 from bench.processes.variables import HOMES, MEDDLING, child_variables
@@ -179,9 +180,7 @@ def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progr
         "bytes": folder_bytes(folder),
     }
     with writing():
-        draft = folder / f"{MARKER}.new"
-        draft.write_text(strict_json.dumps(facts, indent=1) + "\n")
-        draft.replace(folder / MARKER)
+        replace_file(folder / MARKER, (strict_json.dumps(facts, indent=1) + "\n").encode())
     made = Environment(wanted.spec, folder, facts)
     progress(f"{wanted.spec}: {size_text(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")
     return made

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from bench import interfaces
 from bench.environments.locate import environment_fingerprint, interpreter, mend
 from bench.files.paths import cache_root
+from bench.files.whole import replace_file
 from bench.interfaces.backend import Capabilities, Target
 from bench.interfaces.errors import BackendUnavailable
 from bench.machine import instructions
@@ -120,10 +121,5 @@ def _cached(path: Path) -> Capabilities | None:
 
 
 def _keep(path: Path, capabilities: Capabilities) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(strict_json.dumps(capabilities, indent=1))
-        temporary.replace(path)
-    except OSError:
-        return  # a cache that cannot be written costs time, not an answer
+    with suppress(OSError):  # a cache that cannot be written costs time, not an answer
+        replace_file(path, strict_json.dumps(capabilities, indent=1).encode())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.compare.results import Results
+from bench.files.whole import write_whole
 from reports.exporters import table
-from reports.files import write_whole
 
 
 def write(results: Results, path: Path, *, samples: bool = False) -> Path:

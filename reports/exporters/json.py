@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.compare.lint import rules
 from bench.compare.results import Results
+from bench.files.whole import write_whole
 from bench.text import strict_json
 from reports.exporters import table
-from reports.files import write_whole
 from reports.html.scrub import names_in, scrub
 from reports.tables.frame import records
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench.compare.results import Group, Results, Row
+from bench.files.whole import write_whole
 from bench.interfaces.case import settings
 from bench.interfaces.errors import UsageError
 from bench.stats.format import SHARP, ratio
 from bench.text.numbers import UNTOLD, difference, percent, quantity, significant, time_unit, told
 from bench.text.printable import printable
-from reports.files import write_whole
 from reports.html.scrub import names_in, scrub
 
 ACROSS = 6  # configurations; more are no table that a page shows

@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 from bench.compare.results import Results
+from bench.files.whole import write_whole
 from bench.interfaces.errors import BackendUnavailable
 from reports.exporters import table
-from reports.files import write_whole
 
 
 def write(results: Results, path: Path, *, samples: bool = False) -> Path:

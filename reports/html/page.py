@@ -14,11 +14,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench.compare.results import Results
+from bench.files.whole import write_whole
 from bench.stats.format import SHARP
 from bench.text import strict_json
 from bench.text.numbers import difference
 from reports.figures import Shown, figures, sweeps
-from reports.files import write_whole
 from reports.html import gpu, machines, method, sure, views
 from reports.html.scrub import names_in, scrub
 from reports.palette import DARK

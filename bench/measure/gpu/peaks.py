@@ -7,12 +7,14 @@ from __future__ import annotations
 import math
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bench.cache.artefacts import key_of
 from bench.environments.locate import installed_versions, interpreter, mend
 from bench.files.paths import cache_root
+from bench.files.whole import replace_file
 from bench.interfaces.backend import Measuring
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable
@@ -87,13 +89,8 @@ def _measured(backend: str, device: str, python: Path) -> dict[str, float]:
 
 
 def _keep(path: Path, found: Mapping[str, float]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".new")
-        aside.write_text(strict_json.dumps(found))
-        aside.replace(path)
-    except OSError:
-        return  # a cache that cannot be written costs time, not an answer
+    with suppress(OSError):  # a cache that cannot be written costs time, not an answer
+        replace_file(path, strict_json.dumps(found).encode())
 
 
 def positive(value: Any) -> bool:

@@ -14,10 +14,10 @@ from bench.cache import artefacts
 from bench.cli import main
 from bench.files import places
 from bench.files.places import require_place, try_folder
+from bench.files.whole import write_whole
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, UsageError
 from bench.machine import storage
 from bench.store.sqlite import Store
-from reports.files import write_whole
 from tests.helpers.fake_results import Ask
 from tests.helpers.fake_runs import write_run
 

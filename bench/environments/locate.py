@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -197,17 +196,15 @@ def distributions(interpreter: Path) -> tuple[str, ...]:
 
 def versions_of(names: Iterable[str], python: Path) -> dict[str, str]:
     """Distribution → version in that environment. Raises BackendUnavailable for one that is not there."""
+    from packaging.utils import canonicalize_name
+
     if python == home():
         return {name: _own_version(name) for name in names}
-    have = {_canonical(n): v for n, _, v in (one.partition("==") for one in distributions(python))}
-    lacking = [name for name in names if _canonical(name) not in have]
+    have = {canonicalize_name(n): v for n, _, v in (one.partition("==") for one in distributions(python))}
+    lacking = [name for name in names if canonicalize_name(name) not in have]
     if lacking:
         raise BackendUnavailable(f"{', '.join(lacking)} not installed in {python.parent.parent}")
-    return {name: have[_canonical(name)] for name in names}
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return {name: have[canonicalize_name(name)] for name in names}
 
 
 def _own_version(name: str) -> str:

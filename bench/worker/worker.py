@@ -1,8 +1,5 @@
-"""The child side: one fresh process measures one case, a command at a time.
-
-    python -P -m bench.worker --serve FD PARENT     commands over a socket (see `COMMANDS`)
-    python -P -m bench.worker --probe BACKEND       one line of JSON: what the backend can do here
-    python -P -m bench.worker --ceilings BACKEND DEVICE     the same: what the device can do at most
+"""The child side: one fresh process measures one case, a command at a time. The process
+begins in `bench.worker.__main__`.
 
 Imports the standard library, NumPy and, when told to start, one backend's runtime; nothing else, so that
 memory and start-up are the runtime's own.
@@ -20,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.interfaces.backend import Backend, Measuring, Session, Timing
+from bench.interfaces.backend import Backend, Session, Timing
 from bench.interfaces.case import Case
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, UnsupportedCase
 from bench.interfaces.job import Job
@@ -28,8 +25,6 @@ from bench.interfaces.plain import as_dict
 from bench.interfaces.tensors import Array
 from bench.plugins.runtimes import import_runtime
 from bench.processes import resources
-from bench.processes.answers import say
-from bench.processes.variables import LAST_PATH
 from bench.processes.wire import Wire
 from bench.worker.disturbance import Meter, difference, disturbed
 from bench.worker.kept import Kept
@@ -262,46 +257,3 @@ def _versions(backend: Backend) -> dict[str, str]:
     """Versions of NumPy and of the runtime's modules as they tell themselves."""
     modules = {"numpy": np, **{name: sys.modules.get(name) for name in backend.runtime}}
     return {name: str(getattr(module, "__version__", "?")) for name, module in modules.items()}
-
-
-def probe(name: str) -> dict[str, Any]:
-    """Capabilities as a dict, or why there are none."""
-    from bench.plugins.backend_registry import get
-
-    try:
-        return {"ok": True, "capabilities": as_dict(get(name).probe())}
-    except BackendUnavailable as error:
-        return {"ok": False, "kind": "missing", "message": error.message, "hint": error.hint}
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}{_foreign(get(name))}"
-        return {"ok": False, "kind": "failed", "message": message, "hint": ""}
-
-
-def _foreign(backend: Backend) -> str:
-    """Where the runtime's modules come from, of those that the user's $PYTHONPATH brings."""
-    last = tuple(filter(None, os.environ.get(LAST_PATH, "").split(os.pathsep)))
-    files = [getattr(sys.modules.get(name), "__file__", None) or "" for name in backend.runtime]
-    found = [file for file in files if file.startswith(last)] if last else []
-    return f" (PYTHONPATH brings {', '.join(found)})" if found else ""
-
-
-def ceilings(name: str, device: str) -> dict[str, Any]:
-    """What a device can do at most, by a backend that can measure it."""
-    from bench.plugins.backend_registry import get
-
-    backend = get(name)
-    return {"ceilings": dict(backend.ceilings(device)) if isinstance(backend, Measuring) else {}}
-
-
-def main(arguments: list[str]) -> None:
-    if arguments[0] == "--ceilings":
-        say(ceilings(*arguments[1:]))
-        return
-    if arguments[0] == "--probe":
-        say(probe(arguments[1]))
-        return
-    _, descriptor, parent = arguments
-    resources.die_with_parent(int(parent))
-    resources.be_first_to_go()
-    resources.keep_freed_memory()
-    serve(Wire(int(descriptor)))

@@ -14,7 +14,7 @@ from bench.processes.resources import speaks_of_memory
 # Page faults per turn of freeing and asking for six blocks of 1 MiB, as an inference does with its results.
 CHURN = """
 import os, resource
-from bench.worker import worker
+from bench.worker import __main__ as worker
 
 def churn(wire=None):
     def faults(turns):

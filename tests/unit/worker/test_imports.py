@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3]
 STARTED = """
 import json, sys
 before = set(sys.modules)
+import bench.worker.__main__
 from bench.worker.worker import Worker
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
@@ -32,7 +33,7 @@ ALLOWED = {
     "bench.plugins": ("backend_registry", "runtimes", "shadows"),
     "bench.machine": ("cgroups", "topology"),
     "bench.processes": ("answers", "resources", "variables", "wire"),
-    "bench.worker": ("disturbance", "kept", "loops", "rotating", "verify", "worker"),
+    "bench.worker": ("disturbance", "kept", "loops", "rotating", "verify", "worker", "__main__"),
     "backends": (),
     "backends.support": ("arrays", "faults", "files", "onnx_file", "profiles", "targets"),
 }

@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cache import artefacts, lock
+from bench.cache import artefacts
+from bench.cache import lock as cache_lock
 from bench.compare.comparability import gone_on
 from bench.compare.judge import results
 from bench.compare.results import Results
@@ -138,7 +139,7 @@ def run(
         KeyboardInterrupt: after the run was marked as interrupted; `resume` goes on with it.
     """
     fingerprint.require_supported_platform()
-    with Store.open(store, create=resume is None) as opened, guard(), lock.shared():
+    with Store.open(store, create=resume is None) as opened, guard(), cache_lock.shared():
         opened.require_writable()
         artefacts.require_writable()
         record = opened.run(resume) if resume is not None else None

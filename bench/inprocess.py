@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 from unittest.mock import patch
 
-from bench.cache import lock
+from bench.cache import lock as cache_lock
 from bench.compare.naming import axes
 from bench.compare.proof import mismatch
 from bench.interfaces.case import Case
@@ -93,7 +93,7 @@ def ready(case: Case, setting: Setting, listener: Listener) -> Iterator[ReadyCas
         BackendUnavailable, UnsupportedCase: this machine cannot do it.
         BakeoffError: something could not be made or loaded.
     """
-    with lock.shared(), ExitStack() as stack:
+    with cache_lock.shared(), ExitStack() as stack:
         with guard():
             prepared = prepare([case], listener)[case.id]
         if prepared.error:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bench.cache import lock
+from bench.cache import lock as cache_lock
 from bench.cache.inventory import Holding, drafts, holdings
 from bench.cache.prune import Choice, choose, dead_drafts, delete
 from bench.files.paths import cache_root, folder_bytes
@@ -57,7 +57,7 @@ def _prune(options: argparse.Namespace) -> int:
     choice = _choice(options)
     with ExitStack() as stack:
         if not options.dry_run:
-            stack.enter_context(lock.alone())
+            stack.enter_context(cache_lock.alone())
         found = holdings()
         _require_known(choice.workloads, found)
         goes, needed = choose(found, choice, time.time())

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -263,11 +262,9 @@ def _of_what_is_here(data: dict[str, Any]) -> dict[str, Any]:
     """A suite that comes with bakeoff, without backends whose folders were taken out of this copy."""
     from bench.plugins import backend_registry
 
-    known = backend_registry.names()
-
     def here(entry: Any) -> bool:
-        spec = entry["name"] if isinstance(entry, dict) else str(entry)
-        return re.split("[:=]", spec)[0] in known
+        spec = backend_registry.SPEC.fullmatch(entry["name"] if isinstance(entry, dict) else entry)
+        return spec is not None and (backend_registry.folder(spec["name"]) / backend_registry.FILE).is_file()
 
     kept = {"backends": [entry for entry in data["backends"] if here(entry)]}
     lost = "baseline" in data and not here(data["baseline"])

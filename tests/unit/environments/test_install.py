@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -229,6 +229,51 @@ def test_a_child_of_another_environment_sees_our_code_and_nothing_else(
     process = Process(["-c", code], interpreter=python_in(made.folder))
     process.popen.wait(PATIENCE_S)
     assert process.end().strip() == "[True, True, True, True, False, False, False, False]"
+
+
+def test_every_child_there_is_told_what_makes_its_environment_whole(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever starts one hands the command in: the room of processes knows no environments."""
+    from bench.environments import probe as probing
+    from bench.interfaces.backend import Target
+    from bench.interfaces.case import Case
+    from bench.interfaces.job import Job
+    from bench.interfaces.tensors import IOSpec
+    from bench.measure import link
+    from bench.measure.gpu import peaks
+    from bench.plugins.converter_registry import converters
+    from bench.prepare import launch
+    from bench.processes.process import Process
+
+    python = python_in(create("odd", **QUIET).folder)
+    mended = locate.mend(python)
+    assert mended.startswith("bakeoff env create odd")
+    process = Process(["-c", "import os; print(os.environ['BAKEOFF_MEND'])"], interpreter=python, mend=mended)
+    process.popen.wait(PATIENCE_S)
+    assert process.end().strip() == mended
+
+    class Started(Exception):
+        pass
+
+    def start(*_: object, **told: object) -> None:
+        assert told["mend"] == mended
+        raise Started
+
+    for module in (probing, peaks, link, launch):
+        monkeypatch.setattr(module, "Process", start)
+    job = Job(Case("w", "c", 1, None, "null", Target()), None, IOSpec((), ()))
+    told = {"workload": "w", "weights": "", "facts": {}, "parents": {}}
+    bounds = {"memory_bytes": 1, "limit_s": 1.0, "python": python, "variables": {}}
+    starts: list[Callable[[], object]] = [
+        lambda: probing._ask("null", python),
+        lambda: peaks._measured("null", "cpu", python),
+        lambda: link.Link(job, interpreter=python),
+        lambda: launch.Making(converters()["inputs"], "0" * 32, ({},), told, {}, **bounds),
+    ]
+    for begin in starts:
+        with pytest.raises(Started):
+            begin()
 
 
 @pytest.mark.parametrize("spec", ["torch==../../x", "torch==/etc", "torch==", "torch==2 --pre", "torch==2\n"])

@@ -120,7 +120,36 @@ def test_its_contract_passes(old: Path) -> None:
     assert "backends.contract.BackendContract is bench.contract.suite.BackendContract now" in done.stdout
 
 
-@pytest.mark.parametrize("module", ["backends.base", "backends.contract", "workloads.base", "bench.errors"])
+# What each module held, by the last commit that had it.
+NAMES = {
+    "backends.base": (
+        "Array Evidence Role EMULATED TensorSpec IOSpec ModelFile Target Support Devices Capabilities Fact"
+        " Actual Preset Session Backend Stepping Timing Measuring BaseSession BaseBackend as_dict"
+    ),
+    "backends.support": (
+        "broken first_line refusals unfit PRECISIONS CPU_FLAGS import_runtime given cpu_flags cpu_computes"
+        " usable_cpus tasks products_saturate require since bf16_bits settings place untimed_inputs Operation"
+        " PROFILED quickest least weigh"
+    ),
+    "backends.contract": "Failures PRECISIONS NO_SUCH_DEVICES BackendContract",
+    "workloads.base": (
+        "CALIBRATION_SEED TIMED_SEED MOST_BATCH Workload uneven check_range content_hash Band Cost"
+    ),
+    "bench.errors": (
+        "MEND EXIT_OK EXIT_GATE EXIT_USAGE EXIT_FAILED EXIT_NOTHING EXIT_INTERRUPTED BakeoffError UsageError"
+        " SuiteError ModelFileError PrepareError StoreError BackendUnavailable UnsupportedCase did_you_mean"
+    ),
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_every_old_name_leads_somewhere(module: str) -> None:
+    for name in NAMES[module].split():
+        with pytest.warns(DeprecationWarning, match=rf"^{module}\.{name} is \S+\.{name} now"):
+            getattr(import_module(module), name)
+
+
+@pytest.mark.parametrize("module", NAMES)
 def test_an_unknown_name_is_an_attribute_error(module: str) -> None:
     old = import_module(module)
     with warnings.catch_warnings():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cache import artefacts
 from bench.cache import lock as cache_lock
+from bench.compare.across_machines import beside
 from bench.compare.comparability import gone_on
 from bench.compare.judge import results
 from bench.compare.results import Results
@@ -62,10 +63,12 @@ class Run:
         with Store.open(self.store) as store:
             return results(store, self.id)
 
-    def on_other_machines(self) -> list[Results]:
-        """The last finished run of each other machine whose runs lie in the same store (`bakeoff merge`)."""
+    def beside_others(self) -> Results:
+        """The results with those of other machines whose runs lie in the same store (`bakeoff merge`): the
+        last finished run of each."""
         with Store.open(self.store) as store:
-            return [results(store, run.id) for run in others(store.run(self.id), store.runs())]
+            there = [results(store, run.id) for run in others(store.run(self.id), store.runs())]
+            return beside(results(store, self.id), there)
 
     def table(self) -> pd.DataFrame:
         """One row a case; the columns are described in `reports.tables.columns.COLUMNS`."""

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from bench.api import silent
 from bench.interfaces.block import Block
+from bench.interfaces.estimate import Estimate
 from bench.machine.lock import measurement_lock
 from bench.measure.parts import parts
 from bench.measure.turns import Limits, Seat, measure_part
-from bench.stats.estimates import Estimate
 from bench.text import strict_json
 from bench.text.numbers import duration
 from benchmarks.cases import twins

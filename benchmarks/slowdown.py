@@ -22,10 +22,10 @@ from time import perf_counter_ns, thread_time_ns
 import numpy as np
 
 from bench.compare.rows import ratio
+from bench.interfaces.estimate import Estimate
 from bench.machine.lock import measurement_lock
 from bench.measure.turns import Seat
 from bench.plugins import backend_registry
-from bench.stats.estimates import Estimate
 from bench.worker.loops import no_gc
 from benchmarks.cases import in_turns, seats
 from benchmarks.plugin.bakeoff_slowed import work

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.interfaces.block import Block
-from bench.stats.estimates import Estimate, Floats
+from bench.interfaces.estimate import Estimate
+from bench.stats.estimates import Floats
 from bench.stats.pairs import log_ratios, steady
 
 Mode = Literal["turns", "after"]

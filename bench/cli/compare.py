@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.compare.comparison import Compared, exit_code, gates
+from bench.compare.comparison import Compared, exit_code, gated
 from bench.compare.judge import results
 from bench.compare.results import Results
 from bench.compare.select import Runs, both, one_run
@@ -25,19 +25,19 @@ def command(options: argparse.Namespace) -> int:
 def show(compared: Compared, options: argparse.Namespace) -> int:
     """Prints a comparison as `options` say (`json`, and the gate's flags); the exit code."""
     rules = _rules(options)
-    found = gates(compared, rules.threshold) if rules else ()
+    gate = gated(compared, rules) if rules else None
     if options.json:
         from reports.terminal.comparison import document
 
-        strict_json.say(document(compared, found, rules), sys.stdout)
+        strict_json.say(document(compared, gate), sys.stdout)
     else:
         from bench.cli.output import console
         from reports.terminal.comparison import render
 
-        console().print(render(compared, found, rules))
+        console().print(render(compared, gate))
     if compared.nothing:
         print(f"bakeoff: nothing was judged: {compared.nothing}", file=sys.stderr)
-    return exit_code(compared, found, rules)
+    return exit_code(compared, gate)
 
 
 def _rules(options: argparse.Namespace) -> Rules | None:

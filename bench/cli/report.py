@@ -13,7 +13,7 @@ def command(options: argparse.Namespace) -> int:
     from reports.html.page import write
 
     run = open_run(options.run, options.store)
-    found = require_rows(run.results())
-    if written(options.output, lambda path: write(found, path, run.on_other_machines())):
+    found = require_rows(run.beside_others())
+    if written(options.output, lambda path: write(found, path)):
         print(f"report: {options.output}")
     return EXIT_OK

@@ -14,18 +14,17 @@ import numpy as np
 
 from bench.compare.comparability import among
 from bench.compare.comparison import Compared, Comparison
-from bench.compare.results import Results, Row
+from bench.compare.results import RAW, OnMachines, Results, Row, Standing
 from bench.compare.rows import latencies
 from bench.compare.welch_runs import Run, enough, judge_runs, units
 from bench.interfaces.case import Case, settings
+from bench.interfaces.estimate import UNKNOWN
 from bench.interfaces.plain import as_dict
 from bench.machine.label import label
-from bench.stats.estimates import UNKNOWN
 from bench.stats.verdict import Verdict
 
 WHERE = ("device", "threads")  # of a target: what differs from machine to machine
 UNSHARED = ("weights", "role", "version")
-RAW = "Ratios are of the latencies as they are: the machines shared no rounds, and each had its own day."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +41,10 @@ class Place:
         return [float(value) for value in np.log(latencies(self.run.blocks.get(self.row.case.id, ())))]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One machine's part in a comparison; `verdict` is against the first machine, None for that itself."""
-
-    place: Place
-    verdict: Verdict | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OnMachines:
-    """What was compared (`resnet50 b1 · torch · fp32`, or the best of each), and how each machine stands."""
-
-    title: str
-    name: str
-    standings: tuple[Standing, ...]
+def beside(shown: Results, others: Sequence[Results]) -> Results:
+    """`shown` with the runs of other machines put beside it: its `machines` and `others`."""
+    found = across_machines(shown, others) if others else ()
+    return replace(shown, machines=found, others=tuple(one.run for one in others))
 
 
 def across_machines(shown: Results, others: Sequence[Results]) -> tuple[OnMachines, ...]:
@@ -121,8 +109,12 @@ def _judged(found: Iterable[tuple[str, str, list[Place]]], relevant: float) -> I
     }
     verdicts = judge_runs(sides, relevant)
     for i, (title, name, places) in enumerate(listed):
-        rest = (Standing(place, verdicts[f"{i} {j}"]) for j, place in enumerate(places[1:], start=1))
-        yield OnMachines(title, name, (Standing(places[0]), *rest))
+        rest = (_standing(place, verdicts[f"{i} {j}"]) for j, place in enumerate(places[1:], start=1))
+        yield OnMachines(title, name, (_standing(places[0]), *rest))
+
+
+def _standing(place: Place, verdict: Verdict | None = None) -> Standing:
+    return Standing(place.machine, place.row, verdict)
 
 
 def compare_machines(

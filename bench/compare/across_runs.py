@@ -14,7 +14,7 @@ from bench.compare.environment_diff import Difference, differences
 from bench.compare.match import Found, Match, match, other_threads
 from bench.compare.results import Results, Row
 from bench.compare.welch_runs import Sides, enough, judge_runs, units
-from bench.stats.estimates import UNKNOWN
+from bench.interfaces.estimate import UNKNOWN
 from bench.stats.pairs import log_ratios
 from bench.stats.verdict import Verdict
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.compare.naming import name
 from bench.compare.results import Row
-from bench.stats.format import interval
+from bench.text.estimates import interval
 from bench.text.numbers import significant, time_unit
 
 MANY = 3  # more names than these are hard to read in a sentence

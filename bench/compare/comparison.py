@@ -131,11 +131,38 @@ def gates(compared: Compared, threshold: float) -> tuple[GateResult, ...]:
     return (*said, *(GateResult("gone", reason="NEW has no such case") for _ in compared.gone))
 
 
-def exit_code(compared: Compared, results: Sequence[GateResult] = (), rules: Rules | None = None) -> int:
-    """The exit code of a comparison, with a gate if there are rules for one."""
-    if compared.nothing:
-        return EXIT_NOTHING
-    return EXIT_GATE if rules and closed(results, rules) else EXIT_OK
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate over a comparison: what it says of each comparison, and then of each of `gone`.
+
+    `nothing` is why nothing could be judged, or ''.
+    """
+
+    rules: Rules
+    results: tuple[GateResult, ...]
+    nothing: str = ""
+
+    @property
+    def state(self) -> Literal["open", "closed", "nothing to judge"]:
+        if self.nothing:
+            return "nothing to judge"
+        return "closed" if closed(self.results, self.rules) else "open"
+
+    @property
+    def exit_code(self) -> int:
+        return {"open": EXIT_OK, "closed": EXIT_GATE, "nothing to judge": EXIT_NOTHING}[self.state]
+
+
+def gated(compared: Compared, rules: Rules) -> Gate:
+    """The gate over a comparison."""
+    return Gate(rules, gates(compared, rules.threshold), compared.nothing)
+
+
+def exit_code(compared: Compared, gate: Gate | None = None) -> int:
+    """The exit code of a comparison, with a gate if there is one."""
+    if gate is not None:
+        return gate.exit_code
+    return EXIT_NOTHING if compared.nothing else EXIT_OK
 
 
 def _unjudged(one: Comparison) -> GateResult:

@@ -6,19 +6,24 @@ The generation is the unit of statistics, and only blocks of one part, which too
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from bench.compare.answer import answer
+from bench.compare.lint.rules import findings
 from bench.compare.naming import labels, titles
 from bench.compare.results import Group, Results, Row
+from bench.compare.roofline import share
 from bench.compare.rows import row
+from bench.compare.undisturbed import judged_again
 from bench.interfaces.block import Block
 from bench.interfaces.case import HARNESS
 from bench.stats.pairing import Pairing
-from bench.stats.pairs import log_ratios, marked_rounds
+from bench.stats.pairs import Round, log_ratios, marked_rounds, measured
 from bench.stats.steadiness import unsteady
 from bench.stats.stopping import why_ended
 from bench.stats.verdict import Verdict, judge_together
@@ -52,14 +57,35 @@ def results(store: Store, run_id: str = "latest") -> Results:
     harness = [one for rows in made.values() for one in rows if one.case.workload == HARNESS]
     grouped = {key: rows for key, rows in made.items() if rows[0].case.workload != HARNESS}
     judged = _judged(grouped, blocks, run.relevant, profile)
+    again = judged_again(judged, blocks, marked, run.relevant, profile.looks)
     title = titles({key: rows[0].case for key, rows in grouped.items()})
-    return Results(
+    groups = []
+    for key, rows in judged.items():
+        whole = tuple(_finished(one, again, run.machine) for one in rows)
+        share = _marked_share(blocks, whole, marked)
+        groups.append(_group(key, title[key], whole, blocks, run.relevant, profile, share))
+    found = Results(
         run,
-        tuple(_group(key, title[key], rows, blocks, run.relevant, profile) for key, rows in judged.items()),
+        tuple(groups),
         overhead=next((row for row in harness if row.case.role == "overhead"), None),
         anchor=next((row for row in harness if row.case.role == "anchor"), None),
         blocks={key: tuple(found) for key, found in blocks.items()},
+        looks=tuple(profile.looks),
     )
+    return replace(found, findings=findings(found))
+
+
+def _finished(row: Row, again: Mapping[str, Verdict], machine: Mapping[str, Any]) -> Row:
+    """A row with its second verdict, where any of its rounds was marked, and its share of the peak."""
+    second = again.get(row.case.id) if row.marked else None
+    return replace(row, undisturbed=second, roofline=share(machine, row))
+
+
+def _marked_share(blocks: Blocks, rows: Iterable[Row], marked: Collection[Round]) -> float:
+    """Of a group's rounds, how many were marked; 0 where nothing was measured."""
+    done = measured(chain.from_iterable(blocks.get(row.case.id, ()) for row in rows))
+    rounds = {(block.part, burst.round) for block in done for burst in block.bursts}
+    return len(rounds & set(marked)) / len(rounds) if rounds else 0.0
 
 
 def _judged(
@@ -99,14 +125,21 @@ def incomparable(one: Row, base: Row) -> str:
 
 
 def _group(
-    key: str, title: str, rows: tuple[Row, ...], blocks: Blocks, relevant: float, profile: Profile
+    key: str,
+    title: str,
+    rows: tuple[Row, ...],
+    blocks: Blocks,
+    relevant: float,
+    profile: Profile,
+    marked: float,
 ) -> Group:
     """Names the fastest ranked row and those that cannot be told from it."""
     ranked = [one for one in rows if one.ranked and one.latency.value is not None]
     winner = min(ranked, key=_rank_by, default=None)
     tied = _tied(winner, ranked, blocks, relevant, profile) if winner else ()
     baseline = next((one for one in rows if one.baseline), None)
-    return Group(key, title, rows, baseline, winner, tied, answer(title, rows, winner, tied, baseline))
+    said = answer(title, rows, winner, tied, baseline)
+    return Group(key, title, rows, baseline, winner, tied, said, marked)
 
 
 def _rank_by(row: Row) -> tuple[float, float]:

@@ -6,17 +6,71 @@ distributions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.interfaces.block import Block, Status
 from bench.interfaces.case import Case
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
+from bench.stats.noise import Noise
+from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
 from bench.stats.verdict import Verdict
 from bench.store.records import CaseRecord, RunRecord
+from bench.text.numbers import told
 
+__all__ = [
+    "KINDS",
+    "QUANTILE_SAMPLES",
+    "RAW",
+    "Finding",
+    "Group",
+    "Kind",
+    "Noise",
+    "OnGpu",
+    "OnMachines",
+    "Results",
+    "Row",
+    "RowStatus",
+    "Share",
+    "Standing",
+    "Verdict",
+]
 RowStatus = Status | Literal["pending"]  # pending: no block yet
+QUANTILE_SAMPLES: Mapping[str, int] = {quantile_name(q): samples_needed(q) for q in QUANTILES}
+"""Percentile → how many samples it takes."""
+Kind = Literal["wrong", "harm", "doubt"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RAW = "Ratios are of the latencies as they are: the machines shared no rounds, and each had its own day."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a run that a reader must know before believing a row. Made by `bench.compare.lint`.
+
+    Attributes:
+        rule: its name: the function's, with dashes.
+        kind: `wrong`: no machine can have measured that; `harm`: true, and a setting to stay away from;
+            `doubt`: measured under circumstances that ask for another look.
+        case_ids: the cases that it is about.
+        text: a sentence with the number.
+        look: what to look at, or the command to type.
+    """
+
+    rule: str
+    kind: Kind
+    case_ids: tuple[str, ...]
+    text: str
+    look: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How near a row comes to what its device can: the least time by `of` over its own."""
+
+    value: float
+    of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +141,11 @@ class Row:
             could be judged.
         quiet_latency, quiet_ratio: the second figures, without the marked rounds.
         verdict: against the baseline; None for the baseline and for what was not measured.
+        undisturbed: the verdict once more, without the marked rounds; None where none of its rounds was
+            marked, or it has no verdict.
+        noise: how rounds and generations scatter against the baseline; None where too little was measured.
+        rounds: how many each of its measured blocks has.
+        roofline: its share of what its device can at most; None where limits or cost are unknown.
         ended: why no further generation was measured.
         mismatch: what ran is not what was asked for, or is unproven; '' if proven.
         gpu: what its GPU did; None for a row of no GPU.
@@ -137,7 +196,11 @@ class Row:
     mismatch: str
     warmup_capped: bool
     inner: int
+    noise: Noise | None = None
+    rounds: tuple[int, ...] = ()
+    roofline: Share | None = None
     verdict: Verdict | None = None
+    undisturbed: Verdict | None = None
     ended: str = ""
     gpu: OnGpu | None = None
     called: str = ""
@@ -152,6 +215,17 @@ class Row:
         return self.called or self.case.label
 
     @property
+    def second(self) -> Verdict | None:
+        """`undisturbed`, where it reads differently: the ratio leaves the first's interval or is gone, or the
+        word changes."""
+        if self.undisturbed is None or self.verdict is None:
+            return None
+        value, low, high = self.quiet_ratio.value, self.ratio.low, self.ratio.high
+        outside = value is not None and low is not None and high is not None and not low <= value <= high
+        differs = value is None or outside or self.undisturbed.word != self.verdict.word
+        return self.undisturbed if differs else None
+
+    @property
     def launch_share(self) -> float | None:
         """Of the `device` boundary's time, what no kernel ran: the device waited for the host."""
         wall = self.device_latency.value
@@ -163,6 +237,7 @@ class Group:
     """Cases of one workload and shape, with the answer in a sentence. Its title is its own within the run.
 
     `winner` is None where nothing is ranked; `tied` are the ranked cases that cannot be told from it.
+    `marked` is the share of its rounds in which any worker was disturbed; 0 where nothing was measured.
     """
 
     key: str
@@ -172,13 +247,54 @@ class Group:
     winner: Row | None
     tied: tuple[Row, ...]
     answer: str
+    marked: float = 0.0
+
+    def in_order(self) -> list[Row]:
+        """Rows as they are shown: the ranked by their ratio to the baseline, as the winner is found; then
+        what was measured but may not win; then those without a figure."""
+
+        def key(row: Row) -> tuple[bool, bool, float, float]:
+            latency = row.latency.value if told(row.latency.value) else None
+            ratio = 1.0 if row.baseline else row.ratio.value
+            return (
+                latency is None,
+                not row.ranked,
+                math.inf if ratio is None else ratio,
+                math.inf if latency is None else latency,
+            )
+
+        return sorted(self.rows, key=key)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One machine's part in a comparison: the row of its fastest ranked way. `verdict` is against the first
+    machine, None for that itself."""
+
+    machine: str
+    row: Row
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnMachines:
+    """What was compared (`resnet50 b1 · torch · fp32`, or the best of each), and how each machine stands."""
+
+    title: str
+    name: str
+    standings: tuple[Standing, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """A run, read back and judged.
 
-    `overhead` is the null backend's row, `anchor` the anchor's; None where the run has none.
+    Attributes:
+        overhead, anchor: the row of the null backend and of the anchor; None where the run has none.
+        looks: the numbers of generations at which may be looked.
+        findings: what is wrong or in doubt, the worst kind first.
+        machines, others: each group against the same on other machines, and the runs of those; () where
+            nothing was put beside it (`bench.compare.across_machines.beside`).
     """
 
     run: RunRecord
@@ -186,6 +302,10 @@ class Results:
     overhead: Row | None
     anchor: Row | None
     blocks: Mapping[str, tuple[Block, ...]] = field(repr=False)
+    looks: tuple[int, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    machines: tuple[OnMachines, ...] = ()
+    others: tuple[RunRecord, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:

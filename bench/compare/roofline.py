@@ -6,23 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from bench.compare.results import Row
+from bench.compare.results import Row, Share
 from bench.interfaces.precision import runs_as
 from bench.machine.gpu.devices import KIND
 from bench.measure.gpu.peaks import positive
 
 COPY = "copy_bytes_per_s"
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How near a row comes to what its device can: the least time by `of` over its own."""
-
-    value: float
-    of: str
 
 
 def share(machine: Mapping[str, Any], row: Row) -> Share | None:

@@ -14,9 +14,10 @@ import numpy as np
 from bench.compare.proof import mismatch, unranked_because
 from bench.compare.results import OnGpu, Row, RowStatus
 from bench.interfaces.block import Block, Status
+from bench.interfaces.estimate import Estimate
 from bench.stats import estimates
-from bench.stats.estimates import UNKNOWN, Estimate
-from bench.stats.pairs import Round, log_ratios, measured, steady
+from bench.stats.noise import noise
+from bench.stats.pairs import Round, log_ratios, measured, paired_rounds, steady
 from bench.stats.percentiles import tails
 from bench.stats.steadiness import Worker
 from bench.store.records import CaseRecord
@@ -80,72 +81,114 @@ def row(
         unsteady: `bench.stats.steadiness.unsteady` of the run.
     """
     done = measured(blocks)
-    worst = min(blocks, key=lambda b: WORST_FIRST.index(b.status)) if blocks else None
-    status: RowStatus = worst.status if worst else "pending"
-    reason = worst.reason if worst else "not measured yet: the run was interrupted before its turn"
-    latency = _latency(done, steady)
-    pooled = [steady(block) * 1e-9 for block in done]
-    inner = max((int(_figure(block, "inner") or 1) for block in done), default=1)
-    told = tails(pooled, looped=inner > 1)
-    late = [unsteady[key] for b in done if (key := (b.case_id, b.part)) in unsteady]
     proofs = [block.actual for block in done if block.actual]
-    proof = proofs[-1] if proofs else None
-    differs = mismatch(record.case, proofs) if done else ""
-    emulated = bool(proof and proof["emulated"])
-    because = unranked_because(record.case, status, differs, emulated)
-    if not because and blocks and latency.value is None:
-        because = "no figures: none of its samples is a time"
-    bursts = list(chain.from_iterable(block.bursts for block in done))
+    latency = _latency(done, steady)
+    state = _state(record, blocks, done, proofs, latency)
     hit = {(block.part, b.round) for block in done for b in block.bursts} & set(marked)
-    errors = [block.verification[when]["error"] for block in blocks for when in _checks(block)]
-    band = record.band
+    late = [unsteady[key] for b in done if (key := (b.case_id, b.part)) in unsteady]
+    bursts = list(chain.from_iterable(block.bursts for block in done))
+    against = [] if record.baseline else baseline
     return Row(
         record=record,
-        status=status,
-        reason=reason,
-        log=worst.log if worst and status != "ok" else "",
-        ranked=not because,
-        unranked_because=because,
+        **state,
+        **_ran(proofs[-1] if proofs else None),
+        **_sizes(blocks),
+        **_tails(done),
         baseline=record.baseline,
         latency=latency,
         device_latency=_latency(done, lambda b: b.device_ns),
         own_latency=_latency(done, lambda b: b.own_ns),
-        kernels=_kernels(proof),
         rate=record.case.batch / latency.value if latency.value else None,
         unit=record.unit,
-        quantiles={name: one.value for name, one in told.items()},
-        tails=told,
-        samples=sum(one.size for one in pooled),
-        ratio=UNKNOWN if record.baseline else ratio(blocks, baseline),
-        first=_seconds(blocks, "first_ns"),
-        load=_seconds(blocks, "load_ns"),
-        build=_seconds(blocks, "build_ns"),
-        runtime_import=_seconds(blocks, "import_ns"),
-        ready=_seconds(blocks, "ready_ns"),
-        peak_bytes=_median(blocks, "peak_bytes"),
-        model_bytes=_median(blocks, "model_bytes"),
+        ratio=ratio(blocks, against),
         cpu_share=_cpu_share(done),
-        error=max((math.inf if math.isnan(e) else e for e in errors), default=None),
-        band_low=band.get("low"),
-        band_high=band.get("high"),
-        precision_ran=proof["precision"]["value"] if proof else "",
-        precision_evidence=proof["precision"]["evidence"] if proof else "none",
-        emulated=emulated,
-        device_ran=proof["device"]["value"] if proof else "",
-        provider=proof["provider"]["value"] if proof else "",
-        threads_ran=proof["threads"]["value"] if proof else "",
+        error=_worst_error(blocks),
+        band_low=record.band.get("low"),
+        band_high=record.band.get("high"),
         runtime_version=_version(blocks),
         generations=latency.n,
+        rounds=tuple(len(block.bursts) for block in done),
+        noise=noise(paired_rounds(blocks, against)),
         disturbed=sum(b.disturbed for b in bursts) / len(bursts) if bursts else None,
         marked=len(hit) / len(bursts) if bursts else None,
         unsteady=sum(late) / len(late) if late else None,
         quiet_latency=_latency(done, lambda b: steady(b, hit)),
-        quiet_ratio=UNKNOWN if record.baseline else ratio(blocks, baseline, hit),
-        mismatch=differs,
+        quiet_ratio=ratio(blocks, against, hit),
         warmup_capped=any(block.warmup.get("capped", False) for block in done),
-        inner=inner,
         gpu=on_gpu(done),
     )
+
+
+def _state(
+    record: CaseRecord,
+    blocks: Sequence[Block],
+    done: Sequence[Block],
+    proofs: Sequence[Mapping[str, Any]],
+    latency: Estimate,
+) -> dict[str, Any]:
+    """How the case ended, and whether it may win."""
+    worst = min(blocks, key=lambda b: WORST_FIRST.index(b.status)) if blocks else None
+    status: RowStatus = worst.status if worst else "pending"
+    differs = mismatch(record.case, proofs) if done else ""
+    emulated = bool(proofs and proofs[-1]["emulated"])
+    because = unranked_because(record.case, status, differs, emulated)
+    if not because and blocks and latency.value is None:
+        because = "no figures: none of its samples is a time"
+    return {
+        "status": status,
+        "reason": worst.reason if worst else "not measured yet: the run was interrupted before its turn",
+        "log": worst.log if worst and status != "ok" else "",
+        "ranked": not because,
+        "unranked_because": because,
+        "mismatch": differs,
+        "emulated": emulated,
+    }
+
+
+def _ran(proof: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What really ran, by the last proof."""
+    of = {name: proof[name] for name in ("precision", "device", "provider", "threads")} if proof else {}
+    values = {name: fact["value"] for name, fact in of.items()}
+    return {
+        "precision_ran": values.get("precision", ""),
+        "precision_evidence": of["precision"]["evidence"] if of else "none",
+        "device_ran": values.get("device", ""),
+        "provider": values.get("provider", ""),
+        "threads_ran": values.get("threads", ""),
+        "kernels": _kernels(proof),
+    }
+
+
+def _sizes(blocks: Sequence[Block]) -> dict[str, Any]:
+    """Times of the single phases in seconds, and sizes in bytes: medians over the blocks that have them."""
+    return {
+        "first": _seconds(blocks, "first_ns"),
+        "load": _seconds(blocks, "load_ns"),
+        "build": _seconds(blocks, "build_ns"),
+        "runtime_import": _seconds(blocks, "import_ns"),
+        "ready": _seconds(blocks, "ready_ns"),
+        "peak_bytes": _median(blocks, "peak_bytes"),
+        "model_bytes": _median(blocks, "model_bytes"),
+    }
+
+
+def _tails(done: Sequence[Block]) -> dict[str, Any]:
+    """Percentiles of the steady samples, and how many samples and inferences they rest on."""
+    pooled = [steady(block) * 1e-9 for block in done]
+    inner = max((int(_figure(block, "inner") or 1) for block in done), default=1)
+    found = tails(pooled, looped=inner > 1)
+    return {
+        "tails": found,
+        "quantiles": {name: one.value for name, one in found.items()},
+        "samples": sum(one.size for one in pooled),
+        "inner": inner,
+    }
+
+
+def _worst_error(blocks: Sequence[Block]) -> float | None:
+    """The largest error of all verifications; infinite where outputs could not be compared."""
+    errors = [block.verification[when]["error"] for block in blocks for when in _checks(block)]
+    return max((math.inf if math.isnan(e) else e for e in errors), default=None)
 
 
 def _kernels(proof: Mapping[str, Any] | None) -> float | None:

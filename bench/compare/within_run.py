@@ -12,7 +12,7 @@ from bench.compare.results import Group, Results, Row
 from bench.interfaces.block import Block
 from bench.interfaces.case import Case, settings
 from bench.interfaces.errors import UsageError
-from bench.stats.estimates import UNKNOWN
+from bench.interfaces.estimate import UNKNOWN
 from bench.stats.pairs import log_ratios
 from bench.stats.verdict import Verdict, judge_together
 from bench.suite.configuration import FACTS, Side

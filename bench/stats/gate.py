@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.stats.estimates import UNKNOWN, Estimate, ratio_estimate
+from bench.interfaces.estimate import UNKNOWN, Estimate
+from bench.stats.estimates import ratio_estimate
 from bench.stats.significance import ALPHA, detectable, holm, p_value
 from bench.stats.welch import cautious
 from bench.text.numbers import count, difference, percent, signed

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats.estimates import Estimate, Floats
+from bench.interfaces.estimate import Estimate
+from bench.stats.estimates import Floats
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 LEAST_BLOCKS = 3  # under these there is no tail, and no interval

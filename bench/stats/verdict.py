@@ -13,7 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from bench.stats.estimates import Estimate, hodges_lehmann, ratio_estimate
+from bench.interfaces.estimate import Estimate
+from bench.stats.estimates import hodges_lehmann, ratio_estimate
 from bench.stats.significance import ALPHA, LEAST, benjamini_hochberg, detectable, p_value, tost_p
 from bench.text.numbers import count, difference, signed
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.stats.estimates import Estimate, Floats
+from bench.interfaces.estimate import Estimate
+from bench.stats.estimates import Floats
 from bench.stats.significance import ALPHA, LEAST, least_found
 
 

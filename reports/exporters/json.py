@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.compare.lint import rules
 from bench.compare.results import Results
 from bench.files.whole import write_whole
 from bench.text import strict_json
@@ -47,5 +46,5 @@ def _findings(results: Results) -> list[dict[str, object]]:
             "text": scrub(one.text, private),
             "look": scrub(one.look, private),
         }
-        for one in rules.findings(results)
+        for one in results.findings
     ]

@@ -12,7 +12,7 @@ from bench.compare.results import Group, Results, Row
 from bench.files.whole import write_whole
 from bench.interfaces.case import settings
 from bench.interfaces.errors import UsageError
-from bench.stats.format import SHARP, ratio
+from bench.text.estimates import SHARP, ratio
 from bench.text.numbers import UNTOLD, difference, percent, quantity, significant, time_unit, told
 from bench.text.printable import printable
 from reports.html.scrub import names_in, scrub

@@ -21,16 +21,14 @@ from reports.figures.ratio import ratios
 from reports.figures.shown import Shown
 from reports.figures.variation import variation
 from reports.palette import colours
-from reports.quiet import Quiet
-from reports.tables.frame import in_order
 
 __all__ = ["Key", "Shown", "figures", "sweeps", "ticks"]
 
 
-def figures(results: Results, quiet: Quiet) -> list[list[Shown]]:
+def figures(results: Results) -> list[list[Shown]]:
     """The figures of each group, in the order of the groups; an empty list where nothing was measured."""
     palette, marks = _told_apart(results)
-    return [_of_group(f"g{i}", g, results, palette, marks, quiet) for i, g in enumerate(results.groups)]
+    return [_of_group(f"g{i}", g, results, palette, marks) for i, g in enumerate(results.groups)]
 
 
 def sweeps(results: Results) -> dict[str, list[Shown]]:
@@ -50,15 +48,14 @@ def _of_group(
     results: Results,
     palette: Mapping[str, str],
     marks: Mapping[str, str],
-    quiet: Quiet,
 ) -> list[Shown]:
-    rows = [row for row in in_order(group) if told(row.latency.value)]
+    rows = [row for row in group.in_order() if told(row.latency.value)]
     if not rows:
         return []
     compared = any(told(row.ratio.value) for row in rows)
     found = (
         latency(f"{key}-latency", rows, palette),
-        ratios(f"{key}-ratio", rows, palette, results.run.relevant, quiet) if compared else None,
+        ratios(f"{key}-ratio", rows, palette, results.run.relevant) if compared else None,
         variation(f"{key}-variation", rows, palette, results.blocks),
         accuracy(f"{key}-accuracy", rows, palette, marks),
         memory(f"{key}-memory", rows, palette),

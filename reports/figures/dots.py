@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import plotly.graph_objects as go
 
 from bench.compare.results import Row
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from reports.figures.marks import ends_of, hover, tick, value_of
 from reports.palette import TEXT
 

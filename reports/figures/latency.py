@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.compare.naming import name
 from bench.compare.results import Row
-from bench.stats.format import interval
+from bench.text.estimates import interval
 from bench.text.numbers import quantity, time_unit
 from reports.figures.axes import fitted
 from reports.figures.dots import dots, rows_px

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 from bench.compare.naming import name
 from bench.compare.results import Row
-from bench.stats.estimates import Estimate
-from bench.stats.format import interval
+from bench.interfaces.estimate import Estimate
+from bench.text.estimates import estimated, interval
 from bench.text.numbers import time_unit, told
 from reports.palette import PAGE
-from reports.quiet import estimated
 
 
 def value_of(estimate: Estimate) -> float:

@@ -9,28 +9,27 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from bench.compare.naming import name
-from bench.compare.results import Row
-from bench.stats.estimates import Estimate
-from bench.stats.verdict import Verdict
+from bench.compare.results import Row, Verdict
+from bench.interfaces.estimate import Estimate
+from bench.text.estimates import estimated
 from bench.text.numbers import difference, factor, told
 from reports.figures.axes import log_axis
 from reports.figures.dots import dots, rows_px
 from reports.figures.marks import ends_of, hollow, value_of
 from reports.figures.shown import Shown, shown
 from reports.palette import BAND, MUTED, TEXT
-from reports.quiet import Quiet, estimated
 
 CUT = 4.0  # intervals are drawn so far beyond the outermost value
 
 
-def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: float, quiet: Quiet) -> Shown:
+def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: float) -> Shown:
     """A forest plot: latency over the baseline's, a line at 1 and the difference that matters around it.
 
     Rows that would read differently without the disturbed rounds have a cross at that second ratio.
     """
     compared = [row for row in rows if told(row.ratio.value)]
     values = [value_of(row.ratio) for row in compared]
-    seconds = [(i, row, verdict) for i, row in enumerate(compared) if (verdict := quiet.changed(row))]
+    seconds = [(i, row, verdict) for i, row in enumerate(compared) if (verdict := row.second)]
     crosses = [value_of(row.quiet_ratio) for _, row, _ in seconds if told(row.quiet_ratio.value)]
     reach = (min(values) / CUT, max(values) * CUT)  # a few generations may allow nearly anything
     drawn = {row.case.id: _cut_to(row.ratio, *reach) for row in compared}

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from bench.compare.results import Row
+from bench.compare.samples import steady_seconds
 from bench.interfaces.block import Block
 from bench.text.numbers import percent
 from reports.figures.axes import log_axis
@@ -17,7 +18,6 @@ from reports.figures.dots import rows_axis, rows_px
 from reports.figures.marks import hover
 from reports.figures.shown import Shown, shown
 from reports.palette import TEXT
-from reports.tables.samples import steady_seconds
 
 Floats = NDArray[np.float64]
 BINS = (24, 96)

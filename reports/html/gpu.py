@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.compare.answer import listed
 from bench.compare.results import Group, OnGpu, Row
-from bench.compare.roofline import Share, share
-from bench.stats.format import spread
+from bench.text.estimates import spread
 from bench.text.numbers import UNTOLD, Unit, count, megabytes, percent, quantity, significant, time_unit
 from reports.html.views import Cell, details
-from reports.tables.frame import in_order
 
 COLUMNS = ("device boundary", "its own clock", "share of limit", "memory", "clock", "sustained", "energy")
 OF_ITS_PROCESS = "told for its process"
@@ -29,11 +26,11 @@ class GpuLine:
     notes: tuple[str, ...]
 
 
-def lines(group: Group, machine: Mapping[str, Any]) -> list[GpuLine]:
+def lines(group: Group) -> list[GpuLine]:
     """The measured rows of a group that ran on a GPU, or whose device told of its own time."""
-    rows = [row for row in in_order(group) if row.latency.value and (row.gpu or row.own_latency.value)]
+    rows = [row for row in group.in_order() if row.latency.value and (row.gpu or row.own_latency.value)]
     unit = time_unit(row.device_latency.value for row in rows)
-    return [_line(row, row.gpu or OnGpu(), unit, share(machine, row)) for row in rows]
+    return [_line(row, row.gpu or OnGpu(), unit) for row in rows]
 
 
 def notes(lines: Sequence[GpuLine]) -> list[str]:
@@ -45,7 +42,8 @@ def notes(lines: Sequence[GpuLine]) -> list[str]:
     return [f"{'All' if len(who) == len(lines) > 1 else listed(who)}: {note}." for note, who in whose.items()]
 
 
-def _line(row: Row, gpu: OnGpu, unit: Unit, limit: Share | None) -> GpuLine:
+def _line(row: Row, gpu: OnGpu, unit: Unit) -> GpuLine:
+    limit = row.roofline
     ran = f"kernels ran {percent(1 - row.launch_share)}" if row.launch_share is not None else ""
     cells = (
         Cell(quantity(row.device_latency.value, unit), spread(row.device_latency, unit)),

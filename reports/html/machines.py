@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.compare.across_machines import RAW, OnMachines, Standing, across_machines
-from bench.compare.results import Results
+from bench.compare.results import OnMachines, Results, Standing
 from bench.machine.label import label
-from bench.stats.format import interval, ratio, spread
+from bench.text.estimates import interval, ratio, spread
 from bench.text.numbers import UNTOLD, Unit, time_unit
+from reports.chips import Chip, chip
 from reports.html.views import Cell, details
-from reports.words import Chip, chip
-
-NOTE = RAW
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +41,10 @@ class Machines:
     tables: tuple[MachineTable, ...]
 
 
-def machines(shown: Results, others: Sequence[Results]) -> Machines:
+def machines(shown: Results) -> Machines:
     """The run that the page is about comes first, and the ratios are over it."""
-    found = across_machines(shown, others) if others else ()
-    columns = tuple(dict.fromkeys(one.place.machine for row in found for one in row.standings))
+    found = shown.machines
+    columns = tuple(dict.fromkeys(one.machine for row in found for one in row.standings))
     if len(columns) < 2:
         return Machines((), ())
     first = label(shown.run)
@@ -71,16 +68,16 @@ def _general(why: str) -> str:
 
 
 def _table(title: str, rows: Sequence[OnMachines], columns: Sequence[str]) -> MachineTable:
-    unit = time_unit(one.place.row.latency.value for row in rows for one in row.standings)
+    unit = time_unit(one.row.latency.value for row in rows for one in row.standings)
     made = []
     for row in rows:
-        by_machine = {one.place.machine: _cell(one, unit, row.name) for one in row.standings}
+        by_machine = {one.machine: _cell(one, unit, row.name) for one in row.standings}
         made.append((row.name, tuple(by_machine.get(name) for name in columns)))
     return MachineTable(title, tuple(made))
 
 
 def _cell(one: Standing, unit: Unit, name: str) -> MachineCell:
-    row = one.place.row
+    row = one.row
     # A case's own name is the row's: only where it ran is left to say.
     ran = (
         f"{row.case.backend_spec} · {details(row)}" if name.startswith("the best") else row.case.target.device

@@ -9,14 +9,12 @@ from typing import Any
 
 from bench.compare.environment_diff import INSTRUCTIONS, LABELS, WHOLE
 from bench.compare.results import Results, Row
+from bench.compare.words import Found
 from bench.interfaces.block import Block
 from bench.machine.label import ALSO, cache_name, gpu_names
-from bench.stats.format import interval
-from bench.stats.significance import ALPHA
-from bench.suite.profiles import profile_of
+from bench.text.estimates import interval
 from bench.text.numbers import count, duration, percent, significant, span, time_unit
 from reports.html.scrub import PRIVATE
-from reports.words import Found
 
 UNEVEN = 0.1  # generations whose shares of disturbed bursts differ by more are named
 
@@ -65,16 +63,6 @@ def _when(blocks: Sequence[Block]) -> str:
         return ""
     low, high = percent(shares[least]), percent(shares[most])
     return f"; from {low} in generation {least + 1} to {high} in generation {most + 1}"
-
-
-def rule(results: Results) -> str:
-    """How a verdict of this run comes about: the looks and their share of α."""
-    looks = profile_of(results.run.suite).looks
-    when = f"after {count(looks[0], 'generation')}"
-    if len(looks) > 1:
-        when = f"after {', '.join(map(str, looks[:-1]))} and {looks[-1]} generations"
-    share = f", each with {significant(ALPHA / len(looks), 2)} of the .05" if len(looks) > 1 else ""
-    return f"Looked at {when}{share}."
 
 
 def linted(found: Sequence[Found]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,36 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.compare.results import Results
+from bench.compare.results import RAW, Results
+from bench.compare.undisturbed import remarks
+from bench.compare.words import findings, roughly, rule, settle
 from bench.files.whole import write_whole
-from bench.stats.format import SHARP
 from bench.text import strict_json
+from bench.text.estimates import SHARP
 from bench.text.numbers import difference
 from reports.figures import Shown, figures, sweeps
 from reports.html import gpu, machines, method, sure, views
 from reports.html.scrub import names_in, scrub
 from reports.palette import DARK
-from reports.quiet import Quiet
-from reports.words import findings, settle
 
 _HERE = Path(__file__).parent
 UNFOLDED = 6  # so many groups show their figures at once
 _BEFORE_UNIT = re.compile(r" (?=(?:%|×|(?:ns|µs|ms|s|min|MB|threads?)\b))(?<=\d )")  # a number keeps its unit
 
 
-def write(results: Results, path: Path, others: Sequence[Results] = ()) -> Path:
-    """Writes the report; returns its path. `others`: runs of other machines to show beside it.
+def write(results: Results, path: Path) -> Path:
+    """Writes the report; returns its path.
 
     Raises BakeoffError where the place cannot be written.
     """
-    return write_whole(path, render(results, others).encode(errors="backslashreplace"))
+    return write_whole(path, render(results).encode(errors="backslashreplace"))
 
 
-def render(results: Results, others: Sequence[Results] = ()) -> str:
+def render(results: Results) -> str:
     """The report as a string of HTML."""
-    private = tuple(name for one in (results, *others) for name in names_in(one.run.machine))
-    across = machines.machines(results, others)
-    quiet, found = Quiet(results), findings(results)
-    shown, swept = figures(results, quiet), sweeps(results)
+    private = tuple(name for run in (results.run, *results.others) for name in names_in(run.machine))
+    across, found = machines.machines(results), findings(results)
+    shown, swept = figures(results), sweeps(results)
     style, script = (_static(name) for name in ("report.css", "report.js"))
     plotly = get_plotlyjs().replace("\r\n", "\n") if any(shown) else ""
     groups = [
@@ -53,10 +52,11 @@ def render(results: Results, others: Sequence[Results] = ()) -> str:
             "workload": group.rows[0].case.workload,
             "answer": views.answer(group),
             "lines": views.lines(group),
-            "gpu": (gpu_lines := gpu.lines(group, results.run.machine)),
+            "gpu": (gpu_lines := gpu.lines(group)),
             "gpu_notes": gpu.notes(gpu_lines),
             "commands": views.commands(group),
-            "sure": sure.comparisons(group, results, quiet),
+            "sure": sure.comparisons(group),
+            "remarks": list(remarks(group)),
             "forest": [one for one in shown[i] if one.sure],
             "figures": [one for one in shown[i] if not one.sure],
         }
@@ -77,13 +77,14 @@ def render(results: Results, others: Sequence[Results] = ()) -> str:
         chapters=_chapters(groups, swept),
         findings=found,
         sure_columns=sure.COLUMNS,
-        rule=method.rule(results),
+        rule=rule(results),
         linted=method.linted(found),
         settle=settle(results),
+        roughly=roughly(results),
         more=views.MORE,
         gpu_columns=gpu.COLUMNS,
         machines=across,
-        machines_note=machines.NOTE,
+        machines_note=RAW,
         machines_why=machines.reasons(across),
         tail_needs=views.tail_needs(),
         troubles=views.troubles(results),

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.compare.results import Group, Results, Row
-from bench.interfaces.block import Block
-from bench.stats import noise
-from bench.stats.format import spread
-from bench.stats.noise import Noise
-from bench.stats.pairs import measured, paired_rounds
-from bench.stats.verdict import Verdict
+from bench.compare.results import Group, Noise, Row, Verdict
+from bench.text.estimates import spread
 from bench.text.numbers import UNTOLD, factor, percent, probability, signed, span, told
+from reports.chips import Chip, chip
 from reports.html.views import Cell, details
-from reports.quiet import Quiet
-from reports.tables.frame import in_order
-from reports.words import Chip, chip
 
 COLUMNS = ("Possible", "Would find", "Noise", "Generations × rounds", "Undisturbed")
 
@@ -35,22 +28,16 @@ class Comparison:
     second: Chip | None
 
 
-def comparisons(group: Group, results: Results, quiet: Quiet) -> list[Comparison]:
+def comparisons(group: Group) -> list[Comparison]:
     """The rows of a group with a verdict other than `not comparable`, as they are ordered elsewhere."""
     return [
-        _comparison(row, row.verdict, group.baseline, results, quiet)
-        for row in in_order(group)
+        _comparison(row, row.verdict)
+        for row in group.in_order()
         if row.verdict is not None and row.verdict.word != "not comparable" and group.baseline is not None
     ]
 
 
-def _comparison(
-    row: Row, verdict: Verdict, baseline: Row | None, results: Results, quiet: Quiet
-) -> Comparison:
-    blocks = results.blocks.get(row.case.id, ())
-    against = results.blocks.get(baseline.case.id, ()) if baseline else ()
-    seen = noise.noise(paired_rounds(blocks, against))
-    second = quiet.changed(row)
+def _comparison(row: Row, verdict: Verdict) -> Comparison:
     return Comparison(
         row.case.backend_spec,
         details(row),
@@ -59,11 +46,11 @@ def _comparison(
         (
             Cell(possible(verdict), _level(verdict)),
             Cell(percent(verdict.detectable), "8 times in 10" if told(verdict.detectable) else ""),
-            _noise(seen),
-            Cell(f"{row.generations} × {_rounds(blocks)}", row.ended),
+            _noise(row.noise),
+            Cell(f"{row.generations} × {span(row.rounds)}", row.ended),
             _quiet(row),
         ),
-        chip(second.word) if second is not None else None,
+        chip(row.second.word) if row.second is not None else None,
     )
 
 
@@ -87,10 +74,6 @@ def _noise(seen: Noise | None) -> Cell:
     if seen is None:
         return Cell(UNTOLD)
     return Cell(f"{percent(seen.within)} a round", f"{percent(seen.between)} a generation")
-
-
-def _rounds(blocks: tuple[Block, ...]) -> str:
-    return span(len(block.bursts) for block in measured(blocks))
 
 
 def _quiet(row: Row) -> Cell:

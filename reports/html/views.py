@@ -10,11 +10,11 @@ from statistics import median
 
 from bench.compare.commands import reproduce
 from bench.compare.naming import name
-from bench.compare.results import Group, Results, Row
+from bench.compare.results import QUANTILE_SAMPLES, Group, Results, Row
+from bench.compare.words import ran, why, word
 from bench.interfaces.case import settings
-from bench.stats.format import interval, ratio, spread
-from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
 from bench.store.records import RunRecord
+from bench.text.estimates import interval, ratio, spread
 from bench.text.numbers import (
     UNTOLD,
     Unit,
@@ -27,9 +27,8 @@ from bench.text.numbers import (
     time_unit,
     told,
 )
+from reports.chips import Chip, chip
 from reports.tables.columns import gflops_per_second
-from reports.tables.frame import in_order
-from reports.words import Chip, chip, why, word
 
 LOG_LINES = 40
 SCALE = 4.0  # of the middle latency: what a bar of full width is at most
@@ -99,7 +98,7 @@ def answer(group: Group) -> Answer:
 
 def lines(group: Group) -> list[Line]:
     """The rows of a group, fastest first."""
-    rows = in_order(group)
+    rows = group.in_order()
     unit = time_unit(row.latency.value for row in rows)
     ends = [end for row in rows for end in (row.latency.value, row.latency.high) if _finite(end)]
     longest = max((end for end in ends if end is not None), default=1.0)
@@ -126,7 +125,7 @@ def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
         cells=_cells(row, unit) if measured else {},
         bar=_bar(row, longest) if measured else None,
         chip=chip(word(row)),
-        why=row.verdict.reason if row.ranked and row.verdict else why(row),
+        why=why(row),
         ranked=row.ranked,
         baseline=row.baseline and row.status == "ok" and row.ranked,
         more=_more(row, unit) if measured else (),
@@ -145,7 +144,6 @@ def details(row: Row) -> str:
 
 def _cells(row: Row, unit: Unit) -> dict[str, Cell]:
     baseline = Cell("1×", "baseline") if row.baseline else Cell(ratio(row.ratio), spread(row.ratio))
-    ran = (row.precision_ran or UNTOLD) + (" emulated" if row.emulated else "")
     return {
         "latency": Cell(quantity(row.latency.value, unit), spread(row.latency, unit)),
         "ratio": baseline,
@@ -153,7 +151,7 @@ def _cells(row: Row, unit: Unit) -> dict[str, Cell]:
         "memory": Cell(megabytes(row.model_bytes), f"peak {megabytes(row.peak_bytes)}"),
         "load": Cell(duration(row.load), f"first {duration(row.first)}"),
         "error": Cell(error(row.error), band(row)),
-        "ran": Cell(ran, f"{row.precision_evidence or UNTOLD}{_threads(row)}"),
+        "ran": Cell(ran(row), f"{row.precision_evidence or UNTOLD}{_threads(row)}"),
     }
 
 
@@ -167,7 +165,7 @@ def _threads(row: Row) -> str:
 
 
 MORE = (
-    *(quantile_name(q) for q in QUANTILES),
+    *QUANTILE_SAMPLES,
     "device boundary",
     "import",
     "build",
@@ -185,7 +183,7 @@ MORE = (
 
 def _more(row: Row, unit: Unit) -> tuple[str, ...]:
     """The further figures of a row, in the order of `MORE`."""
-    tails = [interval(row.tails[quantile_name(q)], unit) for q in QUANTILES]
+    tails = [interval(row.tails[name], unit) for name in QUANTILE_SAMPLES]
     return (
         *tails,
         interval(row.device_latency, unit),
@@ -205,8 +203,8 @@ def _more(row: Row, unit: Unit) -> tuple[str, ...]:
 
 def tail_needs() -> str:
     """`p95 72, p99 368, p99.9 3,688`: samples that a percentile takes."""
-    wanted = [q for q in QUANTILES if q >= 0.95]
-    return ", ".join(f"{quantile_name(q)} {samples_needed(q):,}" for q in wanted)
+    asked = [name for name in QUANTILE_SAMPLES if name not in ("p50", "p90")]
+    return ", ".join(f"{name} {QUANTILE_SAMPLES[name]:,}" for name in asked)
 
 
 def error(value: float | None) -> str:
@@ -276,7 +274,7 @@ def troubles(results: Results) -> list[Trouble]:
 
 def commands(group: Group) -> list[tuple[str, str]]:
     """Label and command of each case."""
-    return [(row.label, reproduce(row.case)) for row in in_order(group)]
+    return [(row.label, reproduce(row.case)) for row in group.in_order()]
 
 
 def when(stamp: str | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from bench.compare.commands import reproduce
 from bench.compare.naming import AXES, axes
 from bench.compare.results import Results, Row
-from bench.compare.roofline import share
 from bench.text.numbers import told
 
 
@@ -234,6 +233,24 @@ SPEC: tuple[Column, ...] = (
     ),
     Column("quiet_ratio_low", "float64", "lower end of its 95 % interval", _estimate("quiet_ratio", "low")),
     Column("quiet_ratio_high", "float64", "upper end of its 95 % interval", _estimate("quiet_ratio", "high")),
+    Column(
+        "undisturbed_verdict",
+        "str",
+        "the verdict without those rounds; empty where none was disturbed",
+        lambda results, row: row.undisturbed.word if row.undisturbed else "",
+    ),
+    Column(
+        "round_noise",
+        "float64",
+        "standard deviation of the log ratio of one round within a generation",
+        lambda results, row: row.noise.within if row.noise else None,
+    ),
+    Column(
+        "generation_noise",
+        "float64",
+        "standard deviation of the log ratio from generation to generation, beyond that of its rounds",
+        lambda results, row: row.noise.between if row.noise else None,
+    ),
     Column("first_ms", "float64", "first inference after loading, in ms", _row("first", 1e3)),
     Column("load_ms", "float64", "loading the model file, in ms", _row("load", 1e3)),
     Column("build_ms", "float64", "one-time building, in ms", _row("build", 1e3)),
@@ -307,6 +324,7 @@ SPEC: tuple[Column, ...] = (
     Column("provider", "str", "part of the runtime that ran it", _row("provider")),
     Column("threads_ran", "str", "threads that really ran", _row("threads_ran")),
     Column("generations", "Int64", "fresh processes measured", _row("generations")),
+    Column("rounds", "Int64", "rounds of all its processes", lambda results, row: sum(row.rounds)),
     Column("samples", "Int64", "steady host samples", _row("samples")),
     Column("inner", "Int64", "inferences per sample; over 1 only under 20 µs", _row("inner")),
     Column("disturbed", "float64", "share of bursts that others disturbed", _row("disturbed")),
@@ -329,13 +347,13 @@ SPEC: tuple[Column, ...] = (
         "ceiling_share",
         "float64",
         "least time by what was measured of the device, over the time at the device boundary",
-        lambda results, row: found.value if (found := share(results.run.machine, row)) else None,
+        lambda results, row: row.roofline.value if row.roofline else None,
     ),
     Column(
         "ceiling",
         "str",
         "what binds it there: the matrix rate of its precision, or the memory's bandwidth",
-        lambda results, row: found.of if (found := share(results.run.machine, row)) else "",
+        lambda results, row: row.roofline.of if row.roofline else "",
     ),
     Column("bytes", "float64", "least bytes that one inference must move", _cost("bytes")),
     Column("not_finite", "str", "figures that are infinite or no number: files leave them empty", not_finite),

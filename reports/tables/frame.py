@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.compare.results import Group, Results, Row
-from bench.text.numbers import told
+from bench.compare.results import Results
 from reports.tables.columns import COLUMNS, SPEC
 from reports.tables.samples import SAMPLE_COLUMNS, samples_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "SAMPLE_COLUMNS", "frame", "in_order", "records", "samples_frame"]
+__all__ = ["COLUMNS", "SAMPLE_COLUMNS", "frame", "records", "samples_frame"]
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -35,23 +34,6 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {str(name): _json(value) for name, value in row.items()} for row in table.to_dict(orient="records")
     ]
-
-
-def in_order(group: Group) -> list[Row]:
-    """Rows as they are shown: the ranked by their ratio to the baseline, as the winner is found; then what
-    was measured but may not win; then those without a figure."""
-
-    def key(row: Row) -> tuple[bool, bool, float, float]:
-        latency = row.latency.value if told(row.latency.value) else None
-        ratio = 1.0 if row.baseline else row.ratio.value
-        return (
-            latency is None,
-            not row.ranked,
-            math.inf if ratio is None else ratio,
-            math.inf if latency is None else latency,
-        )
-
-    return sorted(group.rows, key=key)
 
 
 def _whole(value: Any) -> Any:

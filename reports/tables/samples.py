@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.compare.results import Results
+from bench.compare.samples import steady_samples
 from bench.interfaces.block import Block, Burst
-from bench.stats import pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,24 +39,18 @@ def samples_frame(results: Results) -> pd.DataFrame:
     return pd.DataFrame(whole, columns=list(SAMPLE_COLUMNS))
 
 
-def steady_seconds(blocks: Iterable[Block]) -> NDArray[np.float64]:
-    """The steady host samples of all blocks in s, float64, in the order in which they were taken."""
-    parts = [pairs.steady(block) for block in blocks]
-    return np.concatenate(parts).astype(np.float64) * 1e-9 if parts else np.empty(0)
-
-
 def _parts(block: Block) -> Iterator[dict[str, NDArray[Any]]]:
     """The samples of each burst, first at the host boundary, then at the device's."""
     for burst in block.bursts:
-        cold = pairs.cold_samples(block, burst)
-        yield _part(block, burst, "host", block.host_ns, burst.start, burst.count, cold)
-        yield _part(block, burst, "device", block.device_ns, burst.device_start, burst.device_count, 0)
+        host, device = steady_samples(block, burst)
+        yield _part(block, burst, "host", block.host_ns, burst.start, host)
+        yield _part(block, burst, "device", block.device_ns, burst.device_start, device)
 
 
 def _part(
-    block: Block, burst: Burst, boundary: str, ns: NDArray[np.int64], start: int, count: int, cold: int
+    block: Block, burst: Burst, boundary: str, ns: NDArray[np.int64], start: int, steady: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
-    numbers = np.arange(start, start + count)
+    numbers = np.arange(start, start + steady.size)
     alike: dict[str, object] = {
         "case_id": block.case_id,
         "generation": block.generation,
@@ -67,10 +61,9 @@ def _part(
         "disturbed": burst.disturbed,
     }
     columns: dict[str, NDArray[Any]] = {
-        name: np.full(count, value, dtype=_dtype(value)) for name, value in alike.items()
+        name: np.full(steady.size, value, dtype=_dtype(value)) for name, value in alike.items()
     }
-    own = ns[start : start + count]
-    return {**columns, "sample": numbers, "ns": own, "steady": (numbers >= start + cold) & (own > 0)}
+    return {**columns, "sample": numbers, "ns": ns[start : start + steady.size], "steady": steady}
 
 
 def _dtype(value: object) -> type:

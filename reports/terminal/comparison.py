@@ -16,10 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.compare.answer import listed
-from bench.compare.comparison import Compared, Comparison, exit_code
-from bench.stats.format import spread
-from bench.stats.gate import GateResult, Rules, closed
+from bench.compare.comparison import Compared, Comparison, Gate
 from bench.text import strict_json
+from bench.text.estimates import spread
 from bench.text.numbers import count, difference, factor, percent, probability, signed, significant, time_unit
 
 WIDTH = 100
@@ -38,10 +37,9 @@ _STYLE = {
 }
 _BY = {"within": "paired by rounds", "across": "by the anchor", "machines": "of the latencies as they are"}
 FILL = "\N{NO-BREAK SPACE}"  # rich strips plain blanks from the end of a cell
-Gates = Sequence[GateResult]
 
 
-def render(compared: Compared, gates: Gates = (), rules: Rules | None = None) -> RenderableType:
+def render(compared: Compared, gate: Gate | None = None) -> RenderableType:
     """The sides, what differs, the table, the reasons, and the gate if there is one."""
     parts: list[RenderableType] = [*_sides(compared), *_environment(compared)]
     if compared.comparisons:
@@ -51,21 +49,21 @@ def render(compared: Compared, gates: Gates = (), rules: Rules | None = None) ->
     for words, names in (("BASE", compared.only_base), ("NEW", compared.only_new)):
         if names:
             parts += [Text(f"Only in {words}:"), *(_indented(_clean(name)) for name in names), Text("")]
-    if rules is not None:
-        parts += _gate(compared, gates, rules)
+    if gate is not None:
+        parts += _gate(compared, gate)
     return Group(*parts)
 
 
-def plain(compared: Compared, width: int = WIDTH, **gate: Any) -> str:
+def plain(compared: Compared, width: int = WIDTH, gate: Gate | None = None) -> str:
     """The same without colour. Lines end without blanks."""
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, force_terminal=False, emoji=False)
-    console.print(render(compared, **gate))
+    console.print(render(compared, gate))
     text = out.getvalue().replace(FILL, " ")
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
 
 
-def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) -> dict[str, Any]:
+def document(compared: Compared, gate: Gate | None = None) -> dict[str, Any]:
     """Everything as JSON-able data; null where nothing is known, and for what JSON has not
     (`bench.text.strict_json`).
 
@@ -74,11 +72,11 @@ def document(compared: Compared, gates: Gates = (), rules: Rules | None = None) 
     `gate.results` follow the comparisons in their order, then the cases of `gone`.
     """
     found: dict[str, Any] = {"bakeoff": VERSION, **asdict(compared), "gate": None}
-    if rules is not None:
+    if gate is not None:
         found["gate"] = {
-            **asdict(rules),
-            "exit_code": exit_code(compared, gates, rules),
-            "results": [asdict(one) for one in gates],
+            **asdict(gate.rules),
+            "exit_code": gate.exit_code,
+            "results": [asdict(one) for one in gate.results],
         }
     data: dict[str, Any] = strict_json.finite(found)
     return data
@@ -207,22 +205,19 @@ def _remarks(rows: Sequence[Comparison], labels: Sequence[str]) -> Iterator[Rend
             yield Padding(Text(f"{how}: {_clean(command)}", style="bold"), (0, 0, 0, 4))
 
 
-def _gate(compared: Compared, gates: Gates, rules: Rules) -> list[RenderableType]:
+def _gate(compared: Compared, gate: Gate) -> list[RenderableType]:
     names = [one.name for one in compared.comparisons] + list(compared.gone)
     _, labels = _labels(compared) if compared.comparisons else ("", [])
     labels = labels + [_clean(name) for name in names[len(labels) :]]
-    words = [one.word for one in gates]
+    words = [one.word for one in gate.results]
     counted = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing to judge"
-    state = "closed" if closed(gates, rules) else "open"
-    if compared.nothing:
-        state = "nothing to judge"
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 2))
     table.add_column("case", overflow="fold", min_width=12)
     table.add_column("gate", no_wrap=True)
     for title in ("p", "finds"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for label, one in zip(labels, gates, strict=True):
+    for label, one in zip(labels, gate.results, strict=True):
         table.add_row(
             Text(label),
             Text(one.word, style=_STYLE.get(one.word, "")),
@@ -230,11 +225,11 @@ def _gate(compared: Compared, gates: Gates, rules: Rules) -> list[RenderableType
             Text(percent(one.detectable)),
             Text(_clean(one.reason)),
         )
-    also = [f"`{word}`" for word in ("cannot tell", "gone", "broken") if word in rules.closing]
+    also = [f"`{word}`" for word in ("cannot tell", "gone", "broken") if word in gate.rules.closing]
     tail = f"beside a regression {listed(also)} {'close' if len(also) > 1 else 'closes'} it" if also else ""
     alone = "nothing but a regression closes it"
     return [
-        Text(f"Gate at {difference(rules.threshold)} slower: {state} ({counted}).", style="bold"),
+        Text(f"Gate at {difference(gate.rules.threshold)} slower: {gate.state} ({counted}).", style="bold"),
         Text(""),
         Constrain(table, WIDTH),
         Text(""),

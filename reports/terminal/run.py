@@ -18,12 +18,11 @@ from bench.compare.answer import some
 from bench.compare.naming import name
 from bench.compare.results import Group as Cases
 from bench.compare.results import Results
-from bench.stats.format import ratio, spread
+from bench.compare.undisturbed import remarks
+from bench.compare.words import findings, ran, roughly, settle, why, word
+from bench.text.estimates import ratio, spread
 from bench.text.numbers import UNTOLD, duration, quantity, significant, time_unit
 from reports.html.views import error
-from reports.quiet import Quiet
-from reports.tables.frame import in_order
-from reports.words import findings, roughly, settle, why, word
 
 WIDTH = 100
 FINDINGS = 3  # of one rule that are shown in full
@@ -52,11 +51,10 @@ def render(results: Results, typed: Callable[[str], str] = str) -> RenderableTyp
     """
     notes = (_one_line(note, 1000).removesuffix(".") for note in results.run.notes)
     parts: list[RenderableType] = [Text(f"Note: {note}.", style="yellow") for note in notes]
-    quiet = Quiet(results)
     for group in results.groups:
         parts += [Text(group.answer, style="bold"), Text(""), Constrain(_Fitted(group), WIDTH), Text("")]
-        if remarks := [*_remarks(group), *_ended(group), *quiet.remarks(group)]:
-            parts += [*(_indented(Text(_one_line(text), style="dim")) for text in remarks), Text("")]
+        if below := [*_remarks(group), *_ended(group), *remarks(group)]:
+            parts += [*(_indented(Text(_one_line(text), style="dim")) for text in below), Text("")]
     parts += _findings(results, typed)
     if said := roughly(results):
         parts.append(Text(said, style="dim"))
@@ -106,7 +104,7 @@ class _Fitted:
 
 
 def _table(group: Cases, without: Sequence[str] = ()) -> Table:
-    rows = in_order(group)
+    rows = group.in_order()
     unit = time_unit(row.latency.value for row in rows)
     latency = _aligned(
         [_scaled(row.latency.value, unit.per_base) for row in rows],
@@ -125,7 +123,7 @@ def _table(group: Cases, without: Sequence[str] = ()) -> Table:
         "MB": [_scaled(row.model_bytes, 1e-6) for row in rows],
         "load": [duration(row.load) for row in rows],
         "error": [error(row.error) for row in rows],
-        "ran": [row.precision_ran or UNTOLD for row in rows],
+        "ran": [ran(row) for row in rows],
     }
     further = {title: cells for title, cells in further.items() if title not in without}
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 2))
@@ -160,7 +158,7 @@ def _aligned(values: Sequence[str], spreads: Sequence[str]) -> list[str]:
 
 def _remarks(group: Cases) -> Iterator[str]:
     """Why rows may not win or cannot be judged, one line for all with the same reason."""
-    rows = in_order(group)
+    rows = group.in_order()
     reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows:
         if because := why(row):
@@ -171,7 +169,7 @@ def _remarks(group: Cases) -> Iterator[str]:
 
 def _ended(group: Cases) -> Iterator[str]:
     """Why measuring ended, where that was not simply after all generations."""
-    rows = in_order(group)
+    rows = group.in_order()
     reasons: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         if row.ended:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from bench.compare.lint.contrasts import Contrast, proven, told
-from bench.compare.lint.finding import Finding
-from bench.compare.results import Results, Row
+from bench.compare.results import Finding, Results, Row
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.text.numbers import count, percent, significant

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.compare.lint.finding import Finding, again, labels
-from bench.compare.results import Results
+from bench.compare.lint.finding import again, labels
+from bench.compare.results import Finding, Results
 from bench.stats.pairs import measured
 from bench.stats.stopping import DISTURBED_MOST
 from bench.text.numbers import count, percent, significant, span

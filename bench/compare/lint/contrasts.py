@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.compare.results import Results, Row
-from bench.stats.estimates import Estimate
-from bench.stats.format import spread
+from bench.interfaces.estimate import Estimate
 from bench.stats.pairing import Pairing
 from bench.stats.verdict import judge_together
 from bench.suite.profiles import profile_of
+from bench.text.estimates import spread
 from bench.text.numbers import significant
 
 

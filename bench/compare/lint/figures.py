@@ -7,15 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.compare.lint.finding import Finding, every_row
-from bench.compare.results import Results, Row
+from bench.compare.lint.finding import every_row
+from bench.compare.results import Finding, Results, Row
 from bench.interfaces.block import Block
 from bench.stats.estimates import hodges_lehmann
-from bench.stats.format import spread
 from bench.stats.pairs import measured, steady_burst
 from bench.stats.percentiles import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed
 from bench.stats.verdict import judge_together
 from bench.suite.profiles import profile_of
+from bench.text.estimates import spread
 from bench.text.numbers import UNTOLD, count, quantity, significant, time_unit
 
 ROUNDING = 1e-9  # relative: seconds as floats against ns as whole numbers

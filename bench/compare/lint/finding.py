@@ -3,34 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
 
-from bench.compare.results import Results, Row
+from bench.compare.results import Finding, Results, Row
 
-Kind = Literal["wrong", "harm", "doubt"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 SHOWN = 3  # cases that a sentence names
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something about a run that a reader must know before believing a row.
-
-    Attributes:
-        rule: its name: the function's, with dashes.
-        kind: `wrong`: no machine can have measured that; `harm`: true, and a setting to stay away from;
-            `doubt`: measured under circumstances that ask for another look.
-        case_ids: the cases that it is about.
-        text: a sentence with the number.
-        look: what to look at, or the command to type.
-    """
-
-    rule: str
-    kind: Kind
-    case_ids: tuple[str, ...]
-    text: str
-    look: str
 
 
 Rule = Callable[[Results], Iterator[Finding]]

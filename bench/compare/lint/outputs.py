@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.compare.lint.finding import Finding, every_row
-from bench.compare.results import Results
+from bench.compare.lint.finding import every_row
+from bench.compare.results import Finding, Results
 from bench.text.numbers import significant
 
 

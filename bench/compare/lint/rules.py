@@ -7,8 +7,8 @@ one) and appended to `RULES`: nothing else knows the rules by name.
 from __future__ import annotations
 
 from bench.compare.lint import choices, circumstances, figures, outputs, samples
-from bench.compare.lint.finding import KINDS, Finding, Kind, Rule
-from bench.compare.results import Results
+from bench.compare.lint.finding import Rule
+from bench.compare.results import KINDS, Finding, Kind, Results
 
 __all__ = ["KINDS", "RULES", "Finding", "Kind", "Rule", "findings"]
 

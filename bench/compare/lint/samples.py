@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.compare.lint.finding import Finding, again, every_row
-from bench.compare.results import Results, Row
+from bench.compare.lint.finding import again, every_row
+from bench.compare.results import Finding, Results, Row
 from bench.interfaces.block import Block, Samples
 from bench.text.numbers import count, duration
 

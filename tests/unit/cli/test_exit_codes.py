@@ -15,10 +15,10 @@ import pytest
 from bench.cli import hints, main, parser
 from bench.cli.parser import STORE, STORED, Parser
 from bench.cli.watch import resume_command
-from bench.compare.comparison import Compared, Comparison, Loss, exit_code
+from bench.compare.comparison import Compared, Comparison, Gate, Loss, exit_code
 from bench.interfaces import errors
 from bench.interfaces.errors import BakeoffError, PrepareError, StoreError, SuiteError, UsageError
-from bench.stats.estimates import UNKNOWN
+from bench.interfaces.estimate import UNKNOWN
 from bench.stats.gate import GateResult, Rules
 from bench.stats.verdict import Verdict
 
@@ -72,8 +72,8 @@ def test_a_comparison_has_one_code(words: list[str], comparable: bool, with_gate
     losses = [Loss(word, "") if word in ("broken", "gone") else None for word in words]  # type: ignore[arg-type]
     rows = tuple(Comparison(word, verdict, loss=loss) for word, loss in zip(words, losses, strict=True))
     compared = Compared("across", (), (), 0.02, rows)
-    results = [GateResult(word) for word in words]  # type: ignore[arg-type]
-    assert exit_code(compared, results, Rules(0.05)) == with_gate
+    results = tuple(GateResult(word) for word in words)  # type: ignore[arg-type]
+    assert Gate(Rules(0.05), results, compared.nothing).exit_code == with_gate
     assert exit_code(compared) == without
 
 

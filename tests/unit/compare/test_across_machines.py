@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.compare.across_machines import across_machines, case_name, compare_machines, shared
+from bench.compare.across_machines import across_machines, beside, case_name, compare_machines, shared
 from bench.compare.results import Results
 from reports.html.machines import machines, reasons
 from reports.terminal import comparison as shown
@@ -37,10 +37,10 @@ def gpu(**run: Any) -> Results:
 def test_the_best_of_each_and_case_by_case() -> None:
     best, torch = across_machines(cpu(), [gpu()])
     assert (best.title, best.name) == ("resnet50 b1", "the best of each")
-    assert [one.place.row.case.backend for one in best.standings] == ["openvino", "tensorrt"]
+    assert [one.row.case.backend for one in best.standings] == ["openvino", "tensorrt"]
     assert torch.name == "torch · fp32"
-    assert [one.place.row.case.target.device for one in torch.standings] == ["cpu", "cuda:0"]
-    assert torch.standings[0].place.row.case.target.threads == 2, "the fastest way that the machine has"
+    assert [one.row.case.target.device for one in torch.standings] == ["cpu", "cuda:0"]
+    assert torch.standings[0].row.case.target.threads == 2, "the fastest way that the machine has"
     assert torch.standings[0].verdict is None
     found = torch.standings[1].verdict
     assert found is not None
@@ -107,7 +107,7 @@ def test_it_is_shown_without_the_anchors_words() -> None:
 
 def test_the_pages_table_has_a_column_a_machine() -> None:
     third = cpu(machine={**fake.MACHINE, "label": "other box"}, id="20261124-000000")
-    found = machines(cpu(), [gpu(), third])
+    found = machines(beside(cpu(), [gpu(), third]))
     assert found.columns == ("AMD EPYC 7B13", "NVIDIA H200 on INTEL XEON PLATINUM 8581C", "other box")
     (table,) = found.tables
     names = [name for name, _ in table.rows]
@@ -117,4 +117,4 @@ def test_the_pages_table_has_a_column_a_machine() -> None:
     assert openvino[2] is not None
     assert openvino[2].ratio is not None
     assert len(reasons(found)) >= 1
-    assert machines(cpu(), []).columns == ()
+    assert machines(beside(cpu(), [])).columns == ()

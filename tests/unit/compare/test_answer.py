@@ -10,7 +10,7 @@ from bench.compare.answer import answer, listed, some
 from bench.compare.naming import name
 from bench.compare.results import Row
 from bench.interfaces.case import Case
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from bench.stats.verdict import Verdict, Word
 from tests.helpers import fake_results as fake
 

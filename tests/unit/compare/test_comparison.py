@@ -8,11 +8,11 @@ import pytest
 
 from bench.cli import main
 from bench.compare.across_runs import compare_runs
-from bench.compare.comparison import Compared, gates
+from bench.compare.comparison import Compared, Gate, gated
 from bench.compare.environment_diff import Difference
 from bench.compare.judge import results
 from bench.compare.within_run import compare_within
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from bench.stats.gate import Rules
 from bench.stats.verdict import Verdict
 from bench.store.sqlite import Store
@@ -59,13 +59,13 @@ def nasty(compared: Compared) -> Compared:
     return replace(compared, comparisons=rows, differences=(Difference(text, text, text),), base=(text,))
 
 
-def gated(compared: Compared, threshold: float = 0.05) -> dict[str, object]:
-    return {"gates": gates(compared, threshold), "rules": Rules(threshold)}
+def gate_at(compared: Compared, threshold: float = 0.05) -> Gate:
+    return gated(compared, Rules(threshold))
 
 
 def test_it_fits_the_width_and_cannot_steer_the_terminal(across: Compared, within: Compared) -> None:
     for one in (across, within, nasty(across), nasty(within), replace(across, comparisons=())):
-        text = shown.plain(one, **gated(one))
+        text = shown.plain(one, gate=gate_at(one))
         assert max(map(len, text.splitlines())) <= shown.WIDTH
         assert all(character.isprintable() or character == "\n" for character in text)
 
@@ -107,19 +107,19 @@ def test_within_a_run_the_looks_level_and_the_difference_are_named(within: Compa
 
 
 def test_the_gate_prints_what_each_comparison_would_find(across: Compared, within: Compared) -> None:
-    text = shown.plain(within, **gated(within))
+    text = shown.plain(within, gate=gate_at(within))
     assert "Gate at 5 % slower: open (1 pass)." in text
     assert "finds" in text.split("Gate at")[1]
-    text = shown.plain(across, **gated(across))
+    text = shown.plain(across, gate=gate_at(across))
     assert "Gate at 5 % slower: closed (2 cannot tell, 1 gone)." in text
     assert "NEW has no such case" in text
     assert "`gone` and `broken` close it" in " ".join(text.split())
-    excused = shown.plain(across, gates=gates(across, 0.05), rules=Rules(0.05, gone="pass"))
+    excused = shown.plain(across, gate=gated(across, Rules(0.05, gone="pass")))
     assert "Gate at 5 % slower: open (2 cannot tell, 1 gone)." in excused
 
 
 def test_the_document_holds_everything(across: Compared) -> None:
-    data = json.loads(json.dumps(shown.document(across, **gated(across)), allow_nan=False))
+    data = json.loads(json.dumps(shown.document(across, gate=gate_at(across)), allow_nan=False))
     assert data["kind"] == "across"
     assert data["differences"] == [{"what": "onnxruntime", "base": "1.30.0", "new": "1.31.1"}]
     ort = next(one for one in data["comparisons"] if "onnxruntime" in one["name"])

@@ -16,7 +16,7 @@ import pytest
 from bench.compare.lint.rules import KINDS, RULES, Finding, findings
 from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from bench.stats.percentiles import samples_needed
 from tests.helpers.fake_results import Ask, Made, empty, harness, judged, make, nasty, realistic, twelve
 

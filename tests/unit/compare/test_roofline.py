@@ -10,7 +10,7 @@ import pytest
 
 from bench.compare.results import Row
 from bench.compare.roofline import Share, share
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from tests.helpers.fake_results import Ask, judged, make
 
 LIMITS = {

@@ -10,12 +10,11 @@ import pytest
 from bench.compare.results import Results
 from reports.figures import Shown, figures, ticks
 from reports.palette import DARK, colours
-from reports.quiet import Quiet
 from tests.helpers import fake_results as fake
 
 
 def plotted(results: Results) -> list[list[Shown]]:
-    return figures(results, Quiet(results))
+    return figures(results)
 
 
 def one(shown: list[Shown], name: str) -> Shown:

@@ -12,12 +12,11 @@ from reports.figures import Shown, figures
 from reports.figures.axes import log_axis
 from reports.figures.keys import by_width, symbols
 from reports.palette import PAGE, colours
-from reports.quiet import Quiet
 from tests.helpers import fake_results as fake
 
 
 def drawn(results: Results, name: str) -> list[Shown | None]:
-    plotted = figures(results, Quiet(results))
+    plotted = figures(results)
     return [next((one for one in group if one.id.endswith(name)), None) for group in plotted]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
+from bench.interfaces.estimate import Estimate
 from bench.stats import estimates
-from bench.stats.estimates import Estimate
 from tests.helpers.chance import holds
 
 

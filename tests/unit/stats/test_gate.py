@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as oracle
 
 from bench.compare.comparison import Compared, Comparison, gates
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from bench.stats.gate import GateResult, Rules, cannot_tell, closed, gate, gate_runs
 from bench.stats.significance import detectable, p_value
 from bench.stats.verdict import Verdict

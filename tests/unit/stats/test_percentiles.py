@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
+from bench.interfaces.estimate import Estimate
 from bench.stats import percentiles as module
-from bench.stats.estimates import Estimate
 from bench.stats.percentiles import LEAST_BLOCKS, QUANTILES, resampled, samples_needed, tails
 from tests.helpers.chance import rate_error
 

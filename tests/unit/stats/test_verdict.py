@@ -11,9 +11,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+from bench.interfaces.estimate import Estimate
 from bench.stats import significance
 from bench.stats import verdict as verdicts
-from bench.stats.estimates import Estimate, hodges_lehmann, ratio_estimate
+from bench.stats.estimates import hodges_lehmann, ratio_estimate
 from bench.stats.significance import ALPHA
 from bench.stats.verdict import PROVEN, Verdict, judge
 

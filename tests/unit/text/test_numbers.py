@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from bench.stats import format
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from bench.text import numbers
 
 

@@ -13,7 +13,7 @@ import pytest
 from bench.compare.results import Results
 from bench.interfaces.errors import BakeoffError
 from bench.machine import topology
-from bench.stats.format import interval
+from bench.text.estimates import interval
 from bench.text.numbers import MILLISECONDS
 from reports.html import method, views
 from reports.html import page as html_page

@@ -11,7 +11,7 @@ import pytest
 
 from bench.compare.commands import reproduce
 from bench.stats import pairs
-from reports.tables.frame import COLUMNS, SAMPLE_COLUMNS, frame, in_order, records, samples_frame
+from reports.tables.frame import COLUMNS, SAMPLE_COLUMNS, frame, records, samples_frame
 from tests.helpers import fake_results as fake
 
 
@@ -32,6 +32,7 @@ def test_every_figure_of_a_row_reaches_the_frame() -> None:
         "runtime_version",
         "quantiles",
         "tails",
+        "roofline",
     }  # by another name, or too long
     names = " ".join(COLUMNS)
     for field in type(results.rows[0]).__dataclass_fields__:
@@ -106,7 +107,7 @@ def test_no_samples_is_an_empty_frame_with_its_columns() -> None:
 
 def test_order_is_ranked_then_unranked_then_without_figures() -> None:
     group = fake.realistic().groups[0]
-    rows = in_order(group)
+    rows = group.in_order()
     assert rows[0] is group.winner
     assert [row.ranked for row in rows] == [True, True, True, False, False]
     assert [row.latency.value is None for row in rows] == [False, False, False, False, True]

@@ -1,4 +1,4 @@
-"""What may be said of a row in a word, and why no more: shared by the terminal and the page."""
+"""What may be said of a run in words, and why no more. Terminal and page show these alike."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from bench.compare.commands import ab_command
 from bench.compare.results import Results, Row
-from bench.stats.format import SHARP, rough
 from bench.stats.significance import ALPHA
 from bench.stats.verdict import Verdict
 from bench.suite.profiles import PROFILES, profile_of
-from bench.text.numbers import UNTOLD, difference, percent, told
+from bench.text.estimates import SHARP, rough
+from bench.text.numbers import UNTOLD, count, difference, percent, significant, told
 
 SWEEPS = [PROFILES[name] for name in ("quick", "standard", "publish")]
 
@@ -47,6 +47,11 @@ def _possible(verdict: Verdict) -> str:
     return verdict.reason + (level if told(verdict.ratio.high) else "")
 
 
+def ran(row: Row) -> str:
+    """The precision that was read back: `int8`, `fp8 emulated`; – where nothing was."""
+    return (row.precision_ran or UNTOLD) + (" emulated" if row.emulated else "")
+
+
 def finds(verdict: Verdict) -> str:
     """`a difference of 8.5 % would be found 8 times in 10`, or ''."""
     if not told(verdict.detectable):
@@ -68,10 +73,8 @@ _KINDS = {"wrong": "cannot be", "harm": "does harm", "doubt": "in doubt"}
 
 def findings(results: Results) -> list[Found]:
     """What the linter found, rule by rule, the worst first."""
-    from bench.compare.lint import rules
-
     texts: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for one in rules.findings(results):
+    for one in results.findings:
         texts[_KINDS[one.kind], one.rule, one.look].append(one.text)
     return [Found(kind, rule, tuple(said), look) for (kind, rule, look), said in texts.items()]
 
@@ -110,28 +113,11 @@ def settle(results: Results) -> str:
     return shlex.join(["bakeoff", *typed, "--profile", "publish"])
 
 
-class Chip(NamedTuple):
-    """A word with a shape and how loud it is, so that no meaning rests on colour alone."""
-
-    text: str
-    shape: str
-    kind: str
-
-
-# A triangle points to where the case lies in the plot of ratios: left of 1 is faster.
-_CHIPS = {
-    "faster": ("◂", "faster"),
-    "slower": ("▸", "slower"),
-    "equivalent": ("≈", "equivalent"),
-    "inconclusive": ("?", "open"),
-    "suspect": ("?", "open"),
-    "not comparable": ("≠", "refused"),
-    "baseline": ("|", "plain"),
-    UNTOLD: ("", "plain"),
-    **dict.fromkeys(("not ranked", "pending", "unsupported", "missing"), ("–", "refused")),
-}
-
-
-def chip(text: str) -> Chip:
-    """How a word is shown; what is not known is a failure."""
-    return Chip(text, *_CHIPS.get(text, ("✕", "failed")))
+def rule(results: Results) -> str:
+    """How a verdict of this run comes about: the looks and their share of α."""
+    looks = results.looks
+    when = f"after {count(looks[0], 'generation')}"
+    if len(looks) > 1:
+        when = f"after {', '.join(map(str, looks[:-1]))} and {looks[-1]} generations"
+    share = f", each with {significant(ALPHA / len(looks), 2)} of the .05" if len(looks) > 1 else ""
+    return f"Looked at {when}{share}."

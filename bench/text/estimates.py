@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.stats.estimates import Estimate
+from bench.interfaces.estimate import Estimate
 from bench.text.numbers import UNTOLD, Unit, factor, percent, quantity, significant, told
 
 SHARP = 0.03  # a ratio whose half width is over this is marked
@@ -42,3 +42,9 @@ def interval(estimate: Estimate, unit: Unit) -> str:
     """`12.3 ms ±1.2 %`, `12.3 ms [9.8, 14.1]`, or `12.3 ms` where there is no interval."""
     shown, around = quantity(estimate.value, unit), spread(estimate, unit)
     return shown if UNTOLD in (shown, around) else f"{shown} {around}"
+
+
+def estimated(ratio: Estimate) -> str:
+    """`0.91× ±1.9 %`, or the value alone where no interval can be told."""
+    around = spread(ratio)
+    return factor(ratio.value) + (f" {around}" if around != UNTOLD else "")

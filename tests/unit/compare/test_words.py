@@ -7,14 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bench.compare.results import Results, Row
-from bench.stats.estimates import Estimate
-from bench.stats.noise import noise
-from bench.stats.pairs import paired_rounds
+from bench.compare.undisturbed import remarks
+from bench.compare.words import findings, roughly, settle, why, word
+from bench.interfaces.estimate import Estimate
 from bench.stats.verdict import Verdict
-from bench.text.numbers import factor
-from reports.html.sure import comparisons, possible
-from reports.quiet import Quiet
-from reports.words import chip, findings, roughly, settle, why, word
 from tests.helpers import fake_results as fake
 
 
@@ -55,29 +51,21 @@ def test_why_no_stronger() -> None:
     assert why(replace(found["tvm"], verdict=early)) == "1 generation: no interval yet"
 
 
-@pytest.mark.parametrize("words", [("faster", "slower", "equivalent", "inconclusive", "not comparable")])
-def test_chips_are_told_apart_without_colour(words: tuple[str, ...]) -> None:
-    assert len({chip(one).shape for one in words}) == len(words)
-    assert chip("crashed").kind == "failed"
-    assert chip("unsupported").kind == "refused"
-
-
 def test_what_disturbance_hid() -> None:
     results = fake.judgements()
-    quiet = Quiet(results)
     (group,) = results.groups
     hidden = rows(results)["openvino"]
-    second = quiet.changed(hidden)
+    second = hidden.second
     assert hidden.verdict is not None
     assert hidden.verdict.word == "equivalent"
     assert second is not None
     assert second.word == "faster"
     assert second.ratio.value == pytest.approx(hidden.quiet_ratio.value)
-    assert quiet.changed(rows(results)["jax"]) is None
+    assert rows(results)["jax"].second is None
     every = [block for blocks in results.blocks.values() for block in blocks]  # the anchor's as well
     hit = {(b.part, one.round) for b in every for one in b.bursts if one.disturbed}
-    assert quiet.share(group) == len(hit) / 60
-    (said,) = quiet.remarks(group)
+    assert group.marked == len(hit) / 60
+    (said,) = remarks(group)
     assert said.startswith(
         "Others disturbed 58 % of the rounds, which count above. Without them the ratio of"
     )
@@ -87,41 +75,22 @@ def test_what_disturbance_hid() -> None:
 def test_undisturbed_and_unchanged() -> None:
     asks = [fake.Ask("torch", 0.02, disturbed=0.0), fake.Ask("onnxruntime", 0.01, disturbed=0.0)]
     still = fake.judged(fake.make("resnet50", asks))
-    assert list(Quiet(still).remarks(still.groups[0])) == []
-    (said,) = Quiet(fake.realistic()).remarks(fake.realistic().groups[0])
+    assert list(remarks(still.groups[0])) == []
+    (said,) = remarks(fake.realistic().groups[0])
     assert said.endswith("Without them no verdict changes and no ratio leaves its interval.")
-    (said,) = Quiet(fake.single()).remarks(fake.single().groups[0])
+    (said,) = remarks(fake.single().groups[0])
     assert "Without" not in said, "nothing was compared"
 
 
 def test_nothing_left_without_the_disturbed() -> None:
     asks = [fake.Ask("torch", 0.02, disturbed=1.0), fake.Ask("onnxruntime", 0.01)]
     results = fake.judged(fake.make("resnet50", asks))
-    (said,) = Quiet(results).remarks(results.groups[0])
+    (said,) = remarks(results.groups[0])
     assert said.startswith("Others disturbed 100 % of the rounds")
     assert said.endswith("Without them nothing is left of onnxruntime.")
     one = fake.judged(fake.make("resnet50", asks, generations=1))
-    (said,) = Quiet(one).remarks(one.groups[0])
+    (said,) = remarks(one.groups[0])
     assert "no verdict changes" not in said, "inconclusive before, and nothing now"
-
-
-def test_how_sure() -> None:
-    results = fake.judgements()
-    (group,) = results.groups
-    found = comparisons(group, results, Quiet(results))
-    assert [one.label for one in found] == ["onnxruntime", "openvino", "executorch", "tvm", "jax"]
-    vague = found[3]
-    assert (vague.chip.text, vague.p) == ("inconclusive", "p .5184")
-    assert vague.cells[0].main == "−3.3 % to +9.0 %"
-    middle = factor(rows(results)["tvm"].verdict.middle)
-    assert vague.cells[0].sub == f"95 % interval, {middle} by Hodges-Lehmann"
-    seen = noise(paired_rounds(*(results.blocks[rows(results)[b].case.id] for b in ("tvm", "torch"))))
-    assert seen is not None
-    assert vague.cells[2].main == f"{seen.within * 100:.1f} % a round"
-    assert vague.cells[2].sub == f"{seen.between * 100:.1f} % a generation"
-    assert (vague.cells[3].main, vague.cells[3].sub) == ("6 × 10", "all 6 generations")
-    assert [one.second.text for one in found if one.second] == ["faster"]
-    assert possible(Verdict("inconclusive", Estimate(1.0, None, None, 1))) == "–"
 
 
 def test_the_command_that_settles() -> None:

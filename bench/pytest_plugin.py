@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.interfaces.axes import AXES
+
 if TYPE_CHECKING:
     from bench.inprocess import ReadyCase
     from bench.interfaces.case import Case
@@ -27,14 +29,19 @@ if TYPE_CHECKING:
 
 FIXTURE = "bakeoff_case"
 WORKLOAD = "minilm-l6"  # the smallest that comes with bakeoff
+DEFAULTS = {  # what is taken where an option is not given
+    "workload": f"(default {WORKLOAD})",
+    "backend": "(default: every one installed here)",
+    "precision": "(default fp32)",
+    "device": "(default cpu)",
+    "batch": "(default 1)",
+    "threads": "(default auto)",
+}
 # Option → key of `suite_from_flags`, metavar, help.
 OPTIONS = {
-    "workload": ("workloads", "NAME", f"what is computed (default {WORKLOAD})"),
-    "backend": ("backends", "NAME[:VARIANT]", "inference runtimes (default: every one installed here)"),
-    "precision": ("precisions", "NAME", "fp32, bf16, … (default fp32)"),
-    "device": ("devices", "KIND[:INDEX]", "cpu, cuda:0, … (default cpu)"),
-    "batch": ("batches", "N", "samples per inference (default 1)"),
-    "threads": ("threads", "N|auto", "default auto: every core of the budget"),
+    axis.flag: (axis.key, axis.metavar, " ".join(filter(None, (axis.text, DEFAULTS.get(axis.flag)))))
+    for axis in AXES
+    if axis.in_process
 }
 FLAG = re.compile(rf"(?<![\w-])--({'|'.join(OPTIONS)})\b")
 SUITE = pytest.StashKey["Suite"]()

@@ -5,27 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.interfaces.axes import AXES, SETTINGS
 from bench.interfaces.errors import UsageError
 from bench.suite.flags import suite_from_flags
 from bench.suite.suite import Suite, load_suite
 
-_FLAGS = {
-    "workloads": "workload",
-    "backends": "backend",
-    "precisions": "precision",
-    "devices": "device",
-    "batches": "batch",
-    "sequences": "sequence",
-    "contexts": "context",
-    "threads": "threads",
-    "presets": "preset",
-    "weights": "weights",
-    "baseline": "baseline",
-    "profile": "profile",
-    "budget": "budget",
-    "rotate": "rotate",
-    "options": "option",
-}
+_FLAGS = {axis.key: axis.flag for axis in AXES} | {name: name for name in SETTINGS}
 
 
 def suite_from(options: argparse.Namespace) -> Suite:

@@ -8,9 +8,10 @@ from collections.abc import Collection
 
 import yaml
 
+from bench.interfaces.axes import AXES, Axis
 from bench.interfaces.case import Case
 from bench.store.records import RunRecord
-from bench.suite.configuration import FACTS, TWIN
+from bench.suite.configuration import FACTS
 from bench.text import strict_json
 
 USUAL = {"precision": "fp32", "device": "cpu", "preset": "stock"}  # what `bakeoff ab` takes unless told
@@ -39,12 +40,10 @@ def ab_command(base: Case, new: Case, base_version: str = "", new_version: str =
     apart = [key for key in FACTS if len({str(getattr(target, key)) for target in targets}) > 1]
     versions = (base_version, new_version) if base_version != new_version else ("", "")
     sides = [written(case, apart, version) for case, version in zip((base, new), versions, strict=True)]
-    flags = {"--workload": base.workload, "--weights": base.weights, "--batch": str(base.batch)}
-    flags |= {"--sequence": str(base.sequence or ""), "--context": str(base.context or "")}
-    for key in FACTS:
-        value = str(getattr(base.target, key))
-        flags[f"--{key}"] = "" if key in apart or value == USUAL.get(key) else value
-    said = [word for flag, value in flags.items() if value for word in (flag, value)]
+    said = []
+    for axis in (axis for axis in AXES if axis.shared and axis.flag not in apart):
+        for word in [base.weights] if axis.flag == "weights" and base.weights else _words(base, axis):
+            said += [] if word == USUAL.get(axis.flag) else [f"--{axis.flag}", word]
     return shlex.join(["bakeoff", "ab", *sides, *said])
 
 
@@ -63,35 +62,29 @@ def reproduce(case: Case) -> str:
     """
     if unsaid := _unsaid(case):
         return f"needs a suite file: no flag says {unsaid}"
-    target = case.target
-    flags: list[tuple[str, object]] = [("--workload", case.workload)]
-    if not case.twin:
-        flags += [("--backend", case.backend_spec), ("--precision", target.precision)]
-        flags += [("--device", target.device)]
-    flags += [("--batch", case.batch)]
-    if not case.twin:
-        flags += [("--threads", target.threads)]
-    if case.sequence is not None:
-        flags.append(("--sequence", case.sequence))
-    if case.context is not None:
-        flags.append(("--context", case.context))
-    if not case.twin:
-        flags += [("--preset", target.preset)] if target.preset != "stock" else []
-        flags += [("--option", f"{key}={as_yaml(value)}") for key, value in target.options.items()]
-    if case.rotate:
-        flags.append(("--rotate", case.rotate))
-    if case.weights:
-        flags.append(("--weights", "PATH"))
-    words = ["run"] if not case.twin else ["aa", shlex.quote(written(case))]
-    return " ".join(["bakeoff", *words, *(f"{flag} {shlex.quote(str(value))}" for flag, value in flags)])
+    said = [f"--{axis.flag} {shlex.quote(word)}" for axis in AXES for word in _words(case, axis)]
+    return " ".join(["bakeoff run", *said])
+
+
+def _words(case: Case, axis: Axis) -> list[str]:
+    """What is typed for an axis, one word for each use of its flag; [] where it is at its default."""
+    if axis.flag == "backend":
+        return [case.backend_spec]
+    if axis.flag == "weights":
+        return ["PATH"] if case.weights else []
+    if axis.flag == "option":
+        return [f"{key}={as_yaml(value)}" for key, value in case.target.options.items()]
+    if not axis.dedicated:
+        value = case.axes.get(axis.flag)
+    else:
+        value = getattr(case if axis.of == "case" else case.target, axis.flag)
+    return [str(value)] if value and (axis.flag, value) != ("preset", "stock") else []
 
 
 def _unsaid(case: Case) -> str:
     """What of a case can be typed nowhere, or ''."""
     if case.scenario != "single-stream":
         return f"scenario {case.scenario}"
-    if case.twin and (case.twin != TWIN or case.rotate):
-        return f"twin {case.twin}" + (" of rotating inputs" if case.rotate else "")
     odd = [key for key in case.target.options if "=" in key or key != key.strip() or not key]
     return f"option {odd[0]!r}" if odd else ""
 

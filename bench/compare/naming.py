@@ -5,34 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from bench.compare.results import Row
+from bench.interfaces.axes import more
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case, settings
 from bench.interfaces.plain import as_dict
 from bench.text import strict_json
 
-AXES: tuple[str, ...] = (
-    *(field.name for field in fields(Case) if field.name != "target"),
+FIELDS: tuple[str, ...] = (
+    *(field.name for field in fields(Case) if field.name not in ("target", "axes")),
     *(field.name for field in fields(Target)),
+    *(axis.flag for axis in more()),
 )
-"""Every field of a case and of its target, by the definitions."""
+"""Every field of a case and of its target, by the definitions, and the axes that have none."""
 
 
 def axes(case: Case) -> dict[str, Any]:
-    """The facts of `AXES` as a table or a file holds them: all cases of a run differ in one of them.
+    """The facts of `FIELDS` as a table or a file holds them: all cases of a run differ in one of them.
 
     Options are one JSON text; of own weights a name is given that says nothing of where they lie. `version`
     is the one asked for, '' for whichever is installed.
     """
     facts = as_dict(case)
     facts |= facts.pop("target")
+    facts |= {axis.flag: case.axes.get(axis.flag) for axis in more()}
     options = facts["options"]
     facts["options"] = strict_json.dumps(dict(sorted(options.items()))) if options else ""
     facts["weights"] = case.weights_name
     facts["version"] = case.version or ""
-    return {name: facts[name] for name in AXES}
+    return {name: facts[name] for name in FIELDS}
 
 
 def labels(cases: Iterable[Case]) -> dict[str, str]:
@@ -48,10 +52,16 @@ def titles(groups: Mapping[str, Case]) -> dict[str, str]:
 
 def _told_apart(texts: dict[str, str], cases: Mapping[str, Case]) -> dict[str, str]:
     """Those that read alike say what was computed, and then what they are by their ids."""
-    for more in (lambda case: f"content {case.content[:8]}", lambda case: case.id):
+    for further in (lambda case: f"content {case.content[:8]}", lambda case: case.id):
         counted = Counter(texts.values())
-        texts = {k: text if counted[text] == 1 else f"{text} · {more(cases[k])}" for k, text in texts.items()}
+        texts = {
+            k: text if counted[text] == 1 else f"{text} · {further(cases[k])}" for k, text in texts.items()
+        }
     return texts
+
+
+def _more(flag: str, row: Row) -> object:
+    return row.case.axes.get(flag)
 
 
 def name(row: Row, rows: Sequence[Row]) -> str:
@@ -66,6 +76,7 @@ def name(row: Row, rows: Sequence[Row]) -> str:
         "content": lambda r: r.case.content,
         "turns": lambda r: r.case.rotate,
         "scenario": lambda r: r.case.scenario,
+        **{axis.flag: partial(_more, axis.flag) for axis in more()},
     }
     varied = {fact for fact, of in facts.items() if len({of(r) for r in rows}) > 1}
     words = [row.case.backend_spec]
@@ -80,6 +91,7 @@ def name(row: Row, rows: Sequence[Row]) -> str:
         words.append(row.case.scenario)
     if "turns" in varied:
         words.append(f"{row.case.rotate or 'no'} inputs in turns")
+    words.extend(f"{axis.flag} {_more(axis.flag, row)}" for axis in more() if axis.flag in varied)
     if "content" in varied:
         words.append(row.case.weights_name or f"content {row.case.content[:8]}")
     if row.case.twin:

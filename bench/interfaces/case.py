@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from bench.interfaces.axes import Axis, more
 from bench.interfaces.backend import Role, Target
 from bench.interfaces.plain import as_dict
 
@@ -45,6 +46,7 @@ class Case:
         weights: path of a local checkpoint, empty for seeded weights; not part of the id (content is).
         role: the backend's role.
         rotate: copies of the timed input that take turns; 0 for one, always the same.
+        axes: values of the axes that have no field here (`bench.interfaces.axes`).
         twin: tells apart cases that are otherwise alike, for a comparison of something with itself.
     """
 
@@ -61,13 +63,14 @@ class Case:
     twin: str = ""
     context: int | None = None
     rotate: int = 0
+    axes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of the SHA-256 over the facts that make the case."""
         facts = as_dict(self)
         del facts["weights"], facts["role"]
-        for later in ("twin", "context", "rotate"):
+        for later in ("twin", "context", "rotate", "axes"):
             if not facts[later]:
                 del facts[later]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -88,7 +91,8 @@ class Case:
     def group(self) -> str:
         """Cases of one group are compared with one another: one workload, shape and scenario."""
         turns = f" rotating {self.rotate}" if self.rotate else ""
-        return f"{self.workload} {self.shape} {self.scenario}{turns} {self.content}"
+        apart = "".join(f" {axis.flag} {self.axes[axis.flag]}" for axis in self._more("case"))
+        return f"{self.workload} {self.shape} {self.scenario}{turns}{apart} {self.content}"
 
     @property
     def weights_name(self) -> str:
@@ -106,7 +110,12 @@ class Case:
         return (
             self.scenario if self.scenario != "single-stream" else "",
             f"{self.rotate} inputs in turns" if self.rotate else "",
+            *(f"{axis.flag} {self.axes[axis.flag]}" for axis in self._more("case")),
         )
+
+    def _more(self, of: str) -> list[Axis]:
+        """The axes without a field of their own that were asked for."""
+        return [axis for axis in more() if axis.of == of and axis.flag in self.axes]
 
     @property
     def backend_spec(self) -> str:
@@ -130,6 +139,7 @@ class Case:
         if self.target.preset != "stock":
             parts.append(self.target.preset)
         parts.extend(settings(self.target.options))
+        parts.extend(f"{axis.flag} {self.axes[axis.flag]}" for axis in self._more("target"))
         parts.extend(self._load)
         if self.twin:
             parts.append(f"twin {self.twin}")

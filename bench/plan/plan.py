@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from bench.interfaces.axes import more
 from bench.interfaces.backend import EMULATED, Capabilities, Devices, Support, Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BackendUnavailable, UsageError
@@ -120,7 +121,15 @@ def _asked(
             for backend in suite.backends:
                 for target in _targets(suite, entry, backend, budget, gpus):
                     case = _case(entry, content, batch, {workload.axis: length}, backend, target)
-                    yield backend, replace(case, rotate=suite.rotate)
+                    for axes in _more(suite):
+                        yield backend, replace(case, rotate=suite.rotate, axes=axes)
+
+
+def _more(suite: Suite) -> Iterator[dict[str, str | int]]:
+    """Every combination of the axes that have no field of their own; {} where none is asked for."""
+    lists = {axis.flag: getattr(suite, axis.key) for axis in more() if getattr(suite, axis.key)}
+    for values in itertools.product(*lists.values()):
+        yield dict(zip(lists, values, strict=True))
 
 
 def _shapes(suite: Suite, entry: WorkloadEntry, workload: Workload) -> Iterator[tuple[int, int | None]]:

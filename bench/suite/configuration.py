@@ -11,12 +11,15 @@ from typing import Any
 
 import yaml
 
+from bench.interfaces.axes import AXES
 from bench.interfaces.case import Case
 from bench.interfaces.errors import UsageError
 
 WRITTEN = "NAME[:VARIANT][==VERSION][@KEY=VALUE,…]"
 _OPENS = "=[{,: "  # what a quote stands behind that begins a text
-FACTS = ("precision", "device", "threads", "preset")
+_ALONE = ("option", "twin")  # written otherwise
+FACTS = tuple(axis.flag for axis in AXES if "backends" in axis.entries and axis.flag not in _ALONE)
+"""The axes of a target that a side may say."""
 TWIN = "2"  # of the second of two like sides
 
 

@@ -11,41 +11,26 @@ from pydantic import (
     ValidationError,
 )
 
+from bench.interfaces.axes import AXES, SETTINGS, Axis
 from bench.interfaces.errors import UsageError
 from bench.suite.configuration import parse_option
 from bench.suite.suite import Suite, has_axis, mistakes_of
 
-# Key of `suite_from_flags` → what is typed; the keys of entries are here for the places of mistakes.
-FLAGS = {
-    "workloads": "--workload",
-    "backends": "--backend",
-    "precisions": "--precision",
-    "devices": "--device",
-    "batches": "--batch",
-    "sequences": "--sequence",
-    "contexts": "--context",
-    "threads": "--threads",
-    "presets": "--preset",
-    "weights": "--weights",
-    "baseline": "--baseline",
-    "profile": "--profile",
-    "budget": "--budget",
-    "rotate": "--rotate",
-    "options": "--option",
-    "sequence": "--sequence",
-    "context": "--context",
-    "preset": "--preset",
-}
-LISTS = ("precisions", "devices", "batches", "threads")
-NUMBERS = ("batches", "sequences", "contexts", "threads")
-SINGLES = ("baseline", "profile", "budget", "rotate")
+# Key of `suite_from_flags`, or of an entry → what is typed: for the places of mistakes.
+FLAGS = (
+    {axis.key: f"--{axis.flag}" for axis in AXES}
+    | {axis.own: f"--{axis.flag}" for axis in AXES if axis.own}
+    | {name: f"--{name}" for name in SETTINGS}
+)
+BY_KEY = {axis.key: axis for axis in AXES}
 
 
 def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | None]) -> Suite:
     """`base` with each list that a flag gives in the place of its own.
 
-    Workloads and backends that `base` has by that name keep their settings there. Keys are the plural ones
-    of `FLAGS`, values the flags' words (commas separate as well); None and empty leave `base` as it is.
+    Workloads and backends that `base` has by that name keep their settings there. Keys are those of
+    `bench.interfaces.axes`, values the flags' words (commas separate as well); None and empty leave `base` as
+    it is.
 
     Raises:
         UsageError: names the flag.
@@ -56,31 +41,12 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
         if key in given:
             known = {entry["name"]: entry for entry in data[key]}
             data[key] = [known.get(str(word), {"name": word}) for word in given[key]]
-    workloads, backends = data["workloads"], data["backends"]
-    for key in ("precisions", "devices", "threads"):
-        if key in given:
-            backends = [_without(entry, key) for entry in backends]
-    if "options" in given:
-        options = dict(parse_option(str(text)) for text in given["options"])
-        backends = [{**entry, "options": options} for entry in backends]
-    if "presets" in given:
-        backends = [{**entry, "preset": given["presets"]} for entry in backends]
-    if "batches" in given:
-        workloads = [_without(entry, "batch") for entry in workloads]
-    if "precisions" in given:
-        workloads = [_without(entry, "precisions") for entry in workloads]
-    for axis in ("sequence", "context"):
-        if lengths := given.get(f"{axis}s"):
-            alone = len(workloads) == 1
-            workloads = [_with_length(entry, axis, lengths, alone) for entry in workloads]
-    if "weights" in given:
-        if len(workloads) != 1:
-            raise UsageError("--weights goes with one workload", hint="name it: --workload NAME")
-        workloads = [{**workloads[0], "weights": str(Path(str(given["weights"][0])).absolute())}]
-    data |= {"workloads": workloads, "backends": backends}
-    data |= {key: given[key] for key in LISTS if key in given}
-    data |= {key: given[key][0] for key in SINGLES if key in given}
-    if "baseline" not in given and data.get("baseline") not in [entry["name"] for entry in backends]:
+    for key, words in given.items():
+        if key in SETTINGS:
+            data[key] = words[0]
+        elif key not in ("workloads", "backends"):
+            data |= _over(data, BY_KEY[key], words)
+    if "baseline" not in given and data.get("baseline") not in [entry["name"] for entry in data["backends"]]:
         data.pop("baseline", None)
     try:
         return Suite.model_validate(data)
@@ -89,6 +55,24 @@ def suite_from_flags(base: Suite, overrides: Mapping[str, Sequence[str] | str | 
             f"{_flag(loc)}: {message.partition(': ')[2] or message}" for loc, message in mistakes_of(error)
         )
         raise UsageError("\n".join(mistakes), hint="bakeoff run --help") from None
+
+
+def _over(data: Mapping[str, Any], axis: Axis, words: Sequence[str | int]) -> dict[str, Any]:
+    """What of a suite changes by the values of one flag: the suite's list, or what its entries say."""
+    if axis.listed:
+        value = list(words) if axis.many else words[0]
+        return {axis.key: value} | {of: [_without(e, axis.own) for e in data[of]] for of in axis.entries}
+    if axis.flag == "weights":
+        if len(data["workloads"]) != 1:
+            raise UsageError("--weights goes with one workload", hint="name it: --workload NAME")
+        return {"workloads": [{**data["workloads"][0], "weights": str(Path(str(words[0])).absolute())}]}
+    if axis.entries == ("workloads",):
+        alone = len(data["workloads"]) == 1
+        return {"workloads": [_with_length(entry, axis.own, words, alone) for entry in data["workloads"]]}
+    said: Any = list(words) if axis.many else words[0]
+    if axis.flag == "option":
+        said = dict(parse_option(str(text)) for text in words)
+    return {"backends": [{**entry, axis.own: said} for entry in data["backends"]]}
 
 
 def _with_length(
@@ -112,9 +96,11 @@ def _without(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _words(key: str, value: Sequence[str] | str) -> list[str | int]:
     texts = [value] if isinstance(value, str) else value
+    axis = BY_KEY.get(key)
     if key == "options":  # whose values may hold commas
         return list(texts)
-    if key not in (*SINGLES, "weights"):  # there `1,5m` is a mistake, and not its first half
+    if axis is not None and axis.many:  # elsewhere `1,5m` is a mistake, and not its first half
         texts = [part for text in texts for part in str(text).split(",")]
     words = [word.strip() for word in texts if word.strip()]
-    return [int(word) if key in NUMBERS and re.fullmatch(r"-?[0-9]+", word) else word for word in words]
+    whole = axis is not None and axis.whole
+    return [int(word) if whole and re.fullmatch(r"-?[0-9]+", word) else word for word in words]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -19,10 +19,12 @@ from pydantic import (
     JsonValue,
     ValidationError,
     ValidationInfo,
+    create_model,
     field_validator,
 )
 
 from bench.files import heads, regular
+from bench.interfaces.axes import more
 from bench.interfaces.errors import BakeoffError, SuiteError, did_you_mean
 from bench.suite.fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
 from bench.suite.yaml_lines import MAX_BYTES, line_of, load
@@ -159,7 +161,7 @@ Backends = Annotated[
 ]
 
 
-class Suite(Model):
+class _Suite(Model):
     """What is measured: every workload on every backend, over precisions, devices, batches and threads."""
 
     name: str = Field(default="", description="the file's name without")
@@ -214,12 +216,26 @@ class Suite(Model):
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Suite:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Raises SuiteError with every mistake."""
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
             raise SuiteError("\n".join(message for _, message in mistakes_of(error))) from None
+
+
+def _more_lists() -> dict[str, Any]:
+    """A list for each axis that has no field of its own: () where it is not asked for."""
+    kinds = {True: Wholes | tuple[()], False: Words | tuple[()]}
+    return {axis.key: (kinds[axis.whole], Field(default=(), description=axis.text)) for axis in more()}
+
+
+if TYPE_CHECKING:
+    Suite = _Suite
+else:
+    Suite = create_model(
+        "Suite", __base__=_Suite, __doc__=_Suite.__doc__, __module__=__name__, **_more_lists()
+    )
 
 
 def builtin_names() -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bench.compare.commands import reproduce
-from bench.compare.naming import AXES, axes
+from bench.compare.naming import FIELDS, axes
 from bench.compare.results import Results, Row
+from bench.interfaces.axes import AXES
 from bench.text.numbers import told
 
 
@@ -62,32 +63,23 @@ def gflops_per_second(row: Row) -> float | None:
     return flops / seconds / 1e9 if flops and seconds else None
 
 
-_AXES: Mapping[str, tuple[str, str, str]] = {  # field of a case or its target → column, dtype, meaning
-    "workload": ("workload", "str", "what is computed"),
+_FACTS: dict[str, tuple[str, str, str]] = {  # what is no axis: field → column, dtype, meaning
     "content": ("content", "str", "hash of the workload's definition and weights"),
-    "batch": ("batch", "Int64", "samples per inference"),
-    "sequence": ("sequence", "Int64", "tokens per sample; empty where there is no such axis"),
-    "backend": ("backend", "str", "the inference runtime"),
     "version": ("version_asked", "str", "version of the runtime asked for; empty for the one installed"),
     "scenario": ("scenario", "str", "how requests arrive"),
-    "weights": ("weights", "str", "a checkpoint by its content; empty for seeded weights"),
     "role": ("role", "str", "runtime; the harness's own rows have others"),
-    "twin": ("twin", "str", "tells apart cases that are otherwise alike"),
-    "context": ("context", "Int64", "tokens before a decoder's step; empty where there is no such axis"),
-    "rotate": ("rotate", "Int64", "copies of the input that take turns; 0 for one, always the same"),
-    "device": ("device", "str", "device asked for"),
-    "precision": ("precision", "str", "precision asked for"),
-    "threads": ("threads", "Int64", "threads asked for"),
-    "preset": ("preset", "str", "settings asked for: stock or expert"),
     "variant": ("variant", "str", "the runtime's variant; empty for the first one"),
-    "options": ("options", "str", "the backend's own settings, a JSON object; empty without any"),
+}
+_RENAMED = {"option": "options"}
+_AXES: Mapping[str, tuple[str, str, str]] = _FACTS | {
+    name: (name, *axis.column) for axis in AXES for name in [_RENAMED.get(axis.flag, axis.flag)]
 }
 
 
 def _axes() -> Iterator[Column]:
     """A column for each field of a case and of its target, by their definitions; KeyError for one that has no
     meaning here yet."""
-    for field in AXES:
+    for field in FIELDS:
         name, dtype, text = _AXES[field]
         yield Column(name, dtype, text, _axis(field))
 
@@ -96,7 +88,7 @@ def _axis(field: str) -> Callable[[Results, Row], Any]:
     return lambda results, row: axes(row.case)[field]
 
 
-IDENTITY: tuple[str, ...] = tuple(_AXES[field][0] for field in AXES)
+IDENTITY: tuple[str, ...] = tuple(_AXES[field][0] for field in FIELDS)
 """The columns in one of which any two rows of a run differ."""
 
 

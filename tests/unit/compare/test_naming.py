@@ -15,7 +15,6 @@ import pytest
 from bench import pytest_plugin
 from bench.cli.parser import parse
 from bench.cli.sweep import suite_from
-from bench.cli.turns import flags
 from bench.compare import naming
 from bench.compare.commands import reproduce, written
 from bench.compare.naming import name
@@ -27,8 +26,6 @@ from bench.machine.budget import Budget
 from bench.plan.plan import plan
 from bench.store.records import CaseRecord
 from bench.suite.configuration import parse_side
-from bench.suite.pair import aa_suite
-from bench.suite.suite import load_suite
 from reports.exporters import export, markdown
 from reports.figures import sweeps
 from reports.html import page as html_page
@@ -96,14 +93,14 @@ def alike(texts: Sequence[Any]) -> list[Any]:
 
 def test_every_field_has_its_other_value() -> None:
     """A field that is added must be told apart too: give it another value above."""
-    assert {field.name for field in fields(Case)} == {*OTHER, *SAME_ID, "target"}
+    assert {field.name for field in fields(Case)} == {*OTHER, *SAME_ID, "target", "axes"}
     assert {field.name for field in fields(Target)} == set(OF_TARGET)
     assert len({case.id for case in variants()}) == len(variants())
 
 
 def test_every_field_has_a_column() -> None:
-    names = {field.name for one in (Case, Target) for field in fields(one)} - {"target"}
-    assert set(naming.AXES) == names
+    names = {field.name for one in (Case, Target) for field in fields(one)} - {"target", "axes"}
+    assert set(naming.FIELDS) == names
     assert set(naming.axes(BASE)) == names
     assert set(columns.IDENTITY) <= set(columns.COLUMNS)
     assert len(columns.IDENTITY) == len(names)
@@ -237,13 +234,7 @@ def asked(command: str, weights: Path) -> list[Case]:
     program, *words = shlex.split(command.replace("PATH", shlex.quote(str(weights))))
     assert program == "bakeoff"
     options = parse(words)
-    base = load_suite("quick")
-    suite = (
-        suite_from(options)
-        if words[0] == "run"
-        else aa_suite(base, parse_side(options.side), flags(options, base))
-    )
-    found = plan(suite, BUDGET, EVERYTHING)
+    found = plan(suite_from(options), BUDGET, EVERYTHING)
     assert not found.refused
     return [case for case in found.cases if case.role == "runtime"]
 
@@ -313,15 +304,13 @@ def test_the_command_measures_that_case(
     assert "own weights" not in command
     found = asked(command, path)
     assert case.id in [one.id for one in found]
-    assert len(found) == (2 if case.twin else 1)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
         ({"scenario": "server"}, "scenario server"),
-        ({"twin": "left"}, "twin left"),
-        ({"twin": "2", "rotate": 4}, "twin 2 of rotating inputs"),
         ({"target": Target(options={"a=b": 1})}, "option 'a=b'"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.environments.requirements import Needs
 from bench.environments.setup import needed
 from bench.interfaces.backend import Backend
+from bench.interfaces.options import Option
 from bench.plugins import backend_registry
 from bench.text.units import size_text
 
@@ -56,8 +57,17 @@ def _tables(backend: Backend) -> Iterator[str]:
     files: Mapping[str, Sequence[str]] = {floats: backend.formats, **backend.quantised}
     rows = [(precision, ", ".join(f"`{kind}`" for kind in kinds)) for precision, kinds in files.items()]
     yield from _table(("precision, where this machine has it", "model files, best first"), rows)
+    if known := getattr(backend, "options", None):
+        taken = [(f"`{name}`", one.values, one.text, ", ".join(_where(one))) for name, one in known.items()]
+        yield from _table(("option", "values", "what it does", "only"), taken)
     presets = [(f"`{name}`", _settings(p.settings), p.source) for name, p in backend.presets.items()]
     yield from _table(("preset", "settings", "source"), presets)
+
+
+def _where(one: Option) -> Iterator[str]:
+    """The variants and devices that alone have an option."""
+    yield from (f"`{variant or 'no variant'}`" for variant in one.variants)
+    yield from (f"`{device}`" for device in one.devices)
 
 
 def _settings(settings: Mapping[str, object]) -> str:

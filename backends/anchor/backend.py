@@ -90,7 +90,7 @@ class AnchorBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> AnchorSession:
         targets.require(self, target, DEVICES)
-        targets.settings(self, target, known=())
+        targets.settings(self, target)
         if target.threads != 1:
             raise UnsupportedCase(f"the anchor runs on one thread, not {target.threads}", hint="--threads 1")
         return AnchorSession()

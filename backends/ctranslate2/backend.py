@@ -30,6 +30,7 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.options import Option
 from bench.interfaces.precision import runs_as
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import runtimes
@@ -126,6 +127,7 @@ class CTranslate2Backend(BaseBackend):
     quantised: Mapping[str, tuple[str, ...]] = {"int8-dynamic": ("ctranslate2-dynamic",)}
     install = "bakeoff setup ctranslate2"
     runtime: tuple[str, ...] = ("ctranslate2",)
+    options: Mapping[str, Option] = {MKL: Option("MKL on every maker's CPUs")}
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "CTranslate2's README: Encoder or Generator on a folder, device='cpu'"),
         "expert": Preset(
@@ -149,7 +151,7 @@ class CTranslate2Backend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> CTranslate2Session:
         runtimes.import_runtime(self)
         targets.require(self, target, _devices())
-        settings = targets.settings(self, target, (MKL,))
+        settings = targets.settings(self, target)
         model = targets.given(self, model)
         if io.carried:
             raise UnsupportedCase(

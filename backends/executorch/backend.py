@@ -30,6 +30,7 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.errors import BackendUnavailable, ModelFileError
+from bench.interfaces.options import Option
 from bench.interfaces.tensors import Array, IOSpec, ModelFile, TensorSpec
 from bench.plugins import runtimes
 
@@ -112,6 +113,7 @@ class ExecuTorchBackend(BaseBackend):
     }
     install = "bakeoff setup executorch"
     runtime: tuple[str, ...] = ("executorch.version", "torch", BINDINGS)
+    options: Mapping[str, Option] = {CLONE: Option("outputs are copied out of the runtime's memory")}
     presets: Mapping[str, Preset] = {
         "stock": Preset(
             {CLONE: True},
@@ -137,7 +139,7 @@ class ExecuTorchBackend(BaseBackend):
         runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
         model = targets.given(self, model)
-        return ExecuTorchSession(model, target, io, targets.settings(self, target, (CLONE,)))
+        return ExecuTorchSession(model, target, io, targets.settings(self, target))
 
 
 @functools.lru_cache(maxsize=1)

@@ -34,6 +34,7 @@ from bench.interfaces.backend import (
     Support,
     Target,
 )
+from bench.interfaces.options import Option
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -157,6 +158,10 @@ class IreeBackend(BaseBackend):
     formats: tuple[str, ...] = ("vhlo",)
     install = "bakeoff setup iree"
     runtime: tuple[str, ...] = ("iree.runtime",)
+    options: Mapping[str, Option] = {
+        "iree-opt-level": Option("how much the compiler optimises", choices=("O0", "O1", "O2", "O3")),
+        "iree-llvmcpu-enable-ukernels": Option("which hand-written kernels it takes", "text"),
+    }
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "IREE docs, 'CPU deployment': llvm-cpu for the host's CPU, local-task"),
         "expert": Preset(
@@ -202,7 +207,7 @@ class IreeBackend(BaseBackend):
     def _settle(self, target: Target) -> dict[str, Any]:
         runtimes.import_runtime(self)
         targets.require(self, target, {"cpu": TABLE})
-        return targets.settings(self, target, ("iree-opt-level", "iree-llvmcpu-enable-ukernels"))
+        return targets.settings(self, target)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class LiteRtBackend(BaseBackend):
         runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
         model = targets.given(self, model)
-        return LiteRtSession(model, target, io, targets.settings(self, target, ()))
+        return LiteRtSession(model, target, io, targets.settings(self, target))
 
 
 def _version(package: str) -> str:

@@ -24,6 +24,7 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.options import Option, Options
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -46,7 +47,12 @@ REDUCED = (
     *("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage"),
     *("use_int8_inference", "use_int8_packed", "use_int8_storage", "use_int8_arithmetic"),
 )
-OPTIONS = ("lightmode", "use_packing_layout", "use_sgemm_convolution", "use_winograd_convolution")
+OPTIONS = {
+    "lightmode": Option("memory of activations is used again"),
+    "use_packing_layout": Option("channels in packs as wide as the CPU's registers"),
+    "use_sgemm_convolution": Option("convolutions as matrix products"),
+    "use_winograd_convolution": Option("convolutions of small windows by Winograd's transform"),
+}
 MAGIC = b"7767517"
 NARROW = {"int64": np.int32}
 
@@ -126,6 +132,7 @@ class NcnnBackend(BaseBackend):
     formats: tuple[str, ...] = ("ncnn",)
     install = "bakeoff setup ncnn"
     runtime: tuple[str, ...] = ("ncnn",)
+    options: Options | None = OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "ncnn's README for Python: a Net with its defaults, in fp32 where that is asked"),
     }
@@ -139,7 +146,7 @@ class NcnnBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> NcnnSession:
         runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
-        settings = targets.settings(self, target, OPTIONS)
+        settings = targets.settings(self, target)
         model = targets.given(self, model)
         if io.carried:
             raise UnsupportedCase(

@@ -59,7 +59,7 @@ class NullBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> NullSession:
         targets.require(self, target, DEVICES)
-        targets.settings(self, target, known=())
+        targets.settings(self, target)
         return NullSession(target)
 
 

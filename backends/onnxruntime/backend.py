@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backends.support import files, ort_packages, ort_session, targets
-from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, OPTIMISED, PROVIDERS
+from backends.support.ort_session import OPTIMISED, PROVIDERS
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import UnsupportedCase
+from bench.interfaces.options import Options
 from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -47,6 +48,7 @@ class OnnxRuntimeBackend(BaseBackend):
         **{name: f"{provider}, where the installed build has it" for name, provider in PROVIDERS.items()},
     }
     no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
+    options: Options | None = ort_session.OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "ONNX Runtime's README and 'Get started: Python': a session with its defaults"),
         "expert": Preset(
@@ -73,7 +75,7 @@ class OnnxRuntimeBackend(BaseBackend):
         """The file in the ORT format. For another provider the file as it is, once that provider is seen to
         run some of it: what it does not take goes to the CPU provider in silence."""
         self._settle(target)
-        settings = targets.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
+        settings = targets.settings(self, target)
         if target.variant == OPTIMISED:
             path = folder / "model.ort"
             ort_session.write_optimised(model, target, io, settings, path)
@@ -93,7 +95,7 @@ class OnnxRuntimeBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ort_session.OnnxRuntimeSession:
         how = self._settle(target)
         model = targets.given(self, model)
-        settings = targets.settings(self, target, (*ATTRIBUTES, *CONFIG_KEYS))
+        settings = targets.settings(self, target)
         session = ort_session.StatefulSession if io.state else ort_session.OnnxRuntimeSession
         return session(model, target, io, settings, how.level == "emulated")
 

@@ -15,9 +15,10 @@ from backends.onnxruntime_gpu.providers import CUDA, TENSORRT
 from backends.onnxruntime_gpu.session import TF32_OVERRIDE, BoundSession, ClockedSession, GraphSession, Place
 from backends.support import files, ort_session, targets
 from backends.support.cuda_driver import Clock, NoDriver
-from backends.support.ort_session import ATTRIBUTES, CONFIG_KEYS, CPU, Provider
+from backends.support.ort_session import CPU, Provider
 from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.options import Option, Options
 from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -36,26 +37,43 @@ GRAPH, NO_FALLBACK = "enable_cuda_graph", "session.disable_cpu_ep_fallback"
 STREAM = "user_compute_stream"
 # ONNX Runtime docs, 'CUDA execution provider', 'TensorRT execution provider'; TensorRT-RTX-EP-ABI, 'Provider
 # options'. Others are refused: device, stream, precision and caches are the case's.
-CUDA_OPTIONS = (
-    *("arena_extend_strategy", "cudnn_conv1d_pad_to_nc1d", "cudnn_conv_algo_search"),
-    *(
-        "cudnn_conv_use_max_workspace",
-        "enable_skip_layer_norm_strict_mode",
-        "fuse_conv_bias",
-        "gpu_mem_limit",
+_BOTH, _ENGINE, _RTX = ("", "tensorrt"), ("tensorrt",), ("tensorrt-rtx",)
+CUDA_OPTIONS = {
+    "arena_extend_strategy": Option("how the arena grows", "text", variants=_BOTH),
+    "cudnn_conv1d_pad_to_nc1d": Option("windows in one dimension as if in two", variants=_BOTH),
+    "cudnn_conv_algo_search": Option("how convolutions are chosen", "text", variants=_BOTH),
+    "cudnn_conv_use_max_workspace": Option("convolutions may take any workspace", variants=_BOTH),
+    "enable_skip_layer_norm_strict_mode": Option("layer normalisation in fp32", variants=_BOTH),
+    "fuse_conv_bias": Option("convolution and bias in one kernel", variants=_BOTH),
+    "gpu_mem_limit": Option("bytes of the arena", "whole", 1, variants=_BOTH),
+    "prefer_nhwc": Option("channels last", variants=_BOTH),
+    "sdpa_kernel": Option("bits that allow kinds of attention kernels", "whole", 0, variants=_BOTH),
+    "tunable_op_enable": Option("kernels that can be tuned", variants=_BOTH),
+    "tunable_op_tuning_enable": Option("tuning them while running", variants=_BOTH),
+}
+TENSORRT_OPTIONS = {
+    "trt_auxiliary_streams": Option(
+        "streams besides; -1: as many as it likes", "whole", -1, variants=_ENGINE
     ),
-    *("prefer_nhwc", "sdpa_kernel", "tunable_op_enable", "tunable_op_tuning_enable"),
-)
-TENSORRT_OPTIONS = (
-    *("trt_auxiliary_streams", "trt_build_heuristics_enable", "trt_builder_optimization_level"),
-    *("trt_context_memory_sharing_enable", "trt_layer_norm_fp32_fallback", "trt_max_workspace_size"),
-    *("trt_min_subgraph_size", "trt_sparsity_enable"),
-)
-RTX_OPTIONS = ("nv_max_shared_mem_size", "nv_max_workspace_size")
+    "trt_build_heuristics_enable": Option("kernels chosen by heuristics", variants=_ENGINE),
+    "trt_builder_optimization_level": Option("how long it searches", "whole", 0, 5, variants=_ENGINE),
+    "trt_context_memory_sharing_enable": Option("engines share their memory", variants=_ENGINE),
+    "trt_layer_norm_fp32_fallback": Option("layer normalisation in fp32", variants=_ENGINE),
+    "trt_max_workspace_size": Option("bytes that a kernel may take", "whole", 1, variants=_ENGINE),
+    "trt_min_subgraph_size": Option("operators that are worth an engine", "whole", 1, variants=_ENGINE),
+    "trt_sparsity_enable": Option("kernels for sparse weights", variants=_ENGINE),
+}
+RTX_OPTIONS = {
+    "nv_max_shared_mem_size": Option("bytes of shared memory of a kernel", "whole", 1, variants=_RTX),
+    "nv_max_workspace_size": Option("bytes that a kernel may take", "whole", 1, variants=_RTX),
+}
 OPTIONS = {
-    "": (*CUDA_OPTIONS, GRAPH),
-    "tensorrt": (*CUDA_OPTIONS, *TENSORRT_OPTIONS, GRAPH),
-    "tensorrt-rtx": (*RTX_OPTIONS, GRAPH),
+    **ort_session.OPTIONS,
+    NO_FALLBACK: Option("a model that is not whole on the GPU is refused"),
+    GRAPH: Option("runs replay a CUDA graph"),
+    **CUDA_OPTIONS,
+    **TENSORRT_OPTIONS,
+    **RTX_OPTIONS,
 }
 # What ONNX Runtime says where a model is not whole on the GPU, which these two settings ask for.
 REFUSALS = ("graph capture feature", "assigned to the default CPU EP")
@@ -82,6 +100,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
         "tensorrt-rtx": f"TensorRT for RTX, where its plugin is installed ({ort_gpu.PLUGIN_PACKAGE})",
     }
     no_telemetry: Mapping[str, str] = {"ORT_DISABLE_TELEMETRY": "1"}
+    options: Options | None = OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset(
             {}, "ONNX Runtime docs, 'CUDA execution provider' and 'I/O binding': defaults, bound"
@@ -157,9 +176,7 @@ class OnnxRuntimeGpuBackend(BaseBackend):
                 f"{self.name} has no device {target.device} here: {why}", hint="bakeoff doctor"
             )
         targets.require(self, target, ort_gpu.table(target.variant))
-        known = (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK, *OPTIONS[target.variant])
-        # A preset may name options of a provider that this variant is without.
-        settings = {k: v for k, v in targets.settings(self, target, known).items() if k in known}
+        settings = targets.settings(self, target)
         if _on(settings.get(GRAPH)) and io.state:
             raise UnsupportedCase(
                 f"{self.name}: {GRAPH} holds no state, which moves", hint=f"leave {GRAPH} out"
@@ -199,7 +216,7 @@ def open_session(
     stream: int | None = None,
 ) -> ort.InferenceSession:
     """A session on the variant's providers, in the order in which they are offered each operation."""
-    own = {k: v for k, v in settings.items() if k in (*ATTRIBUTES, *CONFIG_KEYS, NO_FALLBACK)}
+    own = {k: v for k, v in settings.items() if k in (*ort_session.OPTIONS, NO_FALLBACK)}
     options = ort_session.session_options(target, own, profile_prefix)
     wanted = [] if _on(settings.get(NO_FALLBACK)) else [CPU]
     told = {k: _text(v) for k, v in settings.items() if k not in own}

@@ -16,6 +16,7 @@ from backends.support import faults, files, targets
 from backends.support.profiles import PRECISIONS
 from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.options import Options
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.tensors import IOSpec, ModelFile, TensorSpec
 from bench.machine import instructions
@@ -49,6 +50,8 @@ class OpenVinoBackend(BaseBackend):
     }
     # An import sends an event from a thread; `CI` is the one variable by which it leaves that be.
     no_telemetry: Mapping[str, str] = {"CI": "true"}
+    # Its plugin lists its properties, and they change from version to version.
+    options: Options | None = None
     presets: Mapping[str, Preset] = {
         "stock": Preset(
             {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1},
@@ -71,7 +74,8 @@ class OpenVinoBackend(BaseBackend):
         devices = {
             "cpu": {precision: _support(precision) for precision in (*HINTS, *self.quantised, DYNAMIC)}
         }
-        return Capabilities(ov.__version__.split("-")[0], devices, {"cpu": name, "devices seen": plugins})
+        detail = {"cpu": name, "devices seen": plugins}
+        return Capabilities(ov.__version__.split("-")[0], devices, detail, options=tuple(_options()))
 
     def builds(self, target: Target) -> bool:
         return target.variant == CACHED

@@ -36,10 +36,18 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.errors import UnsupportedCase, did_you_mean
+from bench.interfaces.options import Option, Options
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
 DEVICES = {"cpu": {"fp32": Support("native", "it plays back")}}
-OPTIONS = ("reference", "delay_us", "own_share", "fault", "when", "after")
+OPTIONS = {
+    "reference": Option("path of the outputs that it plays back", "text"),
+    "delay_us": Option("what an inference takes, µs", "number", 0),
+    "own_share": Option("share of it that its own clock tells", "number", 0, 1),
+    "fault": Option("what goes wrong", "text"),
+    "when": Option("when it does", "text"),
+    "after": Option("inferences before it does", "whole", 0),
+}
 MOMENTS = ("load", "run", "late", "fetch")
 SLEEP_S = 600.0
 Rows = Mapping[bytes, Mapping[str, Array]]
@@ -184,6 +192,7 @@ class ReferenceBackend(BaseBackend):
     summary = "Plays back the right outputs, and misbehaves when told to; for tests."
     install = "pip install bakeoff"
     role: Role = "test"
+    options: Options | None = OPTIONS
     presets: Mapping[str, Preset] = {"stock": Preset({}, "there is nothing to set")}
 
     def probe(self) -> Capabilities:
@@ -191,7 +200,7 @@ class ReferenceBackend(BaseBackend):
 
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> ReferenceSession:
         targets.require(self, target, DEVICES)
-        options = targets.settings(self, target, OPTIONS)
+        options = targets.settings(self, target)
         for key, known in (("fault", FAULTS), ("when", MOMENTS)):
             if key in options and options[key] not in known:
                 raise UnsupportedCase(

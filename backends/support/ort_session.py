@@ -17,6 +17,7 @@ from backends.support import arrays, faults, onnx_file, profiles
 from backends.support.profiles import PRECISIONS, Operation
 from bench.interfaces.backend import Actual, BaseSession, Fact, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.options import Option
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -45,17 +46,22 @@ BIAS_OPTIMISER = "WeightBiasQuantization"
 # Attributes of SessionOptions, and keys of onnxruntime_session_options_config_keys.h. The list is closed
 # because ONNX Runtime takes any key in silence.
 ATTRIBUTES = ("enable_cpu_mem_arena", "enable_mem_pattern", "enable_mem_reuse", "use_deterministic_compute")
-CONFIG_KEYS = (
-    "session.disable_prepacking",
-    "session.dynamic_block_base",
-    "session.enable_gemm_fastmath_arm64_bfloat16",
-    "session.force_spinning_stop",
-    "session.intra_op.allow_spinning",
-    "session.intra_op_thread_affinities",
-    "session.set_denormal_as_zero",
-    "session.use_device_allocator_for_initializers",
-    "mlas.enable_gemm_fastmath_arm64_bfloat16",
-)
+# ONNX Runtime docs, 'Python API: SessionOptions', and onnxruntime_session_options_config_keys.h
+OPTIONS = {
+    "enable_cpu_mem_arena": Option("memory from an arena"),
+    "enable_mem_pattern": Option("one allocation for all activations of known shape"),
+    "enable_mem_reuse": Option("memory of activations is used again"),
+    "use_deterministic_compute": Option("kernels whose results do not vary"),
+    "session.disable_prepacking": Option("weights are not packed for the kernels"),
+    "session.dynamic_block_base": Option("base of the size of blocks of work; 0: fixed", "whole", 0),
+    "session.enable_gemm_fastmath_arm64_bfloat16": Option("matrix products in bf16 on Arm"),
+    "session.force_spinning_stop": Option("threads stop waiting actively when a run ends"),
+    "session.intra_op.allow_spinning": Option("threads wait actively"),
+    "session.intra_op_thread_affinities": Option("CPUs of each thread", "text"),
+    "session.set_denormal_as_zero": Option("denormal numbers are zero"),
+    "session.use_device_allocator_for_initializers": Option("weights are not in the arena"),
+    "mlas.enable_gemm_fastmath_arm64_bfloat16": Option("matrix products in bf16 on Arm"),
+}
 
 
 class OnnxRuntimeSession(BaseSession):

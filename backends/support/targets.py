@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
+from bench.interfaces import options
 from bench.interfaces.backend import EMULATED, Backend, Support, Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase, did_you_mean
 from bench.interfaces.precision import word
@@ -66,14 +67,26 @@ def since(
     return Support(otherwise, f"native from compute capability {wanted}; this one has {has}")
 
 
-def settings(backend: Backend, target: Target, known: Collection[str]) -> dict[str, Any]:
-    """The preset's settings with the target's own options over them. Raises UnsupportedCase for others."""
+def settings(backend: Backend, target: Target, known: Collection[str] | None = None) -> dict[str, Any]:
+    """The preset's settings with the target's own options over them. Raises UnsupportedCase for others.
+
+    Args:
+        known: the names of options, of a backend that learns them from its runtime; else those of its
+            `options` for the target's variant and device.
+    """
     preset = backend.presets.get(target.preset)
     if preset is None:
         raise UnsupportedCase(
             f"{backend.name} has no preset {target.preset!r}",
             hint=did_you_mean(target.preset, backend.presets),
         )
+    if known is None:
+        mine = options.of(getattr(backend, "options", None) or {}, target.variant, target.device_kind)
+        for mistake in options.mistakes(backend.name, mine, target.options):
+            raise UnsupportedCase(mistake, hint=f"bakeoff list backends, and docs/backends/{backend.name}.md")
+        # A preset may name options that this variant or device is without.
+        kept = {name: value for name, value in preset.settings.items() if name in mine}
+        return {**kept, **target.options}
     for option in target.options:
         if option not in known:
             raise UnsupportedCase(

@@ -21,6 +21,7 @@ from bench.interfaces.backend import (
     Target,
 )
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.options import Option
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -133,6 +134,7 @@ class TensorFlowBackend(BaseBackend):
         "": "the SavedModel's function under tf.function",
         XLA: "the same under tf.function(jit_compile=True): compiled by XLA for the case's shapes",
     }
+    options: Mapping[str, Option] = {ONEDNN: Option("kernels of oneDNN")}
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "TensorFlow's guide, 'Using the SavedModel format': load, and call a signature"),
         "expert": Preset(
@@ -157,7 +159,7 @@ class TensorFlowBackend(BaseBackend):
     def load(self, model: ModelFile | None, target: Target, io: IOSpec) -> TensorFlowSession:
         runtimes.import_runtime(self)
         targets.require(self, target, DEVICES)
-        settings = targets.settings(self, target, (ONEDNN,))
+        settings = targets.settings(self, target)
         model = targets.given(self, model)
         _hold(target.threads)
         session = TensorFlowSession if target.variant == XLA else SteppingSession

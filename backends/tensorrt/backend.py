@@ -20,10 +20,10 @@ from backends.tensorrt.engine import Engine
 from backends.tensorrt.session import GraphSession, TensorRtSession
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import BackendUnavailable
+from bench.interfaces.options import Options
 from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.plugins import runtimes
 
-OPTIONS = ("builder_optimization_level", "cuda_graph", "workspace_mib")
 ASYMMETRIC = "TensorRT takes symmetric int8 alone: int8:native is its file"
 NO_FILE = "no converter makes such a file for TensorRT"
 ELSEWHERE = (
@@ -43,6 +43,7 @@ class TensorRtBackend(BaseBackend):
     }
     install = "bakeoff setup tensorrt"
     runtime: tuple[str, ...] = ("tensorrt",)
+    options: Options | None = tensorrt_build.OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "TensorRT docs, 'Quick Start Guide': the ONNX parser, a builder's defaults"),
         "expert": Preset(
@@ -76,7 +77,7 @@ class TensorRtBackend(BaseBackend):
         trt = self._import()
         cuda, gpus = self._cuda()
         targets.require(self, target, _devices(gpus))
-        settings = targets.settings(self, target, OPTIONS)
+        settings = targets.settings(self, target)
         index = int(target.device.partition(":")[2])
         cuda("cudaSetDevice", index)
         return trt, cuda, gpus[index], settings

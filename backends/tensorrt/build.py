@@ -18,11 +18,17 @@ from backends.tensorrt import api
 from backends.tensorrt.cuda import Gpu
 from bench.interfaces.backend import Target
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
+from bench.interfaces.options import Option
 from bench.interfaces.tensors import IOSpec, ModelFile
 
 FORMAT = "tensorrt-engine"
 ENGINE, MADE, TIMINGS = "model.engine", "engine.json", "timing.cache"
 MIB = 2**20
+OPTIONS = {
+    "builder_optimization_level": Option("how long the builder searches", "whole", 0, 5),
+    "cuda_graph": Option("runs replay a CUDA graph"),
+    "workspace_mib": Option("MiB that a kernel may take", "whole", 1),
+}
 
 
 @dataclass(frozen=True, slots=True)

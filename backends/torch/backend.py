@@ -18,6 +18,7 @@ from backends.torch.cuda import CudaCompiledSession, CudaSession
 from backends.torch.session import DTYPES, CompiledSession, EagerSession, TorchSession, mover
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError
+from bench.interfaces.options import Option, Options
 from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.machine import instructions
 from bench.plugins import runtimes
@@ -41,7 +42,11 @@ NOT_COMPILED = {
 }
 NOT_ON_CUDA = "PyTorch's quantised kernels of this graph are for CPUs"
 NO_INTEGERS_ON_CUDA = ("int8:qdq", "int8:native", "int8-dynamic", "int8-weight", "int4-weight")
-OPTIONS = ("channels_last", "cudnn_benchmark", "flush_denormal")
+OPTIONS = {
+    "channels_last": Option("images and weights of convolutions with channels last"),
+    "cudnn_benchmark": Option("cuDNN times its convolutions and takes the fastest"),
+    "flush_denormal": Option("denormal numbers are zero"),
+}
 
 
 class TorchBackend(BaseBackend):
@@ -55,6 +60,7 @@ class TorchBackend(BaseBackend):
     install = "pip install 'bakeoff[torch]'"
     runtime: tuple[str, ...] = ("torch",)
     variants: Mapping[str, str] = {"": "eager, operation by operation", **torch_variants.VARIANTS}
+    options: Options | None = OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "PyTorch docs, 'Inference mode': defaults"),
         "expert": Preset(
@@ -121,7 +127,7 @@ class TorchBackend(BaseBackend):
         import torch
 
         how = targets.require(self, target, _devices(target.variant))
-        settings = targets.settings(self, target, OPTIONS)
+        settings = targets.settings(self, target)
         torch.set_num_threads(target.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)

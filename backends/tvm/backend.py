@@ -29,6 +29,7 @@ from bench.interfaces.backend import (
     Support,
     Target,
 )
+from bench.interfaces.options import Option, Options
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 from bench.plugins import runtimes
 
@@ -52,7 +53,12 @@ CPU = {
         **INTEGERS,
     }
 }
-OPTIONS = ("fast_math",)
+OPTIONS = {
+    "fast_math": Option("exponentials by polynomials"),
+    "trials": Option("candidates that are compiled and timed", "whole", 1, 1_000_000, variants=("tuned",)),
+    # Of the thirty minutes that a build may take: the rest is for the compiler.
+    "minutes": Option("time of the search", "number", 0.01, 20, variants=("tuned",)),
+}
 
 
 class TvmSession(BaseSession):
@@ -170,6 +176,7 @@ class TvmBackend(BaseBackend):
         "schedule": "by bakeoff's own deterministic CPU schedule",
         "tuned": "products by MetaSchedule's search, where it beats that schedule; the rest by the schedule",
     }
+    options: Options | None = OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "TVM docs, 'Quick Start': the zero pipeline and tvm.compile"),
         "expert": Preset(
@@ -218,9 +225,8 @@ class TvmBackend(BaseBackend):
         gpus = target.device_kind == "cuda" and target.variant == PLAIN
         targets.require(self, target, _devices(len(cuda.gpus()[0])) if gpus else CPU)
         searches = target.variant == "tuned"
-        known = (*OPTIONS, *tuned.OPTIONS) if searches else OPTIONS
-        settings = targets.settings(self, target, known)
-        return tuned.budget(settings) if searches else settings
+        settings = targets.settings(self, target)
+        return {**tuned.BUDGET, **settings} if searches else settings
 
 
 def _devices(gpus: int) -> Devices:

@@ -24,18 +24,12 @@ from typing import TYPE_CHECKING, Any
 from backends.support import arrays as support_arrays
 from backends.tvm import search
 from backends.tvm.search import alone, compiled, tensors, values
-from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.tensors import IOSpec
 
 if TYPE_CHECKING:
     import tvm
 
-OPTIONS = {"trials": 400, "minutes": 8}  # the budget where none is named
-BOUNDS = (
-    ("trials", int, 1e6, "a whole number over 0"),
-    # Of the thirty that a build may take: the rest is for the compiler.
-    ("minutes", int | float, 20, "a number over 0, at most 20"),
-)
+BUDGET = {"trials": 400, "minutes": 8}  # where none is named
 LEAST = 4  # trials that are worth a search
 MOST = 64  # after which a task's search has seen its space
 DUELS = 7
@@ -70,16 +64,6 @@ def allot(costs: Mapping[str, float], trials: int) -> dict[str, int]:
         shares[name] = max(1, share)
         cost_left, left = cost_left - cost, left - share
     return shares
-
-
-def budget(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with a budget. Raises UnsupportedCase for one that is none."""
-    whole = {**OPTIONS, **settings}
-    for name, kind, most, hint in BOUNDS:
-        value = whole[name]
-        if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= most:
-            raise UnsupportedCase(f"tvm:tuned: {name} is {value!r}", hint=f"{name} is {hint}")
-    return whole
 
 
 def told(folder: Path) -> dict[str, Any]:

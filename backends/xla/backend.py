@@ -18,6 +18,7 @@ from backends.xla import cuda
 from backends.xla.program import Program
 from backends.xla.session import POOL_SIZE, CudaSession, XlaSession
 from bench.interfaces.backend import BaseBackend, Capabilities, Preset, Support, Target
+from bench.interfaces.options import Option, Options
 from bench.interfaces.tensors import IOSpec, ModelFile
 from bench.machine import instructions
 from bench.plugins import runtimes
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 PROGRAM = "program.jax"
 EXECUTABLE = "executable.xla"
 OPTIONS = {
-    "cpu": ("jax_cpu_enable_async_dispatch", "xla_cpu_enable_fast_math"),
-    "cuda": ("xla_gpu_triton_gemm_any", "xla_gpu_autotune_level", "xla_gpu_enable_command_buffer"),
+    "jax_cpu_enable_async_dispatch": Option("calls return before they are done", devices=("cpu",)),
+    "xla_cpu_enable_fast_math": Option("floats as if numbers were real", devices=("cpu",)),
+    "xla_gpu_triton_gemm_any": Option("matrix products by Triton where it can", devices=("cuda",)),
+    "xla_gpu_autotune_level": Option("how thoroughly kernels are tuned", "whole", 0, 5, devices=("cuda",)),
+    "xla_gpu_enable_command_buffer": Option("commands that a graph holds", "text", devices=("cuda",)),
 }
 NO_INTEGERS = "no converter makes a StableHLO program with products of integers"
 
@@ -40,6 +44,7 @@ class XlaBackend(BaseBackend):
     formats: tuple[str, ...] = ("stablehlo",)
     install = "bakeoff setup xla"
     runtime: tuple[str, ...] = ("jax",)
+    options: Options | None = OPTIONS
     presets: Mapping[str, Preset] = {
         "stock": Preset({}, "JAX docs, 'Ahead-of-time lowering and compilation': lower and compile"),
         "expert": Preset(
@@ -113,7 +118,6 @@ class XlaBackend(BaseBackend):
         runtimes.import_runtime(self)
         import jax
 
-        known = OPTIONS.get(target.device_kind, ())
         device = None
         if target.device_kind == cuda.PLATFORM:
             cuda.see()
@@ -124,7 +128,7 @@ class XlaBackend(BaseBackend):
             # Of narrow floats the one that is asked for: to know of one takes a compilation.
             asked = (p for p in PRECISIONS if p not in NARROW or p == target.arithmetic)
             how = targets.require(self, target, {"cpu": {p: _on_cpu(p) for p in asked}})
-        settings = {n: value for n, value in targets.settings(self, target, known).items() if n in known}
+        settings = targets.settings(self, target)
         for name, value in settings.items():
             if name.startswith("jax_"):
                 jax.config.update(name, value)

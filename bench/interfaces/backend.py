@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from bench.interfaces.options import Options
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
 
@@ -64,12 +65,13 @@ Devices = Mapping[str, Mapping[str, Support]]  # device → precision → suppor
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a probe found: the runtime's version, and device → precision → support; `variants` has those for
-    which another table holds."""
+    which another table holds. `options` are the names of a backend's that only its runtime knows."""
 
     version: str
     devices: Devices
     detail: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, Devices] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     def of(self, variant: str) -> Devices:
         """The table of a variant."""
@@ -78,7 +80,8 @@ class Capabilities:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Capabilities:
         variants = {name: _devices(table) for name, table in data["variants"].items()}
-        return cls(data["version"], _devices(data["devices"]), data["detail"], variants)
+        options = tuple(data.get("options", ()))
+        return cls(data["version"], _devices(data["devices"]), data["detail"], variants, options)
 
 
 def _devices(data: Mapping[str, Any]) -> Devices:
@@ -232,6 +235,9 @@ class Measuring(Protocol):
         cannot."""
 
 
+NO_OPTIONS: Options = {}
+
+
 class BaseSession:
     """Defaults of a session: nothing to free, any number of staged inputs."""
 
@@ -259,6 +265,8 @@ class BaseBackend:
     quantised: Mapping[str, tuple[str, ...]] = {}
     variants: Mapping[str, str] = {"": "as it comes"}
     presets: Mapping[str, Preset] = {"stock": Preset({}, "the runtime's own README")}
+    options: Options | None = NO_OPTIONS
+    """Its own options; None where the runtime alone knows them, and `load` refuses others."""
     revision: int = 1
     role: Role = "runtime"
     runtime: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import Literal
 from bench.interfaces.axes import more
 from bench.interfaces.backend import EMULATED, Capabilities, Devices, Support, Target
 from bench.interfaces.case import HARNESS, Case
-from bench.interfaces.errors import BackendUnavailable, UsageError
+from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.interfaces.precision import word
 from bench.interfaces.workload import Workload
 from bench.machine.budget import Budget
@@ -212,7 +212,8 @@ def _judge(
             why += f" ({found.detail[kind]})"
         return case, ("unsupported", why)
     case = replace(case, target=replace(case.target, device=device))
-    why = _unshaped(case) or _threads(case, budget) or _precision(case, table[devices.whole(device)])
+    why = _unshaped(case) or _threads(case, budget) or _unknown_option(case, found)
+    why = why or _precision(case, table[devices.whole(device)])
     return case, ("unsupported", why) if why else None
 
 
@@ -239,6 +240,14 @@ def _unshaped(case: Case) -> str:
 def _threads(case: Case, budget: Budget) -> str:
     asked, have = case.target.threads, len(budget.cpus)
     return f"{asked} threads asked for, the budget is {have}: {budget.why}" if asked > have else ""
+
+
+def _unknown_option(case: Case, found: Capabilities) -> str:
+    """Of a backend whose options only its runtime knows; others' are checked with the suite."""
+    unknown = [name for name in case.target.options if name not in found.options] if found.options else []
+    if not unknown:
+        return ""
+    return f"{case.backend} takes no option {unknown[0]!r}; {did_you_mean(unknown[0], found.options)}"
 
 
 def _precision(case: Case, table: Mapping[str, Support]) -> str:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from bench.files import heads, regular
+from bench.interfaces import options
 from bench.interfaces.axes import more
 from bench.interfaces.errors import BakeoffError, SuiteError, did_you_mean
 from bench.suite.fields import Devices, Duration, Memory, Precisions, Threads, Wholes, Words, named, no_truth
@@ -137,6 +139,18 @@ class BackendEntry(Model):
                 if one not in known:
                     raise ValueError(f"{name} has no preset {one!r}; {did_you_mean(one, known)}")
         return preset
+
+    @field_validator("options")
+    @classmethod
+    def _takes(cls, given: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        from bench.plugins.backend_registry import get, parse
+
+        name = info.data.get("name")
+        if name and (known := getattr(get(parse(name)[0]), "options", None)) is not None:
+            mine = options.of(known, parse(name)[1])
+            if wrong := list(options.mistakes(name, mine, given)):
+                raise ValueError("; ".join(wrong))
+        return given
 
 
 class Limits(Model):
@@ -336,7 +350,35 @@ def mistakes_of(error: ValidationError) -> list[tuple[tuple[int | str, ...], str
 def json_schema() -> dict[str, Any]:
     """For editors: completes keys and marks mistakes while a suite is written."""
     schema = Suite.model_json_schema(mode="validation")
+    schema["$defs"]["BackendEntry"]["allOf"] = list(_options_by_backend())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "bakeoff suite"}
+
+
+def _options_by_backend() -> Iterator[dict[str, Any]]:
+    """For each backend, by its name, which options there are and what they take."""
+    from bench.plugins import backend_registry
+
+    for name in backend_registry.names("runtime"):
+        known = getattr(backend_registry.get(name), "options", None)
+        if known is None:
+            continue
+        properties = {key: {"description": one.text, **_values(one)} for key, one in known.items()}
+        closed = {"properties": properties, "additionalProperties": False}
+        named = {"properties": {"name": {"pattern": f"^{re.escape(name)}($|:|==)"}}}
+        yield {"if": named, "then": {"properties": {"options": closed}}}
+
+
+def _values(option: options.Option) -> dict[str, Any]:
+    """The schema of an option's values: those that `Option.takes`, but for bounds."""
+    if option.choices:
+        return {"enum": list(option.choices)}
+    kinds: dict[str, dict[str, Any]] = {
+        "truth": {"enum": [True, False, 0, 1, "0", "1"]},
+        "whole": {"type": ["integer", "string"], "pattern": "^[0-9]+$"},
+        "number": {"type": "number"},
+        "text": {"type": "string"},
+    }
+    return kinds[option.kind]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from bench.compare.commands import reproduce
 from bench.interfaces.axes import AXES
 from bench.interfaces.case import Case
 from bench.plan.plan import plan
+from bench.plugins import backend_registry
 from bench.suite.suite import BackendEntry, Suite, WorkloadEntry
 from tests.unit.compare.test_naming import BUDGET, EVERYTHING
 
@@ -41,6 +42,12 @@ EVERY: dict[str, Any] = {
     "anchor": False,
     "null": False,
 }
+
+
+@pytest.fixture(autouse=True)
+def any_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of every kind of value, which no backend has."""
+    monkeypatch.setattr(type(backend_registry.get("onnxruntime")), "options", None)
 
 
 def test_each_rows_command_measures_that_case() -> None:

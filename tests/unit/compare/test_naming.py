@@ -24,6 +24,7 @@ from bench.interfaces.backend import Capabilities, Support, Target
 from bench.interfaces.case import Case, settings
 from bench.machine.budget import Budget
 from bench.plan.plan import plan
+from bench.plugins import backend_registry
 from bench.store.records import CaseRecord
 from bench.suite.configuration import parse_side
 from reports.exporters import export, markdown
@@ -66,6 +67,12 @@ def variants() -> list[Case]:
     found += [replace(BASE, target=replace(BASE.target, options=one)) for one in options]
     found += [replace(BASE, content=end * 64, weights="/home/alice/private.pt") for end in "cd"]
     return found
+
+
+@pytest.fixture(autouse=True)
+def any_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of every kind of value, which no backend has."""
+    monkeypatch.setattr(type(backend_registry.get("onnxruntime")), "options", None)
 
 
 def judged(cases: Sequence[Case]) -> Results:

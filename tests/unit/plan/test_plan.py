@@ -200,12 +200,12 @@ def test_a_shape_that_the_workload_refuses() -> None:
 def test_entries_say_more_than_the_suite() -> None:
     found = planned(
         workloads=[{"name": "minilm-l6", "sequence": [16, 32], "batch": 2}],
-        backends=[{"name": "onnxruntime", "options": {"mem": 1}, "precisions": ["fp32"]}],
+        backends=[{"name": "onnxruntime", "options": {"enable_mem_reuse": 1}, "precisions": ["fp32"]}],
         precisions=["fp16"],
     )
     assert labels(found) == [
-        "minilm-l6 b2 s16 · onnxruntime · fp32 · cpu · 2 threads · mem=1",
-        "minilm-l6 b2 s32 · onnxruntime · fp32 · cpu · 2 threads · mem=1",
+        "minilm-l6 b2 s16 · onnxruntime · fp32 · cpu · 2 threads · enable_mem_reuse=1",
+        "minilm-l6 b2 s32 · onnxruntime · fp32 · cpu · 2 threads · enable_mem_reuse=1",
     ]
     assert {case.role for case in found.cases if case.workload != HARNESS} == {"runtime"}
 

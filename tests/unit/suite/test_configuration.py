@@ -42,14 +42,17 @@ def test_a_side_matches_as_far_as_it_goes() -> None:
 
 def test_ab_is_a_suite_of_two_entries_the_first_the_baseline() -> None:
     suite = ab_suite(
-        load_suite("quick"), parse_side("openvino@threads=2"), parse_side("onnxruntime@a=1"), ONE
+        load_suite("quick"),
+        parse_side("openvino@threads=2"),
+        parse_side("onnxruntime@enable_mem_reuse=1"),
+        ONE,
     )
     first, second = suite.backends
     assert (first.name, first.threads, second.name, second.options) == (
         "openvino",
         (2,),
         "onnxruntime",
-        {"a": 1},
+        {"enable_mem_reuse": 1},
     )
     assert suite.baseline_spec == "openvino"
     assert (suite.profile, suite.anchor, suite.null, suite.budget) == ("ab", False, False, DEFAULT_BUDGET_S)

@@ -29,7 +29,7 @@ backends:
   - torch
   - name: onnxruntime
     preset: [stock, expert]
-    options: {mem_pattern: false, nested: {deep: [1, 2]}}
+    options: {enable_mem_pattern: false, session.dynamic_block_base: 4}
     precisions: fp32
 precisions: [fp32, "bf16:emulated", "int8:qdq"]
 devices: [cpu, "cuda:0", "openvino:GPU.0", "cuda:0:1", "cuda:all", "cuda:GPU-8f3c-11"]
@@ -67,7 +67,7 @@ def test_every_key(tmp_path: Path) -> None:
     assert own.weights == str(tmp_path / "model.safetensors")  # beside the file, wherever we are
     assert found.backends[0].preset == ("stock",)
     assert found.backends[1].preset == ("stock", "expert")
-    assert found.backends[1].options == {"mem_pattern": False, "nested": {"deep": [1, 2]}}
+    assert found.backends[1].options == {"enable_mem_pattern": False, "session.dynamic_block_base": 4}
     assert found.backends[1].precisions == ("fp32",)
     assert found.threads == (1, "auto")
     assert found.budget == 5400

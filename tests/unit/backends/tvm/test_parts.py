@@ -1,4 +1,4 @@
-"""What of the TVM backend needs no TVM: tiles, ONNX files with their shapes settled, budgets and duels."""
+"""What of the TVM backend needs no TVM: tiles, ONNX files with their shapes settled, and duels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from backends.tvm import onnx, tuned
 from backends.tvm.schedule import tile, vector
 from bench.contract.models import tiny_model
-from bench.interfaces.errors import UnsupportedCase
 
 
 @pytest.mark.parametrize("lanes", [8, 16])
@@ -72,21 +70,6 @@ def test_the_dearest_tasks_get_the_most_trials(
     costs: dict[str, float], trials: int, expected: dict[str, int]
 ) -> None:
     assert tuned.allot(costs, trials) == expected
-
-
-def test_a_budget_is_what_is_asked_for_or_the_default() -> None:
-    assert tuned.budget({"fast_math": True}) == {"fast_math": True, "trials": 400, "minutes": 8}
-    assert tuned.budget({"trials": 8, "minutes": 0.5}) == {"trials": 8, "minutes": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("trials", 0), ("trials", "many"), ("trials", 2.5), ("trials", True), ("minutes", -1), ("minutes", 29)],
-)
-def test_a_budget_that_is_none_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(UnsupportedCase, match=f"{name} is {value!r}") as caught:
-        tuned.budget({name: value})
-    assert caught.value.hint.startswith(f"{name} is a ")
 
 
 def test_a_duel_is_won_in_most_pairs() -> None:

@@ -259,8 +259,8 @@ def answer(phase: Phase | None, message: Mapping[str, Any]) -> tuple[Phase, dict
         case "finish", Warm() as warm:
             warm.finish()
             return warm, {}
-        case "actual", Warm() as warm:
-            return warm, {"actual": warm.loaded.actual()}
+        case "actual", (Loaded() as loaded) | Warm(loaded=loaded):
+            return phase, {"actual": loaded.actual()}
         case command, _:
             raise ValueError(f"no command {command!r} for {type(phase).__name__}")
 

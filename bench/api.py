@@ -20,7 +20,7 @@ from bench.compare.results import Results
 from bench.environments.probe import probe_all
 from bench.interfaces.backend import Capabilities
 from bench.interfaces.block import BROKEN, MEASURED, Block
-from bench.interfaces.case import HARNESS
+from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.errors import BakeoffError
 from bench.machine import budget as machine_budget
 from bench.machine import fingerprint
@@ -145,102 +145,141 @@ def run(
     with Store.open(store, create=resume is None) as opened, guard(), cache_lock.shared():
         opened.require_writable()
         artefacts.require_writable()
-        record = opened.run(resume) if resume is not None else None
-        chosen = Suite.from_dict(record.suite) if record else _suite(suite)
-        planned, budget, capabilities = plan_suite(chosen)
-        if record is not None:
-            asked = [*planned.cases, *(case for case, _, _ in planned.refused)]
-            require_unchanged((one.case for one in opened.cases(record.id)), asked, record.id)
-        require_measurable(planned, whole)
-        if record is None:
-            record = _new_record(chosen, command, capabilities)
-            opened.create_run(record)
-        else:
-            record.machine = gone_on(record, fingerprint.fingerprint())
-        record.state = "running"
-        opened.update_run(record)
         heard = Heard(listener)
-        heard("run", {"run": record, "plan": planned, "store": store})
+        work = _begun(opened, suite, resume, command, share, heard, whole)
+        record = work.record
+        heard("run", {"run": record, "plan": work.planned, "store": store})
         with _closing(record, opened, heard):
-            mine = share_of(planned, share) if share else planned
-            _go(planned, mine, budget, chosen, record, opened, rerun, wait, heard, whole)
-        left = lacking(planned, {block.case_id for block in opened.blocks(record.id)}) if share else 0
-        if left:
-            record.state = "interrupted"
-            record.notes.append(f"{left} of {len(planned.cases)} cases are left to other shares of the run")
-            opened.update_run(record)
+            _go(work, rerun, wait, whole)
+        if share:
+            _note_the_rest(work)
         heard("done", {"run": record})
         record.notes = heard.onto(record.notes)
         opened.update_run(record)
     return Run(record.id, store)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A run as it is begun or gone on with; `mine` is what of the plan is prepared and measured."""
+
+    record: RunRecord
+    store: Store
+    suite: Suite
+    planned: Plan
+    mine: Plan
+    budget: machine_budget.Budget
+    listener: Listener
+
+
+def _begun(
+    store: Store,
+    suite: Suite | str | Path,
+    resume: str | None,
+    command: Sequence[str],
+    share: Share | None,
+    listener: Listener,
+    whole: bool,
+) -> _Work:
+    """The run in the store, planned, its record running. Raises NothingMeasurable before it is one."""
+    old = store.run(resume) if resume is not None else None
+    chosen = Suite.from_dict(old.suite) if old else _suite(suite)
+    planned, budget, capabilities = plan_suite(chosen)
+    if old:
+        require_unchanged((one.case for one in store.cases(old.id)), _asked(planned), old.id)
+    require_measurable(planned, whole)
+    record = old or _new_record(chosen, command, capabilities)
+    if old:
+        record.machine = gone_on(record, fingerprint.fingerprint())
+    else:
+        store.create_run(record)
+    record.state = "running"
+    store.update_run(record)
+    mine = share_of(planned, share) if share else planned
+    return _Work(record, store, chosen, planned, mine, budget, listener)
+
+
+def _asked(planned: Plan) -> list[Case]:
+    """All cases of a plan, with what was refused."""
+    return [*planned.cases, *(case for case, _, _ in planned.refused)]
+
+
 def _suite(suite: Suite | str | Path) -> Suite:
     return suite if isinstance(suite, Suite) else load_suite(suite)
 
 
-def _go(
-    planned: Plan,
-    mine: Plan,
-    budget: machine_budget.Budget,
-    suite: Suite,
-    record: RunRecord,
-    store: Store,
-    rerun: Rerun,
-    wait: bool,
-    listener: Listener,
-    whole: bool,
-) -> None:
-    """From a plan to its end; `mine` is what of the plan is prepared and measured."""
-    everything = [*planned.cases, *(case for case, _, _ in planned.refused)]
+def _go(work: _Work, rerun: Rerun, wait: bool, whole: bool) -> None:
+    """From a plan to its end."""
+    record, store, mine = work.record, work.store, work.mine
     if rerun == "always":
-        store.drop_blocks(record.id, [case.id for case in everything])
-    baselines = {case_id for case_id in planned.baselines.values() if case_id}
-    seen = {one.case.id: one for one in store.cases(record.id)}  # by an earlier share, or before a resumption
-    fresh = [seen.get(case.id, CaseRecord(case, case.id in baselines)) for case in everything]
-    store.add_cases(record.id, fresh)
-    refuse(planned.refused, store, record.id)
+        store.drop_blocks(record.id, [case.id for case in _asked(work.planned)])
+    rows = _rows(work)
+    store.add_cases(record.id, rows)
+    refuse(work.planned.refused, store, record.id)
     if not mine.cases:
-        listener("note", {"text": "this share holds no group: there are more shares than groups"})
+        work.listener("note", {"text": "this share holds no group: there are more shares than groups"})
         return
     with _timed(record, "prepare"):
-        prepared = prepare(mine.cases, listener, suite.limits.prepare)
-    known = [
+        prepared = prepare(mine.cases, work.listener, work.suite.limits.prepare)
+    rows = [
         _case_record(one.case, one.baseline, prepared[one.case.id]) if one.case.id in prepared else one
-        for one in fresh
+        for one in rows
     ]
-    store.add_cases(record.id, known)
+    store.add_cases(record.id, rows)
     store.update_run(record)
     refuse_unprepared(mine.cases, prepared, store, record.id)
     if not any(block.status in MEASURED for block in _asked_blocks(store, record.id)):
         require_prepared(mine.cases, prepared, whole)
+    course = Course(mine.cases, mine.baselines, mine.profile, work.suite.relevant / 100)
+    ahead = outlook(course, store, record, work.suite.budget, {one.case.id: one.cost for one in rows})
+    work.listener("outlook", {"text": ahead.sentence, "seconds": ahead.seconds, "width": ahead.width})
+    _measure(work, course, prepared, rerun, wait)
+
+
+def _rows(work: _Work) -> list[CaseRecord]:
+    """Of all that is asked for; as an earlier share, or the run before a resumption, has left them."""
+    baselines = {case_id for case_id in work.planned.baselines.values() if case_id}
+    seen = {one.case.id: one for one in work.store.cases(work.record.id)}
+    return [seen.get(case.id, CaseRecord(case, case.id in baselines)) for case in _asked(work.planned)]
+
+
+def _measure(work: _Work, course: Course, prepared: Mapping[str, Prepared], rerun: Rerun, wait: bool) -> None:
+    """Under the machine's measurement lock; what is to be said of it is noted in the run."""
+    record, suite, budget = work.record, work.suite, work.budget
     setting = Setting(
         run_id=record.id,
-        profile=mine.profile,
+        profile=course.profile,
         limits=Limits(suite.limits.load, suite.limits.warmup, suite.limits.burst),
         budget=budget,
         memory_bytes=suite.limits.memory or int(budget.memory_bytes * 0.8),
     )
-    course = Course(mine.cases, mine.baselines, mine.profile, suite.relevant / 100)
-    ahead = outlook(course, store, record, suite.budget, {one.case.id: one.cost for one in known})
-    listener("outlook", {"text": ahead.sentence, "seconds": ahead.seconds, "width": ahead.width})
     with (
-        measurement_lock(wait, lambda text: listener("wait", {"text": text})),
+        measurement_lock(wait, lambda text: work.listener("wait", {"text": text})),
         _timed(record, "measure"),
-        watching(mine.cases, budget.cpus) as watch,
+        watching(course.cases, budget.cpus) as watch,
     ):
-        record.machine = with_ceilings(record.machine, mine.cases)
-        store.update_run(record)
+        record.machine = with_ceilings(record.machine, course.cases)
+        work.store.update_run(record)
         note = measure(
             course,
             prepared,
-            store,
+            work.store,
             replace(setting, watch=watch),
             rerun=rerun,
-            listener=listener,
+            listener=work.listener,
             budget_s=suite.budget,
         )
         record.notes = [text for text in (note, watch.lost if watch else "") if text]
+
+
+def _note_the_rest(work: _Work) -> None:
+    """A run of which other shares are left is not finished."""
+    record, store = work.record, work.store
+    left = lacking(work.planned, {block.case_id for block in store.blocks(record.id)})
+    if left:
+        record.state = "interrupted"
+        record.notes.append(f"{left} of {len(work.planned.cases)} cases are left to other shares of the run")
+        store.update_run(record)
 
 
 def _asked_blocks(store: Store, run_id: str) -> list[Block]:

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
-from unittest.mock import patch
 
 from bench.cache import lock as cache_lock
 from bench.compare.naming import axes
 from bench.compare.proof import mismatch
 from bench.interfaces.case import Case
 from bench.interfaces.errors import PrepareError, UnsupportedCase
+from bench.interfaces.job import Job
 from bench.interfaces.plain import as_dict
 from bench.interfaces.tensors import Array
 from bench.interfaces.workload import Band
@@ -28,8 +28,8 @@ from bench.measure.worker_spec import Setting, seat
 from bench.plugins import backend_registry
 from bench.prepare.prepare import Prepared, prepare
 from bench.processes.process import guard
-from bench.worker.verify import Verification, judge
-from bench.worker.worker import Worker
+from bench.worker.verify import judge
+from bench.worker.worker import Loaded, start
 
 
 class ReadyCase:
@@ -41,16 +41,16 @@ class ReadyCase:
         problem: '' or a sentence about its wrong outputs; it is then not warmed up.
     """
 
-    def __init__(self, case: Case, worker: Worker, band: Band, facts: Mapping[str, Any]) -> None:
+    def __init__(self, case: Case, loaded: Loaded, band: Band, facts: Mapping[str, Any]) -> None:
         self.case = case
         self.facts = {**facts, "verification": {}}
-        self._worker, self._band = worker, band
-        timed = worker.timed
+        self._loaded, self._band = loaded, band
+        timed = loaded.timed
         self._stage, self._run, self._fetch = timed.stage, timed.run, timed.fetch
         self._inputs = timed.inputs
         self.problem = self._verify("before")
         if not self.problem:
-            warmup = worker.warm({})["warmup"]
+            warmup = loaded.warm().warmup
             self.facts |= {"warmup_count": warmup["count"], "warmup_capped": warmup["capped"]}
 
     def __call__(self) -> dict[str, Array]:
@@ -62,14 +62,15 @@ class ReadyCase:
 
     def _verify(self, when: str) -> str:
         """Against the fp64 reference, on inputs that are not timed."""
-        found = Verification(**self._worker.verify({})["verification"])
+        found = self._loaded.verify()
+        assert found is not None  # every case of a workload has a reference
         self.facts["verification"][when] = asdict(found)
         self.facts["error"] = max(one["error"] for one in self.facts["verification"].values())
         problem = judge(found, self._band)
         return f"{self.case.label}: wrong output {when} timing: {problem}" if problem else ""
 
     def _prove(self) -> str:
-        proof = self._worker.actual({})["actual"]
+        proof = self._loaded.actual()
         self.facts |= {
             "precision_ran": proof["precision"]["value"],
             "precision_evidence": proof["precision"]["evidence"],
@@ -103,20 +104,31 @@ def ready(case: Case, setting: Setting, listener: Listener) -> Iterator[ReadyCas
         stack.enter_context(measurement_lock(True, lambda text: listener("wait", {"text": text})))
         _borrow_process(place, stack)
         others = _runtimes_here(case)
-        worker = Worker()
-        versions = worker.start({"job": as_dict(place.job)})["versions"]
-        stack.callback(worker.meter.close)
-        worker.load({})
-        stack.enter_context(worker.session)
-        found = {"version": _version(versions), "process_shared_with": others}
-        yield ReadyCase(case, worker, prepared.band, _facts(case, prepared) | found)
+        started = start(Job.from_dict(as_dict(place.job)))  # plain data, as a worker gets it
+        stack.callback(started.meter.close)
+        found = {"version": _version(started.versions), "process_shared_with": others}
+        loaded = started.load()
+        stack.enter_context(loaded.session)
+        yield ReadyCase(case, loaded, prepared.band, _facts(case, prepared) | found)
 
 
 def _borrow_process(place: Seat, stack: ExitStack) -> None:
     """Variables that a fresh worker would have been started with; affinity, which the worker's start sets."""
-    stack.enter_context(patch.dict(os.environ, place.environment))
+    stack.enter_context(_environment(place.environment))
     if hasattr(os, "sched_getaffinity"):
         stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables; in the end all are as they were, those that a runtime has set as well."""
+    before = dict(os.environ)
+    try:
+        os.environ.update(variables)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _runtimes_here(case: Case) -> list[str]:

@@ -118,7 +118,9 @@ class BertEncoder:
         }
 
     def build(self) -> torch.nn.Module:
-        return _module(self.architecture)
+        from workloads.modules.bert import Module
+
+        return Module(self.architecture).eval()
 
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
         """Normal weights scaled by what flows through them: attention scores have a deviation near 2 (neither
@@ -192,99 +194,6 @@ def _sentence(vocabulary: int, length: int, seed: int) -> tuple[Array, Array]:
         ids[used - 1] = SEP
     mask = (np.arange(length) < used).astype(np.int64)
     return ids * mask, mask
-
-
-def _module(config: BertConfig) -> torch.nn.Module:
-    import torch
-    from torch import nn
-
-    hidden = config.hidden
-
-    def norm() -> nn.LayerNorm:
-        return nn.LayerNorm(hidden, eps=config.epsilon)
-
-    class Embeddings(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.word_embeddings = nn.Embedding(config.vocabulary, hidden)
-            self.position_embeddings = nn.Embedding(config.positions, hidden)
-            if config.token_types:
-                self.token_type_embeddings = nn.Embedding(2, hidden)
-            self.LayerNorm = norm()
-
-        def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            positions = torch.arange(ids.shape[1], device=ids.device)
-            x = self.word_embeddings(ids)
-            if config.token_types:
-                x = x + self.token_type_embeddings.weight[0]
-            embedded: torch.Tensor = self.LayerNorm(x + self.position_embeddings(positions))
-            return embedded
-
-    class SelfAttention(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.query = nn.Linear(hidden, hidden)
-            self.key = nn.Linear(hidden, hidden)
-            self.value = nn.Linear(hidden, hidden)
-
-        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            def heads(y: torch.Tensor) -> torch.Tensor:
-                batch, sequence, _ = y.shape
-                return y.view(batch, sequence, config.heads, hidden // config.heads).transpose(1, 2)
-
-            q, k, v = heads(self.query(x)), heads(self.key(x)), heads(self.value(x))
-            y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-            return y.transpose(1, 2).flatten(2)
-
-    class Residual(nn.Module):
-        def __init__(self, features: int) -> None:
-            super().__init__()
-            self.dense = nn.Linear(features, hidden)
-            self.LayerNorm = norm()
-
-        def forward(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-            joined: torch.Tensor = self.LayerNorm(self.dense(y) + x)
-            return joined
-
-    class Layer(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.attention = nn.ModuleDict({"self": SelfAttention(), "output": Residual(hidden)})
-            self.intermediate = nn.ModuleDict({"dense": nn.Linear(hidden, config.ffn)})
-            self.output = Residual(config.ffn)
-
-        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            x = self.attention["output"](self.attention["self"](x, mask), x)
-            y = nn.functional.gelu(self.intermediate["dense"](x))
-            joined: torch.Tensor = self.output(y, x)
-            return joined
-
-    class Encoder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.ModuleList(Layer() for _ in range(config.layers))
-
-        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            for layer in self.layer:
-                x = layer(x, mask)
-            return x
-
-    class Module(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embeddings = Embeddings()
-            self.encoder = Encoder()
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            x = self.embeddings(input_ids)
-            used = attention_mask.to(x.dtype)
-            hidden_from = (1.0 - used)[:, None, None, :] * torch.finfo(x.dtype).min
-            x = self.encoder(x, hidden_from)
-            weights = used[:, :, None]
-            mean = (x * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
-            return nn.functional.normalize(mean, dim=1)
-
-    return Module().eval()
 
 
 WORKLOADS = (

@@ -30,8 +30,6 @@ BRANCH = 0.25
 FADING = 0.75  # layer l adds BRANCH / (l + 1) ** FADING
 EMBEDDED = 0.05
 
-Past = tuple["torch.Tensor", ...]
-
 
 @dataclass(frozen=True, slots=True)
 class LlamaConfig:
@@ -52,6 +50,11 @@ class LlamaConfig:
     def width(self) -> int:
         """Of a head."""
         return self.hidden // self.heads
+
+    @property
+    def groups(self) -> int:
+        """Query heads that share a key/value head."""
+        return self.heads // self.kv_heads
 
 
 class Llama(ABC):
@@ -106,7 +109,9 @@ class Llama(ABC):
         )
 
     def build(self) -> torch.nn.Module:
-        return _module(self.architecture, self.step)
+        from workloads.modules.llama import module
+
+        return module(self.architecture, self.step)
 
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
         """Normal weights scaled by what flows through them: attention scores have a deviation near 1, and the
@@ -210,144 +215,6 @@ def _prompt(vocabulary: int, length: int, seed: int) -> Array:
     tokens = generator.integers(0, vocabulary, TOPIC_TOKENS)
     frequency = 1.0 / np.arange(1, TOPIC_TOKENS + 1)
     return generator.choice(tokens, length, p=frequency / frequency.sum()).astype(np.int64)
-
-
-def _module(config: LlamaConfig, step: Literal["prefill", "decode"]) -> torch.nn.Module:
-    import torch
-    from torch import nn
-
-    hidden, width = config.hidden, config.width
-    groups = config.heads // config.kv_heads  # query heads that share a key/value head
-
-    def norm() -> nn.RMSNorm:
-        return nn.RMSNorm(hidden, eps=config.epsilon)
-
-    def linear(into: int, out: int) -> nn.Linear:
-        return nn.Linear(into, out, bias=False)
-
-    class Attention(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.q_proj = linear(hidden, hidden)
-            self.k_proj = linear(hidden, config.kv_heads * width)
-            self.v_proj = linear(hidden, config.kv_heads * width)
-            self.o_proj = linear(hidden, hidden)
-
-        def forward(
-            self, x: torch.Tensor, angles: Past, mask: torch.Tensor | None, past: Past
-        ) -> tuple[torch.Tensor, Past]:
-            batch, length, _ = x.shape
-
-            def heads(y: torch.Tensor) -> torch.Tensor:
-                return y.view(batch, length, -1, width).transpose(1, 2)
-
-            q, k, v = _rotated(heads(self.q_proj(x)), angles), heads(self.k_proj(x)), heads(self.v_proj(x))
-            k = _rotated(k, angles)
-            if past:
-                k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
-            # The query heads of a group are rows against its one key head: nothing is repeated.
-            q = q.reshape(batch, config.kv_heads, groups * length, width)
-            y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-            y = y.view(batch, config.kv_heads, groups, length, width).permute(0, 3, 1, 2, 4).flatten(2)
-            return self.o_proj(y), (k, v)
-
-    class SwiGLU(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.gate_proj = linear(hidden, config.ffn)
-            self.up_proj = linear(hidden, config.ffn)
-            self.down_proj = linear(config.ffn, hidden)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y: torch.Tensor = self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
-            return y
-
-    class Layer(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.self_attn = Attention()
-            self.mlp = SwiGLU()
-            self.input_layernorm = norm()
-            self.post_attention_layernorm = norm()
-
-        def forward(
-            self, x: torch.Tensor, angles: Past, mask: torch.Tensor | None, past: Past
-        ) -> tuple[torch.Tensor, Past]:
-            y, present = self.self_attn(self.input_layernorm(x), angles, mask, past)
-            x = x + y
-            return x + self.mlp(self.post_attention_layernorm(x)), present
-
-    class Decoder(nn.Module):
-        cos: torch.Tensor
-        sin: torch.Tensor
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.embed_tokens = nn.Embedding(config.vocabulary, hidden)
-            self.layers = nn.ModuleList(Layer() for _ in range(config.layers))
-            self.norm = norm()
-            # Tables: angles that were computed in a reduced precision would be wrong at high positions.
-            angles = _angles(config)
-            self.register_buffer("cos", angles.cos().float(), persistent=False)
-            self.register_buffer("sin", angles.sin().float(), persistent=False)
-
-        def forward(self, ids: torch.Tensor, past: Past) -> tuple[torch.Tensor, Past]:
-            length = ids.shape[1]
-            before = past[0].shape[2] if past else 0
-            positions = torch.arange(before, before + length, device=ids.device)
-            angles = (self.cos[positions], self.sin[positions])
-            mask = None if past else _causal(length, groups, self.cos)
-            x = self.embed_tokens(ids)
-            presents: Past = ()
-            for i, layer in enumerate(self.layers):
-                x, present = layer(x, angles, mask, past[2 * i : 2 * i + 2])
-                presents += present
-            return self.norm(x[:, -1]), presents
-
-    class Module(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = Decoder()
-
-    class Prefill(Module):
-        def forward(self, input_ids: torch.Tensor) -> Past:
-            x, presents = self.model(input_ids, ())
-            return (nn.functional.linear(x, self.model.embed_tokens.weight), *presents)
-
-    class Decode(Module):
-        def forward(self, input_ids: torch.Tensor, *past: torch.Tensor) -> Past:
-            x, presents = self.model(input_ids, past)
-            return (nn.functional.linear(x, self.model.embed_tokens.weight), *presents)
-
-    return (Prefill() if step == "prefill" else Decode()).eval()
-
-
-def _angles(config: LlamaConfig) -> torch.Tensor:
-    """float64 [positions, width]: position × θ^(−2i/width), each frequency in both halves."""
-    import torch
-
-    frequencies = config.theta ** (-torch.arange(0, config.width, 2, dtype=torch.float64) / config.width)
-    half = torch.arange(config.positions, dtype=torch.float64)[:, None] * frequencies
-    return torch.cat((half, half), dim=1)
-
-
-def _rotated(x: torch.Tensor, angles: Past) -> torch.Tensor:
-    """x [batch, heads, length, width] with each pair (i, i + width/2) turned by its angle."""
-    import torch
-
-    cos, sin = angles
-    half = x.shape[-1] // 2
-    turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
-    return x * cos + turned * sin
-
-
-def _causal(length: int, groups: int, like: torch.Tensor) -> torch.Tensor:
-    """[groups × length, length] of 0 and the type's least: a group's heads, each token up to itself."""
-    import torch
-
-    least = torch.finfo(like.dtype).min
-    square = torch.full((length, length), least, dtype=like.dtype, device=like.device).triu(1)
-    return square.repeat(groups, 1)
 
 
 SMOLLM2 = "decoder in the geometry of SmolLM2-135M, 135 M parameters"

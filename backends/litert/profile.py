@@ -44,70 +44,97 @@ def runs(model: Path, threads: int) -> list[list[Line]]:
         return []
 
 
-def summaries(model: Path, threads: int) -> list[str]:
-    """The profiler's summary of each of a few runs, a first left out. RuntimeError where a call fails."""
-    package = find_spec("ai_edge_litert")
-    if package is None or package.origin is None:
-        raise RuntimeError("ai_edge_litert is not installed")
-    library = ctypes.CDLL(str(Path(package.origin).with_name("libLiteRt.so")))
+class Profiled:
+    """A model file that is compiled with its profiler on, and arrays of zeros to run it with. RuntimeError
+    where a call fails.
 
-    def call(name: str, *arguments: Any) -> None:
-        status = getattr(library, name)(*arguments)
-        if status != 0:
-            raise RuntimeError(f"{name} answers {status}")
+    Everything that the library is handed stays with this object: of the texts it keeps no copy.
+    """
 
-    def made(name: str, *arguments: Any) -> ctypes.c_void_p:
-        """What a call puts where its last argument points."""
-        handle = ctypes.c_void_p()
-        call(name, *arguments, ctypes.byref(handle))
-        return handle
+    def __init__(self, model: Path, threads: int) -> None:
+        self._library = _library()
+        self._nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _address: None)
+        self._texts = {  # TOML
+            b"runtime_options_string": b"enable_profiling = true\n",
+            b"xnnpack": b"num_threads = %d\n" % threads,
+        }
+        self._signature = ctypes.c_size_t(0)
+        options = self._options()
+        self._environment = self._made("LiteRtCreateEnvironment", 0, None)
+        self._file = self._made("LiteRtCreateModelFromFile", self._environment, os.fsencode(model))
+        self._compiled = self._made("LiteRtCreateCompiledModel", self._environment, self._file, options)
+        self._graph = self._made("LiteRtGetModelSubgraph", self._file, self._signature)
+        self._inputs, self._outputs = self._buffers("Input"), self._buffers("Output")
+        self._profiler = self._made("LiteRtCompiledModelGetProfiler", self._compiled)
 
-    nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _address: None)
-    options = made("LiteRtCreateOptions")
-    call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
-    texts = {  # TOML, not copied by the library
-        b"runtime_options_string": b"enable_profiling = true\n",
-        b"xnnpack": b"num_threads = %d\n" % threads,
-    }
-    for identifier, text in texts.items():
-        call("LiteRtAddOpaqueOptions", options, made("LiteRtCreateOpaqueOptions", identifier, text, nothing))
-    environment = made("LiteRtCreateEnvironment", 0, None)
-    file = made("LiteRtCreateModelFromFile", environment, os.fsencode(model))
-    compiled = made("LiteRtCreateCompiledModel", environment, file, options)
-    signature = ctypes.c_size_t(0)
-    graph = made("LiteRtGetModelSubgraph", file, signature)
+    def summary(self) -> str:
+        """Of one run."""
+        buffers = [(ctypes.c_size_t(len(one)), one) for one in (self._inputs, self._outputs)]
+        self._call("LiteRtResetProfiler", self._profiler)
+        self._call("LiteRtStartProfiler", self._profiler)
+        self._call("LiteRtRunCompiledModel", self._compiled, self._signature, *buffers[0], *buffers[1])
+        self._call("LiteRtStopProfiler", self._profiler)
+        text = self._made("LiteRtGetProfileSummary", self._profiler, self._compiled).value
+        return ctypes.string_at(text).decode() if text else ""
 
-    def buffers(side: str) -> Any:
-        count = ctypes.c_size_t()
-        call(f"LiteRtGetNumSubgraph{side}s", graph, ctypes.byref(count))
-        handles = (ctypes.c_void_p * count.value)()
-        for i in range(count.value):
+    def _options(self) -> ctypes.c_void_p:
+        options = self._made("LiteRtCreateOptions")
+        self._call("LiteRtSetOptionsHardwareAccelerators", options, CPU)
+        for identifier, text in self._texts.items():
+            opaque = self._made("LiteRtCreateOpaqueOptions", identifier, text, self._nothing)
+            self._call("LiteRtAddOpaqueOptions", options, opaque)
+        return options
+
+    def _buffers(self, side: str) -> Any:
+        """Of all inputs or outputs, zeroed."""
+        count = self._size(f"LiteRtGetNumSubgraph{side}s", self._graph)
+        handles = (ctypes.c_void_p * count)()
+        for i in range(count):
             place = ctypes.c_size_t(i)
             shape = ctypes.create_string_buffer(RANKED_TYPE_BYTES)
-            call("LiteRtGetRankedTensorType", made(f"LiteRtGetSubgraph{side}", graph, place), shape)
-            needs = made(f"LiteRtGetCompiledModel{side}BufferRequirements", compiled, signature, place)
-            handle = made("LiteRtCreateManagedTensorBufferFromRequirements", environment, shape, needs)
-            size = ctypes.c_size_t()
-            call("LiteRtGetTensorBufferSize", handle, ctypes.byref(size))
+            tensor = self._made(f"LiteRtGetSubgraph{side}", self._graph, place)
+            self._call("LiteRtGetRankedTensorType", tensor, shape)
+            requirements = f"LiteRtGetCompiledModel{side}BufferRequirements"
+            needs = self._made(requirements, self._compiled, self._signature, place)
+            make = "LiteRtCreateManagedTensorBufferFromRequirements"
+            handle = self._made(make, self._environment, shape, needs)
+            size = self._size("LiteRtGetTensorBufferSize", handle)
             address = ctypes.c_void_p()
-            call("LiteRtLockTensorBuffer", handle, ctypes.byref(address), WRITE)
-            ctypes.memset(address, 0, size.value)
-            call("LiteRtUnlockTensorBuffer", handle)
+            self._call("LiteRtLockTensorBuffer", handle, ctypes.byref(address), WRITE)
+            ctypes.memset(address, 0, size)
+            self._call("LiteRtUnlockTensorBuffer", handle)
             handles[i] = handle.value
         return handles
 
-    inputs, outputs = buffers("Input"), buffers("Output")
-    profiler = made("LiteRtCompiledModelGetProfiler", compiled)
-    sizes = [ctypes.c_size_t(len(handles)) for handles in (inputs, outputs)]
-    found: list[str] = []
-    for _ in range(1 + PROFILED):
-        call("LiteRtResetProfiler", profiler)
-        call("LiteRtStartProfiler", profiler)
-        call("LiteRtRunCompiledModel", compiled, signature, sizes[0], inputs, sizes[1], outputs)
-        call("LiteRtStopProfiler", profiler)
-        summary = made("LiteRtGetProfileSummary", profiler, compiled).value
-        found.append(ctypes.string_at(summary).decode() if summary else "")
-    return found[1:]
+    def _call(self, name: str, *arguments: Any) -> None:
+        status = getattr(self._library, name)(*arguments)
+        if status != 0:
+            raise RuntimeError(f"{name} answers {status}")
+
+    def _made(self, name: str, *arguments: Any) -> ctypes.c_void_p:
+        """What a call puts where its last argument points."""
+        handle = ctypes.c_void_p()
+        self._call(name, *arguments, ctypes.byref(handle))
+        return handle
+
+    def _size(self, name: str, *arguments: Any) -> int:
+        """The number that a call puts there."""
+        size = ctypes.c_size_t()
+        self._call(name, *arguments, ctypes.byref(size))
+        return size.value
+
+
+def _library() -> ctypes.CDLL:
+    package = find_spec("ai_edge_litert")
+    if package is None or package.origin is None:
+        raise RuntimeError("ai_edge_litert is not installed")
+    return ctypes.CDLL(str(Path(package.origin).with_name("libLiteRt.so")))
+
+
+def summaries(model: Path, threads: int) -> list[str]:
+    """The profiler's summary of each of a few runs, a first left out. RuntimeError where a call fails."""
+    profiled = Profiled(model, threads)
+    return [profiled.summary() for _ in range(1 + PROFILED)][1:]
 
 
 def lines(text: str) -> list[Line]:

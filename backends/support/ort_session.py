@@ -283,6 +283,13 @@ def loaded(
         state.NoSuchFile,
     ) as error:
         raise faults.broken(model, error) from error
+    _require_providers(session, wanted)
+    _require_interface(session, model, io)
+    return session
+
+
+def _require_providers(session: ort.InferenceSession, wanted: Sequence[Provider]) -> None:
+    """Raises UnsupportedCase unless the session has those that were asked for."""
     names = [one if isinstance(one, str) else one[0] for one in wanted]
     # Where the CPU's is left out it is there all the same, and takes nothing if it is told so.
     if names and session.get_providers() not in (names, [*names, CPU]):
@@ -290,11 +297,14 @@ def loaded(
             f"onnxruntime: {', '.join(names)} was asked for, {', '.join(session.get_providers())} came",
             hint="bakeoff doctor",
         )
+
+
+def _require_interface(session: ort.InferenceSession, model: ModelFile, io: IOSpec) -> None:
+    """Raises ModelFileError unless the file has all inputs and outputs."""
     has = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
     missing = [t.name_in_file for t in (*io.inputs, *io.outputs) if t.name_in_file not in has]
     if missing:
         raise ModelFileError(f"{model.path}: has no {', '.join(missing)} (it has {', '.join(sorted(has))})")
-    return session
 
 
 def write_optimised(

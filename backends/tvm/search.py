@@ -123,36 +123,53 @@ def search(
         until: on time.monotonic(); a step that has begun is still ended.
         database: MetaSchedule's; gets the workload and what was timed.
     """
-    from tvm.s_tir import meta_schedule as ms
-
     module = alone(function)
-    workload = database.commit_workload(module)
+    timings = _Timings(database, database.commit_workload(module), machine, tensors(values(function)), until)
     context, spaces, model = _context(module, name, machine, vectors)
     context.pre_tuning(trials, ROUND, spaces, database, model)
-    arguments = tensors(values(function))
-    tried = failed = 0
-    best: tuple[float, Any] = (float("inf"), None)
     while time.monotonic() < until and (candidates := context.generate_measure_candidates()):
-        results = []
-        for candidate in candidates:
-            if time.monotonic() >= until:
-                results.append(ms.runner.RunnerResult(None, "no time left"))
-                continue
-            tried += 1
-            try:
-                taken = seconds(compiled(candidate.sch.mod, machine), arguments)
-            except Exception as error:  # of many kinds: LLVM or TVM does not take the candidate
-                failed += 1
-                results.append(ms.runner.RunnerResult(None, str(error)))
-                continue
-            results.append(ms.runner.RunnerResult([taken], None))
-            record = (candidate.sch.trace, workload, [taken], machine, candidate.args_info)
-            database.commit_tuning_record(ms.database.TuningRecord(*record))
-            if taken < best[0]:
-                best = (taken, candidate.sch.mod["main"])
-        context.notify_runner_results(candidates, results)
+        context.notify_runner_results(candidates, [timings.result(candidate) for candidate in candidates])
     context.post_tuning()
-    return Search(best[1], tried, failed)
+    return Search(timings.best, timings.tried, timings.failed)
+
+
+@dataclass
+class _Timings:
+    """Candidates as they are compiled and timed, until the time is over; those that run go to the database.
+
+    Attributes:
+        workload: the database's entry for the kernel.
+        until: on time.monotonic().
+        best: the quickest candidate's function, which took `least` seconds.
+    """
+
+    database: Any
+    workload: Any
+    machine: tvm.target.Target
+    arguments: Sequence[Any]
+    until: float
+    best: tvm.tirx.PrimFunc | None = None
+    least: float = float("inf")
+    tried: int = 0
+    failed: int = 0
+
+    def result(self, candidate: Any) -> Any:
+        """MetaSchedule's RunnerResult: its seconds, or why there are none."""
+        from tvm.s_tir import meta_schedule as ms
+
+        if time.monotonic() >= self.until:
+            return ms.runner.RunnerResult(None, "no time left")
+        self.tried += 1
+        try:
+            taken = seconds(compiled(candidate.sch.mod, self.machine), self.arguments)
+        except Exception as error:  # of many kinds: LLVM or TVM does not take the candidate
+            self.failed += 1
+            return ms.runner.RunnerResult(None, str(error))
+        record = (candidate.sch.trace, self.workload, [taken], self.machine, candidate.args_info)
+        self.database.commit_tuning_record(ms.database.TuningRecord(*record))
+        if taken < self.least:
+            self.best, self.least = candidate.sch.mod["main"], taken
+        return ms.runner.RunnerResult([taken], None)
 
 
 def _context(

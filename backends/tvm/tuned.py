@@ -15,7 +15,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -94,28 +94,18 @@ def tuned(
         folder: gets the database and the report.
     """
     import tvm
-    from tvm.s_tir import meta_schedule as ms
 
     logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.WARNING)
     start, machine = time.monotonic(), tvm.target.Target.current()
     trials, minutes = settings["trials"], settings["minutes"]
     scheduled = schedule(module.clone())
     tasks = _tasks(module, scheduled, machine)
-    shares = allot({name: task.calls * task.seconds for name, task in tasks.items()}, trials)
-    (folder / DATABASE).mkdir()
-    files = (str(folder / DATABASE / name) for name in ("workloads.json", "records.json"))
-    database = ms.database.JSONDatabase(*files)
-    report, kept, left = [], {}, sum(shares.values())
-    for name, share in shares.items():
-        now = time.monotonic()
-        until = now + max(0.0, start + 60 * minutes - now) * share / left
-        left -= share
-        task = tasks[name]
-        found = search.search(task.function, name, machine, vectors, share, until, database)
-        outcome = _judge(task, found, machine)
+    report, kept = [], {}
+    for name, found in _searched(tasks, trials, start + 60 * minutes, vectors, machine, folder):
+        outcome = _judge(tasks[name], found, machine)
         if outcome["kept"]:
             kept[name] = found.best
-        report.append({"task": name, "calls": task.calls, **found.told(), **outcome})
+        report.append({"task": name, "calls": tasks[name].calls, **found.told(), **outcome})
     whole, gain = _whole(module, scheduled, kept, schedule, machine, io)
     if whole is scheduled:
         report = [
@@ -133,6 +123,29 @@ def tuned(
     }
     (folder / REPORT).write_text(json.dumps({**summary, "tasks": report}, indent=1) + "\n")
     return whole
+
+
+def _searched(
+    tasks: Mapping[str, Task],
+    trials: int,
+    end: float,
+    vectors: tuple[int, int],
+    machine: tvm.target.Target,
+    folder: Path,
+) -> Iterator[tuple[str, search.Search]]:
+    """The tasks that are worth a search, the dearest first, each searched as it is asked for. `end` is on
+    time.monotonic(): a task may take the share of what is left till then that it has of the trials left."""
+    from tvm.s_tir import meta_schedule as ms
+
+    shares = allot({name: task.calls * task.seconds for name, task in tasks.items()}, trials)
+    (folder / DATABASE).mkdir()
+    files = (str(folder / DATABASE / name) for name in ("workloads.json", "records.json"))
+    database, left = ms.database.JSONDatabase(*files), sum(shares.values())
+    for name, share in shares.items():
+        now = time.monotonic()
+        until = now + max(0.0, end - now) * share / left
+        left -= share
+        yield name, search.search(tasks[name].function, name, machine, vectors, share, until, database)
 
 
 def _whole(

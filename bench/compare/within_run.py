@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from bench.compare.commands import ab_command, written
 from bench.compare.comparison import Compared, Comparison, loss
@@ -19,6 +20,7 @@ from bench.suite.configuration import FACTS, Side
 from bench.suite.profiles import profile_of
 
 Pair = tuple[Row, Row]  # BASE's, NEW's
+APART = "the two never lived in one part of this run, so they share no round"
 
 
 def compare_within(results: Results, base: Side, new: Side, said: tuple[str, str], run: str = "") -> Compared:
@@ -31,50 +33,74 @@ def compare_within(results: Results, base: Side, new: Side, said: tuple[str, str
     Raises:
         UsageError: no case, or several, are meant; with the candidates.
     """
-    profile, relevant = profile_of(results.run.suite), results.run.relevant
-    pairs = {
-        str(i): pair
-        for i, pair in enumerate(p for group in results.groups for p in _pairs(group, base, new, said))
-    }
+    pairs = [pair for group in results.groups for pair in _pairs(group, base, new, said)]
     if not pairs:
         raise _nothing(results, base, new, said)
-    refused = {key: why for key, pair in pairs.items() if (why := _incomparable(*pair))}
-    logs = {
-        key: log_ratios(_blocks(results, new_row), _blocks(results, base_row))
-        for key, (base_row, new_row) in pairs.items()
-        if key not in refused
-    }
-    apart = [key for key, found in logs.items() if not found]
-    refused |= dict.fromkeys(apart, "the two never lived in one part of this run, so they share no round")
-    logs = {key: found for key, found in logs.items() if found}
-    verdicts = {key: verdict for key, (verdict, _) in judge_together(logs, relevant, profile.looks).items()}
-
-    titles = {group.key: group.title for group in results.groups}
-
-    def comparison(key: str, pair: Pair) -> Comparison:
-        one, other = pair
-        verdict = verdicts.get(key) or Verdict("not comparable", UNKNOWN, reason=refused[key])
-        may_settle = profile.name != "ab" and (key in apart or verdict.word == "inconclusive")
-        return Comparison(
-            _shared(one.case, other.case, titles[one.case.group]),
-            verdict,
-            one.latency.value,
-            other.latency.value,
-            logs=tuple(logs.get(key, ())),
-            judged=key in logs,
-            settle=ab_command(one.case, other.case) if may_settle else "",
-            loss=loss([one], [other]),
-        )
-
+    profile, relevant = profile_of(results.run.suite), results.run.relevant
     return Compared(
         "within",
         (said[0],),
         (said[1],),
         relevant,
-        tuple(comparison(key, pair) for key, pair in pairs.items()),
+        tuple(_comparison(results, pair, judged) for pair, judged in _judged(results, pairs)),
         looks=profile.looks,
-        differences=_differences(pairs.values()),
+        differences=_differences(pairs),
         notes=(f"Both within {run}.",) if run else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What is said of a pair.
+
+    Attributes:
+        logs: log ratios of a generation each; empty for a pair that was not judged.
+        may_settle: whether another run of the two alone could say more.
+    """
+
+    verdict: Verdict
+    logs: tuple[float, ...] = ()
+    may_settle: bool = False
+
+
+def _judged(results: Results, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, _Judged]]:
+    """All pairs, judged together as far as they may be compared."""
+    profile = profile_of(results.run.suite)
+    refused = {i: why for i, pair in enumerate(pairs) if (why := _incomparable(*pair))}
+    logs = {
+        str(i): log_ratios(_blocks(results, new), _blocks(results, base))
+        for i, (base, new) in enumerate(pairs)
+        if i not in refused
+    }
+    shared = {key: found for key, found in logs.items() if found}
+    verdicts = judge_together(shared, results.run.relevant, profile.looks)
+    may_settle = profile.name != "ab"
+    for i, pair in enumerate(pairs):
+        if i in refused:
+            yield pair, _Judged(_not_comparable(refused[i]))
+        elif found := shared.get(str(i)):
+            verdict, _ = verdicts[str(i)]
+            yield pair, _Judged(verdict, tuple(found), may_settle and verdict.word == "inconclusive")
+        else:
+            yield pair, _Judged(_not_comparable(APART), may_settle=may_settle)
+
+
+def _not_comparable(why: str) -> Verdict:
+    return Verdict("not comparable", UNKNOWN, reason=why)
+
+
+def _comparison(results: Results, pair: Pair, judged: _Judged) -> Comparison:
+    one, other = pair
+    titles = {group.key: group.title for group in results.groups}
+    return Comparison(
+        _shared(one.case, other.case, titles[one.case.group]),
+        judged.verdict,
+        one.latency.value,
+        other.latency.value,
+        logs=judged.logs,
+        judged=bool(judged.logs),
+        settle=ab_command(one.case, other.case) if judged.may_settle else "",
+        loss=loss([one], [other]),
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
-from bench.interfaces.block import FAILURES, MEASURED
+from bench.measure.ledger import Ledger
 from bench.measure.parts import parts
 from bench.measure.turns import Listener, measure_part
 from bench.measure.worker_spec import Setting, seat
-from bench.plan.refusals import PREPARE
 from bench.prepare.prepare import Prepared
 from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store
@@ -45,49 +45,68 @@ def measure(
     Returns:
         A sentence where the budget ended it, or where it took longer than the budget, else ''.
     """
-    blocks = store.blocks(setting.run_id)
-    order = random.Random(f"{setting.run_id}:{len(blocks)}")
-    unprepared = {case.id for case in course.cases if prepared[case.id].error}
-    failed = {b.case_id for b in blocks if b.status in FAILURES} if rerun == "never" else set()
-    failed |= {b.case_id for b in blocks if b.status == "unsupported" and not b.reason.startswith(PREPARE)}
-    again = {b.case_id for b in blocks if b.status not in MEASURED} - unprepared - failed
-    proven: set[str] = set()  # here: who resumes a run may have changed what it runs on
-    begun, longest = time.monotonic(), 0.0
+    ledger = Ledger.of(store.blocks(setting.run_id), prepared, retry=rerun != "never")
+    order = random.Random(f"{setting.run_id}:{len(ledger.blocks)}")
+    clock = _Clock(budget_s)
     while True:
-        left_s = None if budget_s is None else budget_s - (time.monotonic() - begun)
-        runnable = [case for case in course.cases if case.id not in failed | unprepared]
-        step = next_step(course, blocks, {case.id for case in runnable}, left_s)
+        runnable = ledger.runnable(course.cases)
+        step = next_step(course, ledger.blocks, {case.id for case in runnable}, clock.left_s)
         if step is None:
-            return _overrun(budget_s, time.monotonic() - begun)
+            return _overrun(budget_s, clock.spent_s)
         planned = parts(runnable, course.baselines, step.cases, order)
         listener("generation", {"step": step, "parts": len(planned)})
         for index, part in enumerate(planned):
-            start = time.monotonic()
-            if budget_s is not None and longest and start - begun + longest > budget_s:
-                return _budget_ended(budget_s, time.monotonic() - begun, step)
-            seated = [case for case in part if case.id not in failed]
+            if budget_s is not None and clock.too_late:
+                return _budget_ended(budget_s, clock.spent_s, step)
+            seated = ledger.runnable(part)
             if not any(case.id in step.cases for case in seated):
                 continue
-            listener("part", {"part": index, "parts": len(planned), "generation": step.generation})
-            found = measure_part(
-                [seat(case, prepared[case.id], setting, case.id not in proven) for case in seated],
-                generation=step.generation,
-                part=store.next_part(setting.run_id),
-                rounds=step.rounds,
-                limits=setting.limits,
-                order=order,
-                listener=listener,
-                watch=setting.watch,
-            )
-            ids = {case.id for case in seated}
-            store.add_blocks(setting.run_id, found, replaces=sorted(ids & again))
-            blocks = [b for b in blocks if b.case_id not in ids & again or b.status in MEASURED] + found
-            again -= ids
-            failed |= {block.case_id for block in found if block.status not in MEASURED}
-            proven |= {block.case_id for block in found if block.actual}
-            for block in found:
-                listener("block", {"block": block})
-            longest = max(longest, time.monotonic() - start)
+            with clock.part():
+                listener("part", {"part": index, "parts": len(planned), "generation": step.generation})
+                found = measure_part(
+                    [seat(case, prepared[case.id], setting, case.id not in ledger.proven) for case in seated],
+                    generation=step.generation,
+                    part=store.next_part(setting.run_id),
+                    rounds=step.rounds,
+                    limits=setting.limits,
+                    order=order,
+                    listener=listener,
+                    watch=setting.watch,
+                )
+                replaced = ledger.replaced(seated)
+                store.add_blocks(setting.run_id, found, replaces=sorted(replaced))
+                ledger.enter(found, replaced)
+                for block in found:
+                    listener("block", {"block": block})
+
+
+class _Clock:
+    """Seconds since measuring began, and of its longest part, against a budget in seconds."""
+
+    def __init__(self, budget_s: float | None) -> None:
+        self._budget_s = budget_s
+        self._begun, self._longest_s = time.monotonic(), 0.0
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self._begun
+
+    @property
+    def left_s(self) -> float | None:
+        return None if self._budget_s is None else self._budget_s - self.spent_s
+
+    @property
+    def too_late(self) -> bool:
+        """Whether another part as long as the longest would end after the budget; never for the first."""
+        left_s = self.left_s
+        return left_s is not None and self._longest_s > 0 and left_s < self._longest_s
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Around a part that came to its end."""
+        start = time.monotonic()
+        yield
+        self._longest_s = max(self._longest_s, time.monotonic() - start)
 
 
 def _budget_ended(budget_s: float, took_s: float, step: Step) -> str:

@@ -83,66 +83,97 @@ def measure_part(
     fails leaves the part; the rest goes on. Nothing that was started is alive when this returns or raises.
     `watch` reads the GPUs meanwhile; a case that uses one runs for a window of its own in its first block.
     """
-    live: list[_Live] = []
-    ended: list[Block] = []
-    tracks: list[Track] = []
-    begun, turns_ns = time.monotonic_ns(), 0
+    here = _Part(generation, part, limits, listener)
     try:
         for seat in order.sample(list(seats), len(seats)):
-            block = Block(seat.case.id, generation, part, "ok", started=now())
-            listener("case", {"case": seat.case, "phase": "load", "generation": generation})
-            track = Track(block, seat.gpu if watch else "")
-            tracks.append(track)
-            try:
-                link = Link(
-                    seat.job, environment=seat.environment, interpreter=seat.interpreter, module=seat.module
-                )
-            except OSError as error:
-                block.status, block.reason = "failed", f"the worker could not be started: {error}"
-                ended.append(block)
-                continue
-            track.pid = link.process.pid
-            one = _Live(link, block, seat.prove, track)
-            live.append(one)
-            if _guarded(one, live, ended, partial(_make_ready, one, limits, listener)):
-                one.link.stop()
-        turns_begun = time.monotonic_ns()
-        for number in range(rounds):
-            for place, one in enumerate(order.sample(live, len(live))):
-                listener("burst", {"case": one.link.case, "round": number, "rounds": rounds})
-                _guarded(one, live, ended, partial(_turn, one, number, place, limits))
-        turns_ns = time.monotonic_ns() - turns_begun
-        for one in list(live):
-            if one.track.uuid and one.prove:
-                listener("case", {"case": one.link.case, "phase": "sustain", "generation": generation})
-                if not _guarded(one, live, ended, partial(_sustain, one, limits)):
-                    continue
-            listener("case", {"case": one.link.case, "phase": "verify", "generation": generation})
-            if _guarded(one, live, ended, partial(_close, one, limits)):
-                live.remove(one)
-                ended.append(_finished(one))
-        settle(watch, tracks, begun)
+            here.start(seat, watched=watch is not None)
+        here.take_turns(rounds, order)
+        for one in list(here.live):
+            here.close(one)
+        settle(watch, here.tracks, here.begun_ns)
     finally:
-        for one in live:
+        for one in here.live:
             one.link.end()
-    for block in ended:
-        block.figures |= {"part_ns": time.monotonic_ns() - begun, "turns_ns": turns_ns}
-    return sorted(ended, key=lambda block: [seat.case.id for seat in seats].index(block.case_id))
+    for block in here.ended:
+        block.figures |= {"part_ns": time.monotonic_ns() - here.begun_ns, "turns_ns": here.turns_ns}
+    return sorted(here.ended, key=lambda block: [seat.case.id for seat in seats].index(block.case_id))
 
 
-def _guarded(one: _Live, live: list[_Live], ended: list[Block], step: Callable[[], None]) -> bool:
-    """Runs a step; on failure the worker leaves the part with the reason and the end of its log."""
-    try:
-        step()
-    except Failure as failure:
-        log = one.link.end()
-        live.remove(one)
-        block = _finished(one)
-        block.status, block.reason = failure.status, failure.reason
-        block.log = "\n".join(text for text in (failure.trace, log) if text)[-LOG_KEPT:]
-        ended.append(block)
-        return False
-    return True
+class _Part:
+    """The workers of a part from their start to their blocks.
+
+    Attributes:
+        live: those that go on.
+        ended: blocks of those that have come to their end or failed.
+        tracks: one for each that was to be started.
+        begun_ns: on the monotonic clock.
+        turns_ns: what all rounds took.
+    """
+
+    def __init__(self, generation: int, number: int, limits: Limits, listener: Listener) -> None:
+        self.live: list[_Live] = []
+        self.ended: list[Block] = []
+        self.tracks: list[Track] = []
+        self.begun_ns, self.turns_ns = time.monotonic_ns(), 0
+        self._generation, self._number = generation, number
+        self._limits, self._listener = limits, listener
+
+    def start(self, seat: Seat, *, watched: bool) -> None:
+        """Starts a worker, makes it ready and stops it; `watched`: its GPU's readings are taken."""
+        block = Block(seat.case.id, self._generation, self._number, "ok", started=now())
+        self._tell(seat.case, "load")
+        track = Track(block, seat.gpu if watched else "")
+        self.tracks.append(track)
+        try:
+            link = Link(
+                seat.job, environment=seat.environment, interpreter=seat.interpreter, module=seat.module
+            )
+        except OSError as error:
+            block.status, block.reason = "failed", f"the worker could not be started: {error}"
+            self.ended.append(block)
+            return
+        track.pid = link.process.pid
+        one = _Live(link, block, seat.prove, track)
+        self.live.append(one)
+        if self._guarded(one, partial(_make_ready, one, self._limits, self._listener)):
+            one.link.stop()
+
+    def take_turns(self, rounds: int, order: random.Random) -> None:
+        """In each round a burst of every worker that is left, in an order of its own."""
+        begun_ns = time.monotonic_ns()
+        for number in range(rounds):
+            for place, one in enumerate(order.sample(self.live, len(self.live))):
+                self._listener("burst", {"case": one.link.case, "round": number, "rounds": rounds})
+                self._guarded(one, partial(_turn, one, number, place, self._limits))
+        self.turns_ns = time.monotonic_ns() - begun_ns
+
+    def close(self, one: _Live) -> None:
+        """The window of one that uses a GPU, then its books; its process has ended."""
+        if one.track.uuid and one.prove:
+            self._tell(one.link.case, "sustain")
+            if not self._guarded(one, partial(_sustain, one, self._limits)):
+                return
+        self._tell(one.link.case, "verify")
+        if self._guarded(one, partial(_close, one, self._limits)):
+            self.live.remove(one)
+            self.ended.append(_finished(one))
+
+    def _tell(self, case: Case, phase: str) -> None:
+        self._listener("case", {"case": case, "phase": phase, "generation": self._generation})
+
+    def _guarded(self, one: _Live, step: Callable[[], None]) -> bool:
+        """Runs a step; on failure the worker leaves the part with the reason and the end of its log."""
+        try:
+            step()
+        except Failure as failure:
+            log = one.link.end()
+            self.live.remove(one)
+            block = _finished(one)
+            block.status, block.reason = failure.status, failure.reason
+            block.log = "\n".join(text for text in (failure.trace, log) if text)[-LOG_KEPT:]
+            self.ended.append(block)
+            return False
+        return True
 
 
 def _make_ready(one: _Live, limits: Limits, listener: Listener) -> None:

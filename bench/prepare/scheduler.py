@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.cache import artefacts as cache
 from bench.environments.locate import installed_versions, versions_of
@@ -43,67 +43,103 @@ class Outcome:
         return self.artefact or ERRORS[self.status](self.error)
 
 
+class Waits:
+    """There is no memory for it until another has ended."""
+
+
 def make_all(pending: list[Node], listener: Listener, limit_s: float = LIMIT_S) -> dict[Node, Outcome]:
     """Finds or makes all nodes, parents first; a failure fails what descends from it and nothing else."""
-    outcomes: dict[Node, Outcome] = {}
-    running: dict[Node, Making] = {}
-    at_once = slots()
-    rations = Rations(lambda: int(_available_memory() * MEMORY_SHARE), at_once)
-    tell = Telling(listener, len(pending))
-
-    def settle(node: Node, state: str, outcome: Outcome) -> None:
-        outcomes[node] = outcome
-        tell.settled(node.label, state, outcome.seconds, outcome.artefact)
-
-    def note(text: str) -> None:
-        listener("note", {"text": text})
-
-    with held() as released, _ended(running):
-        while pending or running:
+    schedule = _Schedule(pending, listener, limit_s)
+    with held() as released, _ended(schedule.running):
+        while schedule.pending or schedule.running:
             released()
-            before = len(outcomes) + len(running)
-            for node in list(pending):
-                needed = node.parents
-                parents = {kind: outcomes[one] for kind, one in needed.items() if one in outcomes}
-                if len(parents) < len(needed) or len(running) >= at_once or rations.waits(node):
-                    continue
-                room = partial(rations.ask, node)
-                try:
-                    found, making = _find_or_start(node, parents, room, note, limit_s)
-                except BakeoffError as error:
-                    pending.remove(node)
-                    rations.give_back(node)
-                    outcome = _failed(error, error.reason)
-                    settle(node, outcome.status, outcome)
-                    continue
-                if rations.waits(node):
-                    continue
-                pending.remove(node)
-                if making:
-                    running[node] = making
-                    tell.begun(node.label)
-                else:
-                    settle(node, "cached", Outcome(found))
-            for node, making in list(running.items()):
-                if making.running:
-                    continue
-                del running[node]
-                ration = rations.give_back(node)
-                try:
-                    artefact = making.result()
-                    settle(node, "made", Outcome(artefact, seconds=making.seconds, made=True))
-                except BakeoffError as error:
-                    if isinstance(error, OutOfMemory) and rations.alone_next(node, ration):
-                        pending.append(node)
-                        note(f"{node.label} needs more memory than its share: once more, alone")
-                        continue
-                    outcome = _failed(error, f"{node.label}: {error.reason}", making.seconds)
-                    settle(node, outcome.status, outcome)
-            if len(outcomes) + len(running) == before:
-                tell.tick({node.label: making.seconds for node, making in running.items()})
+            before = schedule.seen
+            schedule.begin()
+            schedule.collect()
+            if schedule.seen == before:
+                schedule.tell.tick({node.label: making.seconds for node, making in schedule.running.items()})
                 time.sleep(POLL_S)
-    tell.ended()
-    return outcomes
+    schedule.tell.ended()
+    return schedule.outcomes
+
+
+class _Schedule:
+    """Nodes from pending over running to their outcomes.
+
+    Args:
+        pending: is emptied.
+        limit_s: after which a converter is ended.
+    """
+
+    def __init__(self, pending: list[Node], listener: Listener, limit_s: float) -> None:
+        self.pending = pending
+        self.running: dict[Node, Making] = {}
+        self.outcomes: dict[Node, Outcome] = {}
+        self.tell = Telling(listener, len(pending))
+        self._listener, self._limit_s = listener, limit_s
+        self._slots = slots()
+        self._rations = Rations(lambda: int(_available_memory() * MEMORY_SHARE), self._slots)
+
+    @property
+    def seen(self) -> int:
+        """Nodes that run or have an outcome."""
+        return len(self.outcomes) + len(self.running)
+
+    def begin(self) -> None:
+        """Finds or starts what has its parents, as far as slots and memory go."""
+        for node in list(self.pending):
+            if len(self.running) < self._slots and not self._rations.waits(node):
+                parents = {kind: self.outcomes.get(one) for kind, one in node.parents.items()}
+                known = {kind: outcome for kind, outcome in parents.items() if outcome is not None}
+                if len(known) == len(parents):
+                    self._begin(node, known)
+
+    def collect(self) -> None:
+        """Takes what has ended; what ran out of its share of the memory is pending again."""
+        for node, making in list(self.running.items()):
+            if not making.running:
+                self._collect(node, making)
+
+    def _begin(self, node: Node, parents: Mapping[str, Outcome]) -> None:
+        room = partial(self._rations.ask, node)
+        begun: cache.Artefact | Making | Waits | Outcome
+        try:
+            begun = _find_or_start(node, parents, room, self._note, self._limit_s)
+        except BakeoffError as error:
+            begun = _failed(error, error.reason)
+            self._rations.give_back(node)
+        if isinstance(begun, Waits):
+            return
+        self.pending.remove(node)
+        if isinstance(begun, Making):
+            self.running[node] = begun
+            self.tell.begun(node.label)
+        elif isinstance(begun, Outcome):
+            self._settle(node, begun.status, begun)
+        else:
+            self._settle(node, "cached", Outcome(begun))
+
+    def _collect(self, node: Node, making: Making) -> None:
+        del self.running[node]
+        ration = self._rations.give_back(node)
+        try:
+            artefact = making.result()
+        except BakeoffError as error:
+            if isinstance(error, OutOfMemory) and self._rations.alone_next(node, ration):
+                self.pending.append(node)
+                self._note(f"{node.label} needs more memory than its share: once more, alone")
+                return
+            outcome = _failed(error, f"{node.label}: {error.reason}", making.seconds)
+            self._settle(node, outcome.status, outcome)
+        else:
+            self._settle(node, "made", Outcome(artefact, seconds=making.seconds, made=True))
+
+    def _settle(self, node: Node, state: str, outcome: Outcome) -> None:
+        self.outcomes[node] = outcome
+        self.tell.settled(node.label, state, outcome.seconds, outcome.artefact)
+
+    def _note(self, text: str) -> None:
+        self._listener("note", {"text": text})
 
 
 @contextmanager
@@ -132,29 +168,54 @@ def _find_or_start(
     room: Callable[[int], int | None],
     note: Callable[[str], None],
     limit_s: float,
-) -> tuple[cache.Artefact | None, Making | None]:
-    """What the cache has, or the process that makes it; neither where `room` has no memory for it now. Raises
-    PrepareError."""
-    made: dict[str, cache.Artefact] = {}
-    for kind, outcome in parents.items():
-        if outcome.artefact is None:
-            raise ERRORS[outcome.status](outcome.error)
-        made[kind] = outcome.artefact
-    converter, python = node.converter, node.python
-    facts = {
-        "kind": converter.kind,
-        "revision": converter.revision,
-        "content": node.content,
-        "facts": dict(node.facts),
-        "versions": _versions(node, python),
-        "parents": {kind: artefact.sha256 for kind, artefact in made.items()},
-    }
+) -> cache.Artefact | Making | Waits:
+    """What the cache has, or the process that makes it if `room` has memory for it. Raises PrepareError, and
+    what a parent failed with."""
+    made = {kind: _artefact(outcome) for kind, outcome in parents.items()}
+    facts = _key_facts(node, made)
     key = cache.key_of(facts)
-    if found := cache.find(converter.kind, key, note):
-        return found, None
+    if found := cache.find(node.converter.kind, key, note):
+        return found
+    memory = room(likely(artefact.size for artefact in made.values()))
+    if memory is None:
+        return Waits()
     # The chain follows the first parent: what the weights went through.
     chain = next((artefact.lineage for artefact in made.values()), ())
-    job = {
+    weights = weights_sha256(node.weights) if node.weights else ""
+    return Making(
+        node.converter,
+        key,
+        (facts, *chain),
+        _job(node, made),
+        {"workload": node.workload, "weights": weights},
+        memory_bytes=memory,
+        limit_s=limit_s,
+        python=node.python,
+        variables=node.variables,
+    )
+
+
+def _artefact(outcome: Outcome) -> cache.Artefact:
+    if outcome.artefact is None:
+        raise ERRORS[outcome.status](outcome.error)
+    return outcome.artefact
+
+
+def _key_facts(node: Node, made: Mapping[str, cache.Artefact]) -> dict[str, Any]:
+    """What its key is made of."""
+    return {
+        "kind": node.converter.kind,
+        "revision": node.converter.revision,
+        "content": node.content,
+        "facts": dict(node.facts),
+        "versions": _versions(node, node.python),
+        "parents": {kind: artefact.sha256 for kind, artefact in made.items()},
+    }
+
+
+def _job(node: Node, made: Mapping[str, cache.Artefact]) -> dict[str, Any]:
+    """What its converter is told; see `bench.interfaces.converter`."""
+    return {
         "workload": node.workload,
         "weights": node.weights,
         "facts": dict(node.facts),
@@ -163,23 +224,6 @@ def _find_or_start(
             for kind, artefact in made.items()
         },
     }
-    memory = room(likely(artefact.size for artefact in made.values()))
-    if memory is None:
-        return None, None
-    weights = weights_sha256(node.weights) if node.weights else ""
-    about = {"workload": node.workload, "weights": weights}
-    making = Making(
-        converter,
-        key,
-        (facts, *chain),
-        job,
-        about,
-        memory_bytes=memory,
-        limit_s=limit_s,
-        python=python,
-        variables=node.variables,
-    )
-    return None, making
 
 
 def _versions(node: Node, python: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The child side: one process that serves commands, or answers a question.
 
-python -P -m bench.worker --serve FD PARENT     commands over a socket (`bench.worker.worker.COMMANDS`)
+python -P -m bench.worker --serve FD PARENT     commands over a socket (`bench.worker.worker.answer`)
 python -P -m bench.worker --probe BACKEND       one line of JSON: what the backend can do here
 python -P -m bench.worker --ceilings BACKEND DEVICE     the same: what the device can do at most
 """

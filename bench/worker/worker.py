@@ -11,8 +11,8 @@ import os
 import sys
 import time
 from array import array
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -42,180 +42,244 @@ from bench.worker.loops import (
     warm_up,
 )
 from bench.worker.rotating import OnDevice, Rotating
-from bench.worker.verify import Reference, check, load_reference
+from bench.worker.verify import Reference, Verification, check, load_reference
 
 
-class Worker:
-    """Holds what one case needs between commands."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process with the runtime imported; the model is not touched.
+
+    Attributes:
+        host, device: room for the samples of a burst, in ns.
+        inputs: the timed input.
+        figures: as `bench.interfaces.block.Block` has them; later phases add theirs.
+    """
 
     job: Job
     backend: Backend
-    session: Session
-    timed: Kept | Rotating
-    staged: Kept | OnDevice
-    inputs: dict[str, Array]
-    reference: Reference | None = None
     meter: Meter
     host: array[int]
     device: array[int]
-    own: Own | None = None
+    inputs: dict[str, Array]
+    reference: Reference | None
+    figures: dict[str, float]
 
-    def __init__(self) -> None:
-        self.figures: dict[str, float] = {}
-        self.median_ns = 0.0
-        self.inner = 1
-        self.cpu_ns = 0
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of NumPy and of the runtime's modules as they tell themselves."""
+        modules = {"numpy": np, **{name: sys.modules.get(name) for name in self.backend.runtime}}
+        return {name: str(getattr(module, "__version__", "?")) for name, module in modules.items()}
 
-    def start(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Pins, bounds, and imports the runtime, timed; the model is not touched."""
-        self.job = job = Job.from_dict(message["job"])
-        began = time.monotonic_ns()
-        if job.cpus and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, job.cpus)
-        if job.memory_bytes:
-            resources.limit_memory(job.memory_bytes)
-        self.backend = _backend(job.case)
-        self.meter = Meter(job.cpus)
-        self.host, self.device = buffer(job.capacity), buffer(job.capacity)
-        self.inputs = _arrays(job)
-        if job.reference is not None:
-            self.reference = load_reference(job.reference)
-        start = time.perf_counter_ns()
-        import_runtime(self.backend)
-        self.figures["import_ns"] = time.perf_counter_ns() - start
-        self.figures["spawn_ns"] = began - job.spawned_ns
-        resources.reset_peak()
-        self.figures["idle_bytes"] = resources.resident_bytes()
-        return {"versions": _versions(self.backend), "pid": os.getpid()}
-
-    def load(self, message: dict[str, Any]) -> dict[str, Any]:
+    def load(self) -> Loaded:
         """Load and the first inference, each timed, in that order and before anything else runs. What the
         backend compiles was compiled before, in a process of its own: its time is told."""
-        job = self.job
+        job, figures = self.job, self.figures
         if job.build_ns is not None:
-            self.figures["build_ns"] = job.build_ns
+            figures["build_ns"] = job.build_ns
         start = time.perf_counter_ns()
-        self.session = self.backend.load(job.model, job.target, job.io)
-        self.figures["load_ns"] = time.perf_counter_ns() - start
-        self.figures["ready_ns"] = time.monotonic_ns() - job.spawned_ns
+        session = self.backend.load(job.model, job.target, job.io)
+        figures["load_ns"] = time.perf_counter_ns() - start
+        figures["ready_ns"] = time.monotonic_ns() - job.spawned_ns
         start = time.perf_counter_ns()
-        self.session.fetch(self.session.run(self.session.stage(self.inputs)))
-        self.figures["first_ns"] = time.perf_counter_ns() - start
-        kept = Kept(self.session, job.io, self.inputs)
-        rotating = Rotating(self.session, kept, job.case.rotate) if job.case.rotate else None
-        self.timed = rotating or kept
-        self.staged = rotating.on_device() if rotating else kept
-        if isinstance(self.session, Timing):
-            self.own = Own(buffer(job.capacity), self.session.device_ns)
-        return {}
+        session.fetch(session.run(session.stage(self.inputs)))
+        figures["first_ns"] = time.perf_counter_ns() - start
+        kept = Kept(session, job.io, self.inputs)
+        rotating = Rotating(session, kept, job.case.rotate) if job.case.rotate else None
+        own = Own(buffer(job.capacity), session.device_ns) if isinstance(session, Timing) else None
+        return Loaded(self, session, rotating or kept, rotating.on_device() if rotating else kept, own)
 
-    def verify(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Outputs against the fp64 reference, on inputs that the timed loop does not see."""
-        if self.reference is None:
-            return {"verification": None}
-        session = self.session
-        found = check(
-            self.reference,
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A session that has run once.
+
+    Attributes:
+        timed, staged: what is called at the host boundary and at the device boundary.
+        own: the device's own times, where it has a clock.
+    """
+
+    started: Started
+    session: Session
+    timed: Kept | Rotating
+    staged: Kept | OnDevice
+    own: Own | None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return self.started.figures
+
+    def verify(self) -> Verification | None:
+        """Outputs against the fp64 reference, on inputs that the timed loop does not see; None where there is
+        none."""
+        reference, session = self.started.reference, self.session
+        if reference is None:
+            return None
+        return check(
+            reference,
             lambda inputs: session.fetch(session.run(session.stage(inputs))),
-            self.job.case.batch,
+            self.started.job.case.batch,
         )
-        return {"verification": asdict(found)}
 
-    def warm(self, message: dict[str, Any]) -> dict[str, Any]:
+    def warm(self) -> Warm:
         """Warms up until the steady state shows, and settles how samples are taken."""
-        bounds = self.job.warmup
+        job = self.started.job
         with no_gc():
-            count, spent, capped, self.median_ns = warm_up(
+            count, spent, capped, median_ns = warm_up(
                 self.timed,
                 self.timed.inputs,
-                least_ns=int(bounds["least_s"] * 1e9),
-                most_ns=int(bounds["most_s"] * 1e9),
+                least_ns=int(job.warmup["least_s"] * 1e9),
+                most_ns=int(job.warmup["most_s"] * 1e9),
             )
-        if self.median_ns < self.job.loop_under_ns and self.backend.role == "runtime":
-            self.inner = max(2, round(self.job.loop_under_ns / max(self.median_ns, 1.0)))
-        self.figures["inner"] = self.inner
-        facts = {"count": count, "ns": spent, "capped": capped, "median_ns": self.median_ns}
-        return {"warmup": facts}
+        inner = 1
+        if median_ns < job.loop_under_ns and self.started.backend.role == "runtime":
+            inner = max(2, round(job.loop_under_ns / max(median_ns, 1.0)))
+        self.figures["inner"] = inner
+        return Warm(self, {"count": count, "ns": spent, "capped": capped, "median_ns": median_ns}, inner)
 
-    def burst(self, message: dict[str, Any]) -> dict[str, Any]:
-        """One burst: samples at the host boundary, then a third as long at the device boundary if the message
-        asks for it, with the device's own times where it has a clock; and what others took meanwhile."""
-        job, session, staged, inputs, own = self.job, self.timed, self.staged, self.timed.inputs, self.own
-        before, cpu_before = self.meter.read(), time.process_time_ns()
+    def actual(self) -> dict[str, Any]:
+        """What really ran, with its evidence; the device under the name that the case has for it."""
+        job, actual = self.started.job, as_dict(self.session.actual())
+        if actual["device"]["value"] == job.target.device:
+            actual["device"]["value"] = job.case.target.device
+        found: dict[str, Any] = actual
+        return found
+
+
+@dataclass(slots=True)
+class Warm:
+    """A session in its steady state.
+
+    Attributes:
+        warmup: as `bench.interfaces.block.Block` has it.
+        inner: inferences in a sample.
+        cpu_ns: of the bursts so far.
+    """
+
+    loaded: Loaded
+    warmup: dict[str, Any]
+    inner: int
+    cpu_ns: int = 0
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return self.loaded.figures
+
+    def burst(self, *, both: bool) -> dict[str, Any]:
+        """One burst: samples at the host boundary, then a third as long at the device boundary if `both` are
+        asked for, with the device's own times where it has a clock; and what others took meanwhile."""
+        loaded, started = self.loaded, self.loaded.started
+        session, staged, inputs, own = loaded.timed, loaded.staged, loaded.timed.inputs, loaded.own
+        job, host, device = started.job, started.host, started.device
+        before, cpu_before = started.meter.read(), time.process_time_ns()
         device_ns, devices = job.burst_ns // 3, 0
-        both = message.get("device", job.device_every > 0)
         with no_gc():
             if self.inner == 1:
-                least = 1 if self.median_ns > SLOW_NS else LEAST
-                hosts = host_loop(session, inputs, self.host, job.burst_ns, least)
+                least = 1 if self.warmup["median_ns"] > SLOW_NS else LEAST
+                hosts = host_loop(session, inputs, host, job.burst_ns, least)
                 if both:
-                    devices = device_loop(staged, staged.stage(inputs), self.device, device_ns, 1, own)
+                    devices = device_loop(staged, staged.stage(inputs), device, device_ns, 1, own)
             else:
-                hosts = host_looped(session, inputs, self.host, job.burst_ns, self.inner)
+                hosts = host_looped(session, inputs, host, job.burst_ns, self.inner)
                 if both:
                     lying = staged.stage(inputs)
-                    devices = device_looped(staged, lying, self.device, device_ns, self.inner, own)
+                    devices = device_looped(staged, lying, device, device_ns, self.inner, own)
         self.cpu_ns += time.process_time_ns() - cpu_before
-        taken = difference(before, self.meter.read())
+        taken = difference(before, started.meter.read())
         return {
             "disturbance": taken,
             "disturbed": disturbed(taken, job.cpus),
             "blobs": [
-                self.host[:hosts].tobytes(),
-                self.device[:devices].tobytes(),
+                host[:hosts].tobytes(),
+                device[:devices].tobytes(),
                 own.samples[:devices].tobytes() if own else b"",
             ],
         }
 
-    def sustain(self, message: dict[str, Any]) -> dict[str, Any]:
+    def sustain(self, seconds: float) -> dict[str, Any]:
         """One uninterrupted window: what power and clocks settle at, which bursts hide."""
+        timed = self.loaded.timed
         with no_gc():
-            count, start, end = sustain(self.timed, self.timed.inputs, int(message["seconds"] * 1e9))
+            count, start, end = sustain(timed, timed.inputs, int(seconds * 1e9))
         return {"window": [start, end], "count": count}
 
-    def finish(self, message: dict[str, Any]) -> dict[str, Any]:
+    def finish(self) -> None:
         """Memory and CPU time, before the untimed session of `actual` adds to them."""
         peak = resources.peak_bytes()
         self.figures["peak_bytes"] = peak
         self.figures["model_bytes"] = max(0, peak - self.figures["idle_bytes"])
         self.figures["cpu_ns"] = self.cpu_ns
-        return {"figures": self.figures}
-
-    def actual(self, message: dict[str, Any]) -> dict[str, Any]:
-        """What really ran, with its evidence; the device under the name that the case has for it."""
-        actual = as_dict(self.session.actual())
-        if actual["device"]["value"] == self.job.target.device:
-            actual["device"]["value"] = self.job.case.target.device
-        return {"actual": actual}
 
 
-COMMANDS: dict[str, Callable[[Worker, dict[str, Any]], dict[str, Any]]] = {
-    "start": Worker.start,
-    "load": Worker.load,
-    "verify": Worker.verify,
-    "warm": Worker.warm,
-    "burst": Worker.burst,
-    "sustain": Worker.sustain,
-    "finish": Worker.finish,
-    "actual": Worker.actual,
-}
+Phase = Started | Loaded | Warm
+
+
+def start(job: Job) -> Started:
+    """Pins, bounds, and imports the runtime, timed."""
+    began = time.monotonic_ns()
+    if job.cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, job.cpus)
+    if job.memory_bytes:
+        resources.limit_memory(job.memory_bytes)
+    backend = _backend(job.case)
+    meter = Meter(job.cpus)
+    host, device = buffer(job.capacity), buffer(job.capacity)
+    inputs = _arrays(job)
+    reference = load_reference(job.reference) if job.reference is not None else None
+    import_began = time.perf_counter_ns()
+    import_runtime(backend)
+    figures: dict[str, float] = {
+        "import_ns": time.perf_counter_ns() - import_began,
+        "spawn_ns": began - job.spawned_ns,
+    }
+    resources.reset_peak()
+    figures["idle_bytes"] = resources.resident_bytes()
+    return Started(job, backend, meter, host, device, inputs, reference, figures)
+
+
+def answer(phase: Phase | None, message: Mapping[str, Any]) -> tuple[Phase, dict[str, Any]]:
+    """Carries out a command: the phase after it, and the reply. Raises ValueError for one that does not
+    exist in this phase."""
+    match message["do"], phase:
+        case "start", None:
+            started = start(Job.from_dict(message["job"]))
+            return started, {"versions": started.versions, "pid": os.getpid()}
+        case "load", Started() as started:
+            return started.load(), {}
+        case "verify", (Loaded() as loaded) | Warm(loaded=loaded):
+            found = loaded.verify()
+            return phase, {"verification": asdict(found) if found else None}
+        case "warm", Loaded() as loaded:
+            warm = loaded.warm()
+            return warm, {"warmup": warm.warmup}
+        case "burst", Warm() as warm:
+            every = warm.loaded.started.job.device_every
+            return warm, warm.burst(both=message.get("device", every > 0))
+        case "sustain", Warm() as warm:
+            return warm, warm.sustain(message["seconds"])
+        case "finish", Warm() as warm:
+            warm.finish()
+            return warm, {}
+        case "actual", (Loaded() as loaded) | Warm(loaded=loaded):
+            return phase, {"actual": loaded.actual()}
+        case command, _:
+            raise ValueError(f"no command {command!r} for {type(phase).__name__}")
 
 
 def serve(wire: Wire) -> None:
     """Answers commands until the parent goes or one fails; a failure is answered with its kind."""
-    worker = Worker()
+    phase: Phase | None = None
     while True:
         try:
             message = wire.receive()
         except EOFError:
             return
         try:
-            reply = COMMANDS[message["do"]](worker, message)
+            phase, reply = answer(phase, message)
         except Exception as error:
             wire.send({"error": _explain(error)})
             return
         blobs = reply.pop("blobs", ())
-        wire.send({"ok": True, "figures": worker.figures, **reply})
+        wire.send({"ok": True, "figures": phase.figures, **reply})
         for blob in blobs:
             wire.send_blob(blob)
 
@@ -251,9 +315,3 @@ def _arrays(job: Job) -> dict[str, Array]:
         return {t.name: np.zeros(t.shape, t.dtype) for t in job.io.inputs}
     with np.load(job.inputs, allow_pickle=False) as file:
         return {t.name: file[t.name] for t in job.io.inputs}
-
-
-def _versions(backend: Backend) -> dict[str, str]:
-    """Versions of NumPy and of the runtime's modules as they tell themselves."""
-    modules = {"numpy": np, **{name: sys.modules.get(name) for name in backend.runtime}}
-    return {name: str(getattr(module, "__version__", "?")) for name, module in modules.items()}

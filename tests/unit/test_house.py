@@ -122,3 +122,44 @@ def test_an_adapter_is_short_or_says_why_not(folder: Path) -> None:
     said = ast.get_docstring(ast.parse(source)) or ""
     lines = len(source.splitlines())
     assert lines < 150 or "Over 150 lines: " in said, f"{lines} lines and no word why"
+
+
+LONGEST = 60  # lines of a function, with its head and its docstring
+LONGER: dict[str, str] = {  # each with the reason
+    "bench/cli/parser.py:build": "is being cut",
+    "bench/compare/rows.py:row": "is being cut",
+    "bench/prepare/fakequant.py:quantised": "is being cut",
+}
+PRODUCTION = [
+    path
+    for room in ("bench", "backends", "workloads", "reports", "tools")
+    for path in sorted((ROOT / room).rglob("*.py"))
+]
+
+
+def long_functions(source: str) -> dict[str, int]:
+    """Name → lines of the functions that are longer than LONGEST."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    lines = ((node.name, (node.end_lineno or node.lineno) - node.lineno + 1) for node in functions)
+    return {name: count for name, count in lines if count > LONGEST}
+
+
+def test_no_function_is_long() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}:{name}": count
+        for path in PRODUCTION
+        for name, count in long_functions(path.read_text()).items()
+    }
+    assert {name: count for name, count in found.items() if name not in LONGER} == {}
+
+
+def test_the_rule_of_lengths_sees_what_it_forbids() -> None:
+    body = "\n".join("        x = 1" for _ in range(LONGEST - 1))
+    assert long_functions(f"class A:\n    def f(self):\n{body}\n") == {}
+    assert long_functions(f"class A:\n    def f(self):\n{body}\n        x = 2\n") == {"f": LONGEST + 1}
+    long = f"class A:\n    def f(self):\n{body}\n        x = 2\nclass B:\n    def f(self): ...\n"
+    assert long_functions(long) == {"f": LONGEST + 1}  # one of the same name hides none

@@ -163,11 +163,11 @@ def test_an_interrupt_between_a_start_and_its_note(cache: Path, monkeypatch: pyt
     before = set(cache.glob("*/.*"))  # of what other tests killed
 
     def interrupted(*arguments: Any, start: Callable[..., Any] = scheduler._find_or_start) -> Any:
-        found, making = start(*arguments)
-        if making:
-            begun.append(making)
+        found = start(*arguments)
+        if isinstance(found, Making):
+            begun.append(found)
             signal.raise_signal(signal.SIGINT)
-        return found, making
+        return found
 
     monkeypatch.setattr(scheduler, "_find_or_start", interrupted)
     with pytest.raises(KeyboardInterrupt):

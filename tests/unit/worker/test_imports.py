@@ -15,14 +15,13 @@ STARTED = """
 import json, sys
 before = set(sys.modules)
 import bench.worker.__main__
-from bench.worker.worker import Worker
+from bench.worker.worker import start
 from bench.interfaces.backend import Target
 from bench.interfaces.case import Case
 from bench.interfaces.job import Job
-from bench.interfaces.plain import as_dict
 from bench.interfaces.tensors import IOSpec
 case = Case("any", "content", 1, None, sys.argv[1], Target(threads=1))
-Worker().start({"job": as_dict(Job(case, None, IOSpec((), ())))})
+start(Job(case, None, IOSpec((), ())))
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 OWN = ("bench", "backends", "workloads", "reports")

@@ -14,6 +14,7 @@ from typing import Literal
 from bench.cache import artefacts as cache
 from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.interfaces.plain import as_dict
 from bench.machine.topology import usable_cpus
 from bench.prepare.events import Listener, Telling
 from bench.prepare.graph import Node, weights_sha256
@@ -145,7 +146,7 @@ def _find_or_start(
         "kind": converter.kind,
         "revision": converter.revision,
         "content": node.content,
-        "facts": dict(node.facts),
+        "facts": as_dict(dict(node.facts)),
         "versions": _versions(node, python),
         "parents": {kind: artefact.sha256 for kind, artefact in made.items()},
     }

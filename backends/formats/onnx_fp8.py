@@ -3,7 +3,7 @@ and DequantizeLinear.
 
 As TensorRT takes it (NVIDIA TensorRT docs, 'Working with Quantized Types'): symmetric, a scale a tensor,
 which brings the greatest value of the calibration samples, or of the weights, to E4M3's greatest. Left in
-fp16 are attention's products, and those that TensorRT has no fast kernel for (`quantising.fp8_has_kernels`).
+fp16 are attention's products, and those that TensorRT has no fast kernel for (RECIPE).
 ONNX Runtime's quantiser calibrates fp8 by a rule of its own, which clips: its calibrator gives the ranges,
 and the nodes are put here.
 """
@@ -16,16 +16,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import onnx_graph, onnx_half, onnx_qdq
-from bench.interfaces.conversion import fp8_has_kernels, require_quantised, samples
+from backends.formats.onnx_graph import PRODUCTS
+from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import FP8_MOST
+from bench.interfaces.recipe import Recipe
 from bench.interfaces.tensors import Array
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 21  # in which NVIDIA Model Optimizer writes fp8 with scales in fp16
-PRODUCTS = ("Conv", "MatMul", "Gemm")
+# TensorRT has no fast kernels in fp8 for convolutions in groups or with windows of more than 32 (its release
+# notes, 'Limitations'), and NVIDIA Model Optimizer leaves sides of fewer than 16 alone.
+RECIPE = Recipe(symmetric=True, groups=False, most_window=32, least_side=16)
 LEAST_SCALE = 2.0**-14  # fp16's least with all its digits; below it E4M3's own exponent does the same
 
 
@@ -35,7 +39,7 @@ def make(job: Job) -> Mapping[str, Any]:
     lineage = onnx_half.write(job, "fp16", OPSET)["lineage"]
     model = onnx_graph.load(job.output)
     ranges = _ranges(model, job)
-    quantise(model.graph, ranges)
+    quantise(model.graph, ranges, job.recipe)
     onnx.checker.check_model(model)
     shares = require_quantised("the converter to fp8", "fp8", onnx_graph.weights(model))
     job.output.with_name(f"{job.output.name}.data").unlink(missing_ok=True)  # of the file in fp16
@@ -44,8 +48,8 @@ def make(job: Job) -> Mapping[str, Any]:
     return {"shares": shares, "lineage": {**lineage, "quantiser": quantiser}}
 
 
-def quantise(graph: onnx.GraphProto, ranges: Mapping[str, float]) -> None:
-    """Puts QuantizeLinear and DequantizeLinear before its products with weights.
+def quantise(graph: onnx.GraphProto, ranges: Mapping[str, float], recipe: Recipe) -> None:
+    """Puts QuantizeLinear and DequantizeLinear before the products with weights that the recipe takes.
 
     Args:
         ranges: name of an activation → the greatest absolute value that it takes.
@@ -86,11 +90,10 @@ def quantise(graph: onnx.GraphProto, ranges: Mapping[str, float]) -> None:
         return back(name, added[-1].name, scale_name)
 
     for node in graph.node:
-        if fits(node, constants):
-            for place, of in enumerate((activation, weight)):
-                name = node.input[place]
+        if node.op_type in PRODUCTS and onnx_graph.takes(recipe, node, constants):
+            for place, name in enumerate(node.input[:2]):
                 if name not in dequantised:
-                    dequantised[name] = of(name)
+                    dequantised[name] = weight(name) if name in constants else activation(name)
                 node.input[place] = dequantised[name]
         nodes.append(node)
     read = {name for node in nodes for name in node.input}
@@ -98,14 +101,6 @@ def quantise(graph: onnx.GraphProto, ranges: Mapping[str, float]) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend([*kept, *added])
     graph.node.extend(nodes)
-
-
-def fits(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether it is a product with weights of which TensorRT has fast kernels in fp8."""
-    if node.op_type not in PRODUCTS or node.input[1] not in constants:
-        return False
-    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-    return fp8_has_kernels(constants[node.input[1]].dims, groups)
 
 
 def _in_fp8(values: Array, scale: Array, name: str) -> onnx.TensorProto:
@@ -137,7 +132,11 @@ def _ranges(model: onnx.ModelProto, job: Job) -> dict[str, float]:
         plain, augmented = (Path(folder) / name for name in ("plain", "augmented"))
         onnx_graph.save(model, plain)
         calibrator = create_calibrator(
-            plain, list(PRODUCTS), str(augmented), CalibrationMethod.MinMax, extra_options={"symmetric": True}
+            plain,
+            list(PRODUCTS),
+            str(augmented),
+            CalibrationMethod.MinMax,
+            extra_options={"symmetric": True},
         )
         calibrator.collect_data(onnx_qdq.reader(feeds()))
         found = calibrator.compute_data()
@@ -149,8 +148,9 @@ CONVERTER = Converter(
     file="model.onnx",
     revision=1,
     parents=("origin", "calibration"),
-    axes=(),
+    axes=("recipe",),
     distributions=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.interfaces.recipe import Recipe
 
 if TYPE_CHECKING:
     import onnx
@@ -18,6 +21,7 @@ WEIGHTS = {
     "MatMulInteger": (0, 1),
     "MatMulNBits": (1,),
 }
+PRODUCTS = ("Conv", "MatMul", "Gemm")
 THROUGH = ("Cast", "DequantizeLinear", "QuantizeLinear", "Reshape", "Transpose", "Identity")
 LARGE = 1 << 30  # bytes from which on weights go into a file of their own: protobuf holds 2 GB
 
@@ -50,6 +54,21 @@ def weights(model: onnx.ModelProto) -> Counter[str]:
             elif tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16):
                 found["float"] += elements
     return found
+
+
+def left(graph: onnx.GraphProto, recipe: Recipe) -> list[str]:
+    """Names of the products that the recipe does not take."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    products = (node for node in graph.node if node.op_type in PRODUCTS)
+    return [node.name for node in products if not takes(recipe, node, constants)]
+
+
+def takes(recipe: Recipe, product: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether the recipe takes it, by its weights if it has any."""
+    if product.input[1] not in constants:
+        return recipe.attention
+    groups = next((a.i for a in product.attribute if a.name == "group"), 1)
+    return recipe.takes(constants[product.input[1]].dims, groups)
 
 
 def load(path: Path) -> onnx.ModelProto:

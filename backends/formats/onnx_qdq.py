@@ -9,38 +9,39 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.formats import onnx_graph
+from backends.formats.onnx_graph import PRODUCTS
 from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Besides, Recipe
 from bench.interfaces.tensors import Array
+from bench.interfaces.workload import Traits
 
 if TYPE_CHECKING:
     import onnx
 
-PRODUCTS = ["MatMul", "Gemm"]
+
+def recipe(traits: Traits) -> Recipe:
+    """Of a transformer its products alone: its sums and normalisations lose too much in 8 bits. A cache would
+    be rounded as a whole at every step, since attention multiplies it."""
+    besides: Besides = "sums" if traits.convolutional else "outputs"
+    return Recipe(besides, attention=not traits.stateful, convolutions=traits.convolutional)
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    from onnxruntime.quantization import QuantType
-
-    model = quantised(
-        job,
-        # Of transformers the products alone: their sums and normalisations lose too much in 8 bits.
-        op_types_to_quantize=None if job.workload.family == "cnn" else PRODUCTS,
-        activation_type=QuantType.QUInt8,
-        reduce_range=bool(job.facts["narrow"]),
-    )
+    model = quantised(job, reduce_range=bool(job.facts["narrow"]))
     quantiser = "onnxruntime quantize_static, QDQ, per channel, QUInt8 activations by MinMax, QInt8 weights"
     quantiser += ", reduced range" if job.facts["narrow"] else ""
     return written(model, job, quantiser)
 
 
 def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> onnx.ModelProto:
-    """The job's ONNX file with ranges from its calibration samples; `how` and `extra` are options of
-    quantize_static, the latter its `extra_options`."""
+    """The job's ONNX file by its recipe, with ranges from its calibration samples; `how` and `extra` are more
+    options of quantize_static, the latter its `extra_options`."""
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    recipe, products = job.recipe, list(PRODUCTS)
     with TemporaryDirectory(dir=job.output.parent, prefix="qdq-") as folder:
         plain, folded, made = (Path(folder) / name for name in ("plain", "folded", "made"))
         onnx_graph.save(onnx_graph.load(job.parents["onnx"].path), plain)
@@ -52,8 +53,15 @@ def quantised(job: Job, extra: Mapping[str, Any] | None = None, **how: Any) -> o
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             weight_type=QuantType.QInt8,
-            # A decoder's cache would be rounded as a whole at every step.
-            extra_options={"MatMulConstBOnly": job.workload.family == "decoder", **(extra or {})},
+            # Sums with all that lies between them and the products.
+            op_types_to_quantize=None if recipe.besides == "sums" else products,
+            nodes_to_exclude=onnx_graph.left(onnx.load(folded, load_external_data=False).graph, recipe),
+            activation_type=QuantType.QInt8 if recipe.symmetric else QuantType.QUInt8,
+            extra_options={
+                "ActivationSymmetric": recipe.symmetric,
+                "OpTypesToExcludeOutputQuantization": products if recipe.besides == "nothing" else [],
+                **(extra or {}),
+            },
             **how,
         )
         return onnx.load(made)
@@ -80,10 +88,11 @@ def written(model: onnx.ModelProto, job: Job, quantiser: str) -> Mapping[str, An
 CONVERTER = Converter(
     kind="onnx-qdq",
     file="model.onnx",
-    revision=3,
+    revision=4,
     parents=("onnx", "calibration"),
-    axes=("narrow",),
+    axes=("narrow", "recipe"),
     distributions=("onnx", "onnxruntime", "numpy"),
     make=make,
     model=True,
+    recipe=recipe,
 )

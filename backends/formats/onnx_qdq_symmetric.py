@@ -13,20 +13,17 @@ from typing import Any
 
 from backends.formats import onnx_qdq
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+from bench.interfaces.workload import Traits
 
-PRODUCTS = ["Conv", *onnx_qdq.PRODUCTS]
+
+def recipe(traits: Traits) -> Recipe:
+    """Nothing but what is multiplied; a cache as in `onnx_qdq`."""
+    return Recipe("nothing", attention=not traits.stateful, symmetric=True)
 
 
 def make(job: Job) -> Mapping[str, Any]:
-    from onnxruntime.quantization import QuantType
-
-    extra = {
-        "ActivationSymmetric": True,
-        "WeightSymmetric": True,
-        "QuantizeBias": False,
-        "OpTypesToExcludeOutputQuantization": PRODUCTS,
-    }
-    model = onnx_qdq.quantised(job, extra, op_types_to_quantize=PRODUCTS, activation_type=QuantType.QInt8)
+    model = onnx_qdq.quantised(job, {"WeightSymmetric": True, "QuantizeBias": False})
     quantiser = (
         "onnxruntime quantize_static, QDQ, symmetric, per channel, QInt8 activations by MinMax, QInt8 weights"
     )
@@ -36,10 +33,11 @@ def make(job: Job) -> Mapping[str, Any]:
 CONVERTER = Converter(
     kind="onnx-qdq-symmetric",
     file="model.onnx",
-    revision=1,
+    revision=2,
     parents=("onnx", "calibration"),
-    axes=(),
+    axes=("recipe",),
     distributions=("onnx", "onnxruntime", "numpy"),
     make=make,
     model=True,
+    recipe=recipe,
 )

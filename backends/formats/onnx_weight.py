@@ -9,7 +9,10 @@ from backends.formats import onnx_graph
 from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import GROUP, scheme
+from bench.interfaces.recipe import Recipe
 
+# Its MatMulNBits is a product of matrices.
+RECIPE = Recipe(convolutions=False)
 # As onnxruntime-genai's builder sets it for CPUs: the kernels quantise blocks of activations on the fly.
 ACCURACY_LEVEL = 4
 
@@ -40,8 +43,9 @@ CONVERTER = Converter(
     file="model.onnx",
     revision=2,
     parents=("onnx",),
-    axes=("precision",),
+    axes=("precision", "recipe"),
     distributions=("onnx", "onnxruntime", "numpy"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
 )

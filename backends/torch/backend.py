@@ -19,7 +19,9 @@ from backends.torch.session import DTYPES, CompiledSession, EagerSession, TorchS
 from bench.interfaces.backend import BaseBackend, Capabilities, Devices, Preset, Support, Target
 from bench.interfaces.errors import ModelFileError
 from bench.interfaces.options import Option, Options
+from bench.interfaces.recipe import Recipe
 from bench.interfaces.tensors import IOSpec, ModelFile
+from bench.interfaces.workload import Traits
 from bench.machine import instructions
 from bench.plugins import runtimes
 
@@ -87,6 +89,9 @@ class TorchBackend(BaseBackend):
     def ceilings(self, device: str) -> dict[str, float]:
         runtimes.import_runtime(self)
         return peaks.measure(device) if device.startswith("cuda") else {}
+
+    def recipe(self, target: Target, traits: Traits) -> Recipe:
+        return fp8.RECIPE if target.arithmetic == "fp8-dynamic" else int8.RECIPE
 
     def builds(self, target: Target) -> bool:
         return bool(target.variant)

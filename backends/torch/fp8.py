@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from backends.torch.graph import constant
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import ENOUGH, FP8_MOST
+from bench.interfaces.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule, Node
 
 SIDE = 16  # extents of weights that `_scaled_mm` takes are multiples of it
+RECIPE = Recipe(symmetric=True, convolutions=False, multiple=SIDE)
 LEAST = 1e-12  # of a row of zeros
 
 
@@ -33,7 +35,7 @@ def quantise(module: GraphModule, example: tuple[torch.Tensor, ...]) -> None:
     linear, convolution = torch.ops.aten.linear.default, torch.ops.aten.conv2d.default
     products = [node for node in module.graph.nodes if node.target in (linear, convolution)]
     weights = {node: weight for node in products if (weight := constant(module, node.args[1])) is not None}
-    taken = [node for node, weight in weights.items() if node.target is linear and not _odd(weight.shape)]
+    taken = [node for node, weight in weights.items() if node.target is linear and RECIPE.takes(weight.shape)]
     share = sum(weights[node].numel() for node in taken) / (sum(w.numel() for w in weights.values()) or 1)
     if share < ENOUGH:
         raise UnsupportedCase(
@@ -58,10 +60,6 @@ def _forget(module: GraphModule, names: Iterable[str]) -> None:
         if name not in read:
             owner, _, attribute = name.rpartition(".")
             delattr(module.get_submodule(owner), attribute)
-
-
-def _odd(shape: torch.Size) -> bool:
-    return any(extent % SIDE for extent in shape)
 
 
 def _replace(module: GraphModule, node: Node, weight: torch.Tensor, number: int) -> None:

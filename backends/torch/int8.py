@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from backends.torch.graph import constant
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import ENOUGH
+from bench.interfaces.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
+
+RECIPE = Recipe(convolutions=False)
 
 
 def quantise_dynamically(module: GraphModule) -> None:
@@ -25,16 +28,16 @@ def quantise_dynamically(module: GraphModule) -> None:
 
     linear, convolution = torch.ops.aten.linear.default, torch.ops.aten.conv2d.default
     products = [node for node in module.graph.nodes if node.target in (linear, convolution)]
-    weights = {node: constant(module, node.args[1]) for node in products}
-    sizes = {node: weight.numel() for node, weight in weights.items() if weight is not None}
-    share = sum(n for node, n in sizes.items() if node.target is linear) / (sum(sizes.values()) or 1)
+    weights = {node: weight for node in products if (weight := constant(module, node.args[1])) is not None}
+    taken = [node for node, weight in weights.items() if node.target is linear and RECIPE.takes(weight.shape)]
+    share = sum(weights[node].numel() for node in taken) / (sum(w.numel() for w in weights.values()) or 1)
     if share < ENOUGH:
         raise UnsupportedCase(
             f"torch quantises linear layers dynamically, and they hold {share:.0%} of this model's weights: "
             "its rows would be those of fp32",
             hint="--precision fp32, or int8:native where a variant compiles",
         )
-    for i, node in enumerate(node for node in sizes if node.target is linear):
+    for i, node in enumerate(taken):
         bias = constant(module, node.args[2]) if len(node.args) > 2 and node.args[2] is not None else None
         setattr(module, f"packed_{i}", _packed(weights[node], bias))
         with module.graph.inserting_before(node):

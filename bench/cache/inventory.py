@@ -19,7 +19,8 @@ from bench.files import paths
 from bench.files.paths import folder_bytes, statuses
 from bench.interfaces.converter import Converter
 from bench.interfaces.errors import BakeoffError
-from bench.interfaces.workload import content_hash
+from bench.interfaces.plain import as_dict
+from bench.interfaces.workload import content_hash, traits
 from bench.plugins import workload_registry
 from bench.plugins.converter_registry import converters
 from bench.text import strict_json
@@ -29,6 +30,7 @@ Verdict = tuple[State, str]
 
 KEY_FACTS = ("kind", "revision", "content", "facts", "versions", "parents")
 GONE = "what it was made from is gone"
+REROUNDED = "its quantiser rounds other tensors since"
 CHANGED = "its workload's definition has changed since"
 
 
@@ -148,7 +150,8 @@ class _Today:
         if converter.open and _revision(step["facts"]["backend"]) != step["facts"]["revision"]:
             return "stale", "its backend has changed since"
         python = self._python(converter, step["facts"])
-        return self._definition(one) or self._packages(step["versions"], python)
+        verdicts = self._definition(one), self._recipe(one, converter)
+        return next(filter(None, verdicts), None) or self._packages(step["versions"], python)
 
     def _python(self, converter: Converter, facts: Mapping[str, Any]) -> Path | None:
         """Of the environment where it would be made; None where there is none."""
@@ -169,6 +172,13 @@ class _Today:
             return "stale", f"no workload is named {name} here"
         same = content_hash(workload_registry.get(name), one.about["weights"]) == content
         return None if same else ("stale", CHANGED)
+
+    def _recipe(self, one: Holding, converter: Converter) -> Verdict | None:
+        name = self.workload(one)
+        if converter.recipe is None or name not in workload_registry.names():
+            return None
+        recipe = converter.recipe(traits(workload_registry.get(name)))
+        return None if one.step["facts"]["recipe"] == as_dict(recipe) else ("stale", REROUNDED)
 
     def _packages(self, versions: Mapping[str, str], python: Path | None) -> Verdict | None:
         now = {name: self._installed(name, python) for name in versions}

@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.interfaces.backend import Backend, Target
 from bench.interfaces.errors import BakeoffError, UnsupportedCase
+from bench.interfaces.plain import as_dict
+from bench.interfaces.recipe import Recipe
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
-from bench.interfaces.workload import Band
+from bench.interfaces.workload import Band, traits
 from bench.plugins import workload_registry
 from bench.plugins.converter_registry import converters
 from bench.worker.verify import Reference, compare, load_reference
@@ -66,9 +69,10 @@ class Tiny:
         path = Path(_made(_file(self.workload, kind, batch, precision))["path"])
         return ModelFile(kind, path, path.parent.name)
 
-    def band(self, precision: str) -> tuple[float, float]:
-        """(low, high) of `error` in a precision of integers."""
-        band = Band(**_made(_fact(self.workload, "band", 1, precision))["facts"]["band"])
+    def band(self, backend: Backend, precision: str) -> tuple[float, float]:
+        """(low, high) of `error` of what a backend loads in a precision of integers."""
+        target = Target(precision=precision)
+        band = Band(**_made(_band(self.workload, backend, target))["facts"]["band"])
         return band.low, band.high
 
     def io(self, batch: int) -> IOSpec:
@@ -103,11 +107,22 @@ def tiny_model(name: str) -> Tiny:
     )
 
 
-Fact = tuple[str, str, int, str]  # workload, kind, batch, precision
+Fact = tuple[str, str, int, str, Recipe | None]  # workload, kind, batch, precision, of a band the recipe
 
 
-def _fact(workload: str, kind: str, batch: int = 1, precision: str = "fp32") -> Fact:
-    return workload, kind, batch, precision
+def _fact(
+    workload: str, kind: str, batch: int = 1, precision: str = "fp32", recipe: Recipe | None = None
+) -> Fact:
+    return workload, kind, batch, precision, recipe
+
+
+def _band(workload: str, backend: Backend, target: Target) -> Fact:
+    """Of the file that the backend loads."""
+    from bench.prepare.graph import recipe_of
+
+    (kind, *_), found = backend.takes(target) or ("",), traits(workload_registry.get(workload))
+    recipe = recipe_of(backend, kind, target, found)
+    return _fact(workload, "band", 1, target.precision, recipe)
 
 
 def _file(workload: str, kind: str, batch: int, precision: str) -> Fact:
@@ -120,7 +135,7 @@ def _made(fact: Fact) -> Mapping[str, Any]:
     """`path` and `facts` of an artefact. Raises PrepareError."""
     if listed := os.environ.get(VARIABLE):
         everything = json.loads(Path(listed).read_text())
-        found: Mapping[str, Any] = everything.get(json.dumps(fact), {"refused": f"{fact} was not made"})
+        found: Mapping[str, Any] = everything.get(_key(fact), {"refused": f"{fact} was not made"})
         if "refused" in found:
             raise UnsupportedCase(found["refused"])
         return found
@@ -130,43 +145,40 @@ def _made(fact: Fact) -> Mapping[str, Any]:
     return _described(artefact(workload, kind, **facts))
 
 
-def listing(
-    path: Path,
-    models: Sequence[str],
-    kinds: Iterable[str],
-    quantised: Mapping[str, Sequence[str]],
-    besides: Sequence[str] = (),
-) -> None:
+def listing(path: Path, models: Sequence[str], backend: Backend, besides: Sequence[str] = ()) -> None:
     """Writes what an environment needs that can make nothing.
 
     Args:
         models: names of the tiny ones, the first of which is needed in a large batch too.
-        kinds: the model files that will be loaded.
-        quantised: those of integers by precision, of one sample.
+        backend: whose model files will be loaded.
         besides: precisions of floats that are loaded besides, of one sample.
     """
     facts = []
     for workload in (f"contract-{name}" for name in models):
         facts += [_fact(workload, "reference"), *(_fact(workload, "band", 1, p) for p in PRECISIONS[1:])]
-        wanted = sorted({*PLAIN, *kinds})
+        wanted = sorted({*PLAIN, *backend.formats})
         shapes = [(batch, precision) for batch in BATCHES for precision in PRECISIONS]
         shapes += [(LARGEST, "fp32")] if workload == f"contract-{models[0]}" else []
         facts += [_file(workload, kind, *one) for kind in wanted for one in shapes]
-        facts += [_file(workload, kind, 1, precision) for kind in kinds for precision in besides]
-        for precision, files in quantised.items():
-            facts += [_fact(workload, "band", 1, precision)]
+        facts += [_file(workload, kind, 1, precision) for kind in backend.formats for precision in besides]
+        for precision, files in backend.quantised.items():
+            facts += [_band(workload, backend, Target(precision=precision))]
             batches = BATCHES if precision in PRECISIONS else (1,)
             facts += [_file(workload, kind, batch, precision) for kind in files for batch in batches]
     from bench.prepare.prepare import artefacts
 
     facts = list(dict.fromkeys(facts))
     found = zip(facts, artefacts(_asked(fact) for fact in facts), strict=True)
-    path.write_text(json.dumps({json.dumps(fact): _described(one) for fact, one in found}))
+    path.write_text(json.dumps({_key(fact): _described(one) for fact, one in found}))
+
+
+def _key(fact: Fact) -> str:
+    return json.dumps(as_dict(fact))
 
 
 def _asked(fact: Fact) -> tuple[str, str, Mapping[str, Any]]:
-    workload, kind, batch, precision = fact
-    return workload, kind, {"batch": batch, "samples": SAMPLES, "precision": precision}
+    workload, kind, batch, precision, recipe = fact
+    return workload, kind, {"batch": batch, "samples": SAMPLES, "precision": precision, "recipe": recipe}
 
 
 def _described(made: Artefact | BakeoffError) -> Mapping[str, Any]:

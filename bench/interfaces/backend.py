@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from bench.interfaces.options import Options
 from bench.interfaces.precision import scheme, word
 from bench.interfaces.tensors import Array, IOSpec, ModelFile
+
+if TYPE_CHECKING:
+    from bench.interfaces.recipe import Recipe
+    from bench.interfaces.workload import Traits
 
 Evidence = Literal["executed", "reported", "inferred", "none"]
 Role = Literal["runtime", "overhead", "anchor", "test"]
@@ -233,6 +237,14 @@ class Measuring(Protocol):
         """`copy_bytes_per_s` (read and written), and `NAME_flops_per_s` for each precision (`runs_as` of
         `bench.interfaces.precision`) whose products of random matrices the device makes. {} where it
         cannot."""
+
+
+@runtime_checkable
+class Quantising(Protocol):
+    """A backend that quantises while it loads or builds, from a file of floats."""
+
+    def recipe(self, target: Target, traits: Traits) -> Recipe:
+        """What of a model it rounds then."""
 
 
 NO_OPTIONS: Options = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,6 @@ from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import ENOUGH
 from bench.interfaces.tensors import Array
 
-LEAST_SIDE, LARGEST_WINDOW = 16, 32
-
 
 def samples(path: Path) -> Iterator[dict[str, Array]]:
     """Calibration samples one by one, as batches of one."""
@@ -21,13 +18,6 @@ def samples(path: Path) -> Iterator[dict[str, Array]]:
         arrays = {name: archive[name] for name in archive.files}
     for i in range(len(next(iter(arrays.values())))):
         yield {name: array[i : i + 1] for name, array in arrays.items()}
-
-
-def fp8_has_kernels(shape: Sequence[int], groups: int) -> bool:
-    """Whether TensorRT has fast kernels in fp8 for a product with weights of that shape ([out, in, …] or
-    [in, out]): none for convolutions in groups or with windows of more than 32 (TensorRT release notes,
-    'Limitations'), nor for sides of fewer than 16, which NVIDIA Model Optimizer leaves alone."""
-    return groups == 1 and min(shape[:2]) >= LEAST_SIDE and math.prod(shape[2:]) <= LARGEST_WINDOW
 
 
 def require_quantised(what: str, wanted: str, weights: Mapping[str, int]) -> dict[str, float]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.interfaces.workload import Workload
+from bench.interfaces.recipe import Recipe
+from bench.interfaces.workload import Traits, Workload
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ class Job:
         workload: the model's definition.
         weights: path of the user's checkpoint, '' for seeded weights.
         facts: the converter's axes: `batch`, `samples` (of the reference), `length` (sequence or context),
-            `precision`, `narrow` (weights in 7 bits: the CPU's 8-bit products would overflow).
+            `precision`, `narrow` (weights in 7 bits: the CPU's 8-bit products would overflow), `recipe`.
         parents: kind → artefact.
         output: the file to write; companions go beside it.
         restore: gives the workload's module in fp32 with the weights of the parent `origin`.
@@ -50,6 +51,13 @@ class Job:
     parents: Mapping[str, Parent]
     output: Path
     restore: Callable[[], torch.nn.Module]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is to be rounded, and by a band's run too. Raises KeyError where the converter does not depend
+        on it."""
+        found: Recipe = self.facts["recipe"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class Converter:
         open: whether each artefact has parents and packages of its own kind (what backends build has).
         tools: the environment whose Python makes it (see `bench.environments.requirements`); '' for
             bakeoff's own.
+        recipe: of a file whose products are quantised what the quantiser rounds of a model: it stands in
+            `Job.recipe`, where `recipe` is one of the axes, and in the facts of the file's band.
         make: writes `Job.output`; returns JSON-able facts. Those under `lineage` go there.
     """
 
@@ -82,3 +92,4 @@ class Converter:
     shared: bool = False
     tools: str = ""
     open: bool = False
+    recipe: Callable[[Traits], Recipe] | None = None

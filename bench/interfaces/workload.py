@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CALIBRATION_SEED = 10_000  # inputs from which weights and quantisers take ranges
 TIMED_SEED = 20_000  # the timed loop's input; verification uses sample seeds 0, 1, 2, …
 MOST_BATCH = 1024
+IMAGE_AXES = 4
 
 
 @runtime_checkable
@@ -29,7 +30,7 @@ class Workload(Protocol):
 
     name: str
     family: str
-    """`cnn`, `encoder`, `decoder`."""
+    """`cnn`, `encoder`, `decoder`: for lists. What quantisers ask for is in `traits`."""
     summary: str
     unit: str
     """What one sample is: `image`, `sequence`, `token`."""
@@ -59,6 +60,38 @@ class Workload(Protocol):
 
     def seed_weights(self, module: torch.nn.Module, seed: int) -> None:
         """Fills parameters and buffers from a NumPy generator, so that outputs do not degenerate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What quantisers must know of a model.
+
+    Attributes:
+        convolutional: convolutions do its work, and its sums bear 8 bits; those of a transformer do not.
+        stateful: state is carried from one inference to the next, as a decoder's cache is.
+    """
+
+    convolutional: bool = False
+    stateful: bool = False
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A workload that tells its traits: one whose inputs would have them taken for others, as those of a
+    transformer that reads images."""
+
+    traits: Traits
+
+
+def traits(workload: Workload) -> Traits:
+    """Those that a workload tells, else what its inputs and outputs show: a model of images (an input of
+    floats [batch, channels, height, width] that is no state) is convolutional, any other a transformer."""
+    if isinstance(workload, Described):
+        return workload.traits
+    io = workload.io(1, workload.default_length)
+    given = [spec for spec in io.inputs if spec.name not in io.carried]
+    images = any(spec.dtype.startswith("float") and len(spec.shape) == IMAGE_AXES for spec in given)
+    return Traits(convolutional=images, stateful=bool(io.state))
 
 
 def uneven(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:

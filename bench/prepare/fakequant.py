@@ -2,130 +2,198 @@
 
 Weights are rounded symmetrically, a scale for each output channel (or group of a channel's weights);
 activations to 8 bits between the least and the greatest value, zero included: by calibration (`static`) or of
-the tensor itself (`dynamic`). Rounded are the inputs of matrix products and convolutions; sums and
-normalisations are not, though a runtime may. In fp8 both sides are scaled so that the greatest is E4M3's, a
-range found at each inference is that of a row, and convolutions then stay as they are; so does always what no
-kernel takes in fp8.
+the tensor itself (`dynamic`). Which tensors are rounded, the recipe says; normalisations are not, though a
+runtime may. In fp8 both sides are scaled so that the greatest is E4M3's, and a range found at each inference
+is that of a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from bench.interfaces.conversion import fp8_has_kernels
+from bench.interfaces.errors import PrepareError
 from bench.interfaces.precision import FP8_MOST, TENSOR, Scheme
+from bench.interfaces.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
 
 Range = tuple[float, float]
-Besides = Literal["sums", "products", "nothing"]
-Rounding = Callable[["torch.Tensor"], "torch.Tensor"]
+Run = Callable[[], Any]
+GROUPS = 6  # place of the argument `groups` of torch.conv2d
 
 
 @contextmanager
-def quantised(
-    scheme: Scheme, calibration: Iterable[Callable[[], Any]], besides: Besides, attention: bool
-) -> Iterator[None]:
-    """While it lasts, torch's products round as `scheme` says.
+def quantised(scheme: Scheme, recipe: Recipe, calibration: Iterable[Run]) -> Iterator[None]:
+    """While it lasts, torch rounds what the recipe names, as the scheme does.
 
     Args:
         calibration: calls that run the module on a calibration sample each; asked only in a static scheme.
-            A later run must make the same products in the same order.
-        besides: what a static scheme rounds besides what products take: what sums take, as quantisers do in
-            networks of convolutions; what products give; or nothing.
-        attention: whether it rounds both sides of attention's products.
+            Within `quantised` the module is run as a whole, as often as one likes.
+
+    Raises:
+        PrepareError: where a run comes to other tensors than the first of the calibration, or in another
+            order: their ranges would be those of others.
     """
-    import torch
-    from torch.nn import functional as F
-    from torch.overrides import TorchFunctionMode
+    ranges = Ranges()
+    if scheme.activations == "static":
+        with _mode(Rounding(recipe, ranges.observed, lambda tensor: tensor)):
+            for call in calibration:
+                call()
+                ranges.run_ended()
+    with _mode(Rounding(recipe, _of_activations(scheme, recipe, ranges), _of_weights(scheme))):
+        yield
+    ranges.run_ended()
 
-    additions = (torch.add, torch.Tensor.add, torch.Tensor.add_, torch.Tensor.__add__, torch.Tensor.__iadd__)
-    ranges: list[Range] = []
-    place = -1  # of the product within a run of the module; -1 outside of one
-    weights: dict[int, torch.Tensor] = {}
 
-    def weight(tensor: torch.Tensor) -> torch.Tensor:
-        if id(tensor) not in weights:
-            weights[id(tensor)] = rounded_weight(tensor, scheme)
-        return weights[id(tensor)]
+@dataclass(slots=True)
+class Ranges:
+    """The ranges of what a run rounds, in its order.
 
-    static = scheme.activations == "static"
-    rows = scheme.floats and scheme.activations == "dynamic"
-    products = (F.linear,) if rows else (F.linear, torch.conv2d)
+    Attributes:
+        sites: what takes each tensor; all runs come to the same ones.
+        found: the range of each, over all runs that were observed.
+        place: of the next within the run.
+        complete: whether a run has ended: from then on there are no new ones.
+    """
 
-    def rounding(function: Any, args: Any, kwargs: Any, activation: Rounding, weight: Rounding) -> Any:
-        if static and attention and function is F.scaled_dot_product_attention:
-            return _attention(args, kwargs, activation)
-        if static and besides == "sums" and function in additions:
-            return function(*(activation(arg) for arg in args), **kwargs)
-        if function in products and not (scheme.floats and _without_kernels(function, args, kwargs)):
-            product = function(activation(args[0]), weight(args[1]), *args[2:], **kwargs)
-            return activation(product) if static and besides == "products" else product
-        return function(*args, **kwargs)
+    sites: list[str] = field(default_factory=list)
+    found: list[Range] = field(default_factory=list)
+    place: int = 0
+    complete: bool = False
 
-    def observed(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal place
+    def observed(self, site: str, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor as it is, whose range now includes its values."""
         low, high = _range(tensor)
-        if place == len(ranges):
-            ranges.append((low, high))
-        else:
-            ranges[place] = (min(low, ranges[place][0]), max(high, ranges[place][1]))
-        place += 1
+        if not self.complete:
+            self.sites.append(site)
+            self.found.append((low, high))
+            self.place += 1
+            return tensor
+        place = self._next(site)
+        self.found[place] = (min(low, self.found[place][0]), max(high, self.found[place][1]))
         return tensor
 
-    class Observe(TorchFunctionMode):
-        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            return rounding(function, args, kwargs or {}, observed, lambda tensor: tensor)
+    def of(self, site: str) -> Range:
+        """The range of the next tensor. Where the run is over, another has begun."""
+        if self.place == len(self.found):
+            self.place = 0
+        return self.found[self._next(site)]
 
-    def activation(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal place
-        if scheme.activations == "none":
-            return tensor
-        if rows:
-            return in_fp8(tensor, tensor.abs().amax(dim=-1, keepdim=True))
-        if scheme.activations == "dynamic":
-            return rounded_activation(tensor, _range(tensor))
-        found = ranges[place % len(ranges)]
-        place += 1
-        if scheme.floats:
-            return in_fp8(tensor, torch.tensor(max(-found[0], found[1])))
-        return rounded_activation(tensor, found)
+    def run_ended(self) -> None:
+        """Raises PrepareError in the midst of a run."""
+        if self.complete and 0 < self.place < len(self.sites):
+            raise PrepareError(
+                f"a run ended after {self.place} of the {len(self.sites)} tensors that calibration found"
+            )
+        self.place, self.complete = 0, True
 
-    class Round(TorchFunctionMode):
-        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            return rounding(function, args, kwargs or {}, activation, weight)
-
-    if static:
-        with Observe():
-            for call in calibration:
-                place = 0
-                call()
-    place = 0
-    with Round():
-        yield
+    def _next(self, site: str) -> int:
+        place = self.place
+        known = self.sites[place] if place < len(self.sites) else "none"
+        if known != site:
+            raise PrepareError(f"a run rounds a tensor of {site} where calibration found {known}")
+        self.place += 1
+        return place
 
 
-def _without_kernels(function: Any, args: Any, kwargs: Any) -> bool:
-    """Whether TensorRT would leave this product in fp16."""
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """What becomes of a call of torch's: `activation` is told what takes the tensor."""
+
+    recipe: Recipe
+    activation: Callable[[str, torch.Tensor], torch.Tensor]
+    weight: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, function: Any, args: Any, kwargs: Any) -> Any:
+        import torch
+        from torch.nn import functional as F
+
+        plain = torch.Tensor
+        if function in (F.linear, torch.conv2d):
+            return self._product(function, args, kwargs)
+        if function is F.scaled_dot_product_attention and self.recipe.attention:
+            return self._attention(*args, **kwargs)
+        sums = (torch.add, plain.add, plain.add_, plain.__add__, plain.__iadd__)
+        if function in sums and self.recipe.besides == "sums":
+            return function(*(self._floats("sum", arg) for arg in args), **kwargs)
+        return function(*args, **kwargs)
+
+    def _product(self, function: Any, args: Any, kwargs: Any) -> Any:
+        groups = args[GROUPS] if len(args) > GROUPS else kwargs.get("groups", 1)
+        weight = args[1]
+        if not self.recipe.takes(weight.shape, groups):
+            return function(*args, **kwargs)
+        site = f"weights {tuple(weight.shape)}"
+        product = function(self.activation(site, args[0]), self.weight(weight), *args[2:], **kwargs)
+        return self.activation(site, product) if self.recipe.besides == "outputs" else product
+
+    def _floats(self, site: str, value: Any) -> Any:
+        import torch
+
+        floats = isinstance(value, torch.Tensor) and value.is_floating_point()
+        return self.activation(site, value) if floats else value
+
+    def _attention(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, attn_mask: Any = None, **more: Any
+    ) -> torch.Tensor:
+        """Two products, with the probabilities between them. Raises PrepareError for attention of a kind that
+        is not written out here."""
+        if unknown := [name for name, value in more.items() if value]:
+            raise PrepareError(f"no band is known where attention takes {', '.join(unknown)}")
+        scores = self.activation("scores", q) @ self.activation("scores", k).transpose(-2, -1)
+        scores = scores / q.shape[-1] ** 0.5
+        shares = (scores if attn_mask is None else scores + attn_mask).softmax(dim=-1)
+        attended: torch.Tensor = self.activation("shares", shares) @ self.activation("shares", v)
+        return attended
+
+
+def _of_activations(
+    scheme: Scheme, recipe: Recipe, ranges: Ranges
+) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    """How an activation is rounded."""
     import torch
 
-    groups = 1
-    if function is torch.conv2d:
-        groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
-    return not fp8_has_kernels(args[1].shape, groups)
+    def rounded(site: str, tensor: torch.Tensor) -> torch.Tensor:
+        if scheme.activations == "none":
+            return tensor
+        static = scheme.activations == "static"
+        if scheme.floats and not static:
+            return in_fp8(tensor, tensor.abs().amax(dim=-1, keepdim=True))
+        low, high = ranges.of(site) if static else _range(tensor)
+        most = max(-low, high)
+        if scheme.floats:
+            return in_fp8(tensor, torch.tensor(most))
+        return rounded_activation(tensor, (-most, most) if recipe.symmetric else (low, high))
+
+    return rounded
 
 
-def _attention(args: Any, kwargs: Any, activation: Rounding) -> torch.Tensor:
-    """Two products, with the probabilities between them."""
-    q, k, v = args[:3]
-    mask = kwargs.get("attn_mask")
-    scores = activation(q) @ activation(k).transpose(-2, -1) / q.shape[-1] ** 0.5
-    shares = (scores if mask is None else scores + mask).softmax(dim=-1)
-    attended: torch.Tensor = activation(shares) @ activation(v)
-    return attended
+def _of_weights(scheme: Scheme) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How a weight is rounded, each once."""
+    # With the weight itself, or another could be met under the `id` of one that is gone.
+    known: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def rounded(weight: torch.Tensor) -> torch.Tensor:
+        if id(weight) not in known:
+            known[id(weight)] = weight, rounded_weight(weight, scheme)
+        return known[id(weight)][1]
+
+    return rounded
+
+
+def _mode(rounding: Rounding) -> Any:
+    """A context in which torch's calls go through `rounding`."""
+    from torch.overrides import TorchFunctionMode
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return rounding(function, args, kwargs or {})
+
+    return Mode()
 
 
 def rounded_weight(tensor: torch.Tensor, scheme: Scheme) -> torch.Tensor:

@@ -18,13 +18,14 @@ from typing import Any
 from bench.cache import artefacts
 from bench.environments.locate import interpreter, tools
 from bench.interfaces import precision
-from bench.interfaces.backend import Target
+from bench.interfaces.backend import Backend, Quantising, Target
 from bench.interfaces.case import HARNESS, Case
 from bench.interfaces.converter import Converter
 from bench.interfaces.errors import ModelFileError, UnsupportedCase
 from bench.interfaces.plain import as_dict
+from bench.interfaces.recipe import Recipe
 from bench.interfaces.tensors import IOSpec, TensorSpec
-from bench.interfaces.workload import content_hash
+from bench.interfaces.workload import Traits, content_hash, traits
 from bench.machine import cpuinfo
 from bench.machine.gpu import devices
 from bench.machine.gpu.nvml import Driver
@@ -118,7 +119,7 @@ def needs(case: Case) -> Needs:
         need = Needs(workload_of(case.workload).io(case.batch, case.length))
     except ValueError as error:
         raise UnsupportedCase(f"{case.workload}: {error}", hint="bakeoff list workloads") from error
-    facts = {
+    facts: dict[str, Any] = {
         "batch": case.batch,
         "samples": max(LEAST_SAMPLES, case.batch),
         "length": case.length,
@@ -132,6 +133,8 @@ def needs(case: Case) -> Needs:
     backend = backend_of(case.backend)
     if backend.formats:
         kinds["model"] = _format(case)
+    found = traits(workload_of(case.workload))
+    facts["recipe"] = recipe_of(backend, kinds.get("model", ""), case.target, found)
     need.nodes = {role: node(kind, case, facts) for role, kind in kinds.items()}
     if "model" in need.nodes and backend.builds(case.target):
         need.nodes["build"] = _build(case, need.nodes["model"])
@@ -143,10 +146,23 @@ def node(kind: str, of: Case | Node, facts: Mapping[str, Any]) -> Node:
     from bench.plugins.workload_registry import get
 
     converter = converters()[kind]
+    if converter.recipe:
+        facts = {**facts, "recipe": converter.recipe(traits(get(of.workload)))}
     axes = tuple((axis, facts[axis]) for axis in converter.axes)
     if converter.shared and (owner := get(of.workload).weights_of or of.workload) != of.workload:
         return Node(kind, owner, content_for(owner, of.weights), of.weights, axes)
     return Node(kind, of.workload, of.content, of.weights, axes)
+
+
+def recipe_of(backend: Backend, kind: str, target: Target, found: Traits) -> Recipe | None:
+    """What of a model is rounded where a backend loads a file of that kind ('' for none): as the converter of
+    the file has it, or else the backend; products alone where neither says. None in a precision of floats."""
+    if precision.scheme(target.arithmetic) is None:
+        return None
+    converter = converters().get(kind)
+    if converter and converter.recipe:
+        return converter.recipe(found)
+    return backend.recipe(target, found) if isinstance(backend, Quantising) else Recipe()
 
 
 def closure(nodes: Iterable[Node]) -> Iterator[Node]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.interfaces.converter import Job, Parent
+from bench.interfaces.recipe import Recipe
 from bench.plugins import workload_registry
 from bench.prepare.converters.weights import restore
 
@@ -33,4 +34,7 @@ def from_dict(data: Mapping[str, Any]) -> Job:
         kind: Parent(Path(parent["path"]), parent["sha256"], parent["facts"])
         for kind, parent in data["parents"].items()
     }
-    return job(**{**data, "parents": parents, "output": Path(data["output"])})
+    facts = dict(data["facts"])
+    if facts.get("recipe"):
+        facts["recipe"] = Recipe.from_dict(facts["recipe"])
+    return job(**{**data, "facts": facts, "parents": parents, "output": Path(data["output"])})

@@ -115,7 +115,8 @@ def artefacts(wanted: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[cach
 
 
 def _node_or_error(workload: str, kind: str, facts: Mapping[str, Any]) -> Node | BakeoffError:
-    known = {"batch": 1, "length": None, "precision": "fp32", "narrow": products_saturate(), **facts}
+    usual = {"batch": 1, "length": None, "precision": "fp32", "narrow": products_saturate(), "recipe": None}
+    known = {**usual, **facts}
     try:
         return graph.node(kind, Node(kind, workload, content_for(workload), "", ()), known)
     except BakeoffError as error:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from bench.cache import artefacts as cache
 from bench.environments.locate import installed_versions, versions_of
 from bench.interfaces.errors import BackendUnavailable, BakeoffError, PrepareError, UnsupportedCase
+from bench.interfaces.plain import as_dict
 from bench.machine.topology import usable_cpus
 from bench.prepare.events import Listener, Telling
 from bench.prepare.graph import Node, weights_sha256
@@ -207,7 +208,7 @@ def _key_facts(node: Node, made: Mapping[str, cache.Artefact]) -> dict[str, Any]
         "kind": node.converter.kind,
         "revision": node.converter.revision,
         "content": node.content,
-        "facts": dict(node.facts),
+        "facts": as_dict(dict(node.facts)),
         "versions": _versions(node, node.python),
         "parents": {kind: artefact.sha256 for kind, artefact in made.items()},
     }

@@ -141,7 +141,7 @@ class Integers(BackendContract):
         if why := self.floats.get((tiny.name, integer)):
             pytest.skip(why)
         try:
-            low, high = tiny.band(integer)
+            low, high = tiny.band(self.backend, integer)
         except UnsupportedCase as error:
             pytest.skip(error.message)
         with self.session(tiny, precision=integer) as session:

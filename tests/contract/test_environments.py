@@ -32,7 +32,7 @@ def test_it_passes_where_it_lives(name: str, tmp_path: Path, pytestconfig: pytes
     assert suites, f"no contract suite names {name}"
     models = list(dict.fromkeys(model for found in suites.values() for model in found.models))
     besides = ["tf32"] if any(found.target.device_kind == "cuda" for found in suites.values()) else []
-    listing(tmp_path / "made.json", models, backend.formats, backend.quantised, besides)
+    listing(tmp_path / "made.json", models, backend, besides)
     command = [str(there.python), "-P", "-m", "pytest", "-q", "-ra", "--noconftest", "-c", os.devnull]
     command += ["-p", "no:cacheprovider", "--import-mode=importlib", "-k", " or ".join(suites)]
     command += ["-m", pytestconfig.option.markexpr]

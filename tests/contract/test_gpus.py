@@ -84,7 +84,7 @@ class OnAGpu(BackendContract):
         if support is None or support.level != "native":
             pytest.skip(f"{self.backend.name} claims no {precision}: {support.why if support else 'unknown'}")
         try:
-            low, high = tiny.band(precision)
+            low, high = tiny.band(self.backend, precision)
             with self.session(tiny, precision=precision) as session:
                 error, ran = self.worst_error(session, tiny), session.actual()
         except UnsupportedCase as error:

@@ -72,6 +72,7 @@ def make(workload: Workload, folder: Path, *kinds: str, weights: str = "") -> Ma
         "batch": 2,
         "precision": "bf16",
         "narrow": False,
+        "recipe": None,
     }
     with known(workload):
         for kind in kinds:

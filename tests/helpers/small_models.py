@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from bench.interfaces.backend import Session, Target
 from bench.interfaces.converter import Parent
 from bench.interfaces.precision import scheme, word
+from bench.interfaces.recipe import Recipe
 from bench.interfaces.tensors import ModelFile
-from bench.interfaces.workload import Band
+from bench.interfaces.workload import Band, traits
 from bench.machine.instructions import products_saturate
 from bench.plugins import backend_registry
 from bench.plugins.converter_registry import converters
+from bench.prepare.graph import recipe_of
 from bench.prepare.jobs import job
 from bench.worker import verify
 from tests.helpers.families import Made, known, make
@@ -69,7 +72,7 @@ class Kitchen:
     root: Path
     plain: dict[str, Made] = field(default_factory=dict)
     files: dict[Cell, Path] = field(default_factory=dict)
-    bands: dict[tuple[str, str], Band] = field(default_factory=dict)
+    bands: dict[tuple[str, str, Recipe | None], Band] = field(default_factory=dict)
 
     def made(self, name: str) -> Made:
         if name not in self.plain:
@@ -79,15 +82,17 @@ class Kitchen:
             self.plain[name] = make(WORKLOADS[name], folder, *kinds)
         return self.plain[name]
 
-    def convert(self, name: str, kind: str, precision: str) -> Any:
-        """Facts and main file of another artefact."""
+    def convert(self, name: str, kind: str, precision: str, recipe: Recipe | None = None) -> Any:
+        """Facts and main file of another artefact; of a model file by its own recipe where none is given."""
         made = self.made(name)
-        folder = self.root / f"{name}-{kind}-{precision.replace(':', '-')}"
-        folder.mkdir(exist_ok=True)
+        usual = self.root / f"{name}-{kind}-{precision.replace(':', '-')}"
+        usual.mkdir(exist_ok=True)
+        folder = Path(mkdtemp(dir=usual)) if recipe else usual
         converter = converters()[kind]
         parents = {k: Parent(path, "", made.facts[k]) for k, path in made.files.items()}
         facts = {"samples": 8, "length": made.workload.default_length, "batch": 1, "precision": precision}
         facts["narrow"] = products_saturate()
+        facts["recipe"] = recipe or (converter.recipe(traits(made.workload)) if converter.recipe else None)
         axes = {axis: facts[axis] for axis in converter.axes}
         with known(made.workload):
             told = job(kind, made.workload.name, "", axes, parents, folder / converter.file)
@@ -106,14 +111,20 @@ class Kitchen:
             _, self.files[key] = self.convert(name, kind, arithmetic)
         return ModelFile(kind, self.files[key], "")
 
-    def band(self, name: str, precision: str) -> Band:
-        arithmetic = Target(precision=precision).arithmetic
-        if arithmetic == "fp32":
+    def band(self, name: str, precision: str, backend: str = "torch") -> Band:
+        """Of what a backend loads for a precision; in floats of all."""
+        target = Target(precision=precision)
+        if target.arithmetic == "fp32":
             return self.made(name).band
-        if (name, arithmetic) not in self.bands:
-            facts, _ = self.convert(name, "band", arithmetic)
-            self.bands[name, arithmetic] = Band(**facts["band"])
-        return self.bands[name, arithmetic]
+        recipe = None
+        if scheme(target.arithmetic):
+            runtime = backend_registry.get(backend)
+            recipe = recipe_of(runtime, runtime.takes(target)[0], target, traits(WORKLOADS[name]))
+        key = name, target.arithmetic, recipe
+        if key not in self.bands:
+            facts, _ = self.convert(name, "band", target.arithmetic, recipe)
+            self.bands[key] = Band(**facts["band"])
+        return self.bands[key]
 
     @contextmanager
     def opened(self, name: str, backend: str, precision: str, file: ModelFile) -> Iterator[Session]:

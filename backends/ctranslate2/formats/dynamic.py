@@ -8,6 +8,9 @@ from typing import Any
 
 from backends.ctranslate2.formats import graph
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+
+RECIPE = Recipe(convolutions=False)  # it knows none
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -19,10 +22,11 @@ CONVERTER = Converter(
     file="model.bin",
     revision=1,
     parents=("origin",),
-    axes=(),
+    axes=("recipe",),
     distributions=("ctranslate2",),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
     shared=True,
     tools="ctranslate2",
 )

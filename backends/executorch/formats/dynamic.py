@@ -8,6 +8,9 @@ from typing import Any
 
 from backends.executorch.formats import graph
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+
+RECIPE = Recipe()
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -20,9 +23,10 @@ CONVERTER = Converter(
     file="model.pte",
     revision=1,
     parents=("origin", "calibration"),
-    axes=("batch", "length"),
+    axes=("batch", "length", "recipe"),
     distributions=("executorch", "torch", "torchao"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
     tools="to-executorch",
 )

@@ -7,6 +7,13 @@ from typing import Any
 
 from backends.executorch.formats import graph
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+from bench.interfaces.workload import Traits
+
+
+def recipe(traits: Traits) -> Recipe:
+    """Of attention it knows nothing."""
+    return Recipe("sums")
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -18,9 +25,10 @@ CONVERTER = Converter(
     file="model.pte",
     revision=1,
     parents=("origin", "calibration"),
-    axes=("batch", "length"),
+    axes=("batch", "length", "recipe"),
     distributions=("executorch", "torch", "torchao"),
     make=make,
     model=True,
+    recipe=recipe,
     tools="to-executorch",
 )

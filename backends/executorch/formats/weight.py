@@ -13,6 +13,9 @@ from backends.executorch.formats import graph
 from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import scheme
+from bench.interfaces.recipe import Recipe
+
+RECIPE = Recipe(convolutions=False)  # of torch's modules linear layers alone
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -45,9 +48,10 @@ CONVERTER = Converter(
     file="model.pte",
     revision=1,
     parents=("origin",),
-    axes=("batch", "length", "precision"),
+    axes=("batch", "length", "precision", "recipe"),
     distributions=("executorch", "torch", "torchao"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
     tools="to-executorch",
 )

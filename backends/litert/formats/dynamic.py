@@ -8,6 +8,9 @@ from typing import Any
 from backends.litert.formats import graph
 from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+
+RECIPE = Recipe()
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -24,9 +27,10 @@ CONVERTER = Converter(
     file="model.tflite",
     revision=1,
     parents=("tflite",),
-    axes=("batch", "length"),
+    axes=("batch", "length", "recipe"),
     distributions=("ai-edge-quantizer", "ai-edge-litert"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
     tools="to-tflite",
 )

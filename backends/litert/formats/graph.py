@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.interfaces.conversion import samples
 from bench.interfaces.converter import Job
+from bench.interfaces.recipe import Recipe
 from bench.interfaces.tensors import Array
 from bench.interfaces.workload import CALIBRATION_SEED
 from bench.machine.topology import usable_cpus
@@ -21,7 +22,10 @@ WEIGHT = 1
 SIGNATURE = "serving_default"
 TYPES = {"INT8": "int8", "UINT8": "int8", "INT4": "int4", "FLOAT32": "float", "FLOAT16": "float"}
 
-Recipe = list[dict[str, Any]]
+LAYERS, ATTENTION = ("FULLY_CONNECTED",), ("BATCH_MATMUL",)
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+
+Rules = list[dict[str, Any]]  # as ai-edge-quantizer has them
 
 
 def weights(path: Path) -> Counter[str]:
@@ -74,16 +78,23 @@ def _narrow(array: Array) -> Array:
     return array.astype(np.int32) if array.dtype == np.int64 else array
 
 
-def quantise(path: Path, output: Path, recipe: Recipe, inputs: Sequence[Mapping[str, Array]] = ()) -> None:
-    """Writes the file quantised by a recipe; a static one takes its ranges from `inputs`: the least and the
+def operations(recipe: Recipe) -> tuple[str, ...]:
+    """The operations that a recipe takes: all, or products by name."""
+    if recipe.besides == "sums":
+        return ("*",)
+    return (*LAYERS, *CONVOLUTIONS * recipe.convolutions, *ATTENTION * recipe.attention)
+
+
+def quantise(path: Path, output: Path, rules: Rules, inputs: Sequence[Mapping[str, Array]] = ()) -> None:
+    """Writes the file quantised by rules; static ones take their ranges from `inputs`: the least and the
     greatest value over all of them."""
     from ai_edge_quantizer import calibrator, quantizer, recipe_manager
 
-    tool = quantizer.Quantizer(str(path), recipe)
+    tool = quantizer.Quantizer(str(path), rules)
     ranges = None
     if inputs:
         manager = recipe_manager.RecipeManager()
-        manager.load_quantization_recipe(recipe)
+        manager.load_quantization_recipe(rules)
         # Its own way is a moving average, which forgets the first samples.
         observed = calibrator.Calibrator(str(path), usable_cpus(), qsv_update_func=_wider)
         observed.calibrate({SIGNATURE: list(inputs)}, manager)

@@ -13,6 +13,9 @@ from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import scheme
+from bench.interfaces.recipe import Recipe
+
+RECIPE = Recipe(convolutions=False)
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -24,9 +27,10 @@ def make(job: Job) -> Mapping[str, Any]:
         group = qtyping.QuantGranularity(f"BLOCKWISE_{how.group}")
     except ValueError as error:
         raise UnsupportedCase(f"ai-edge-quantizer: {error}", hint="int4-weight:32") from error
-    recipe = recipe_manager.RecipeManager()
-    recipe.add_dynamic_config(".*", "FULLY_CONNECTED", num_bits=how.bits, granularity=group)
-    graph.quantise(job.parents["tflite"].path, job.output, recipe.get_quantization_recipe())
+    manager = recipe_manager.RecipeManager()
+    for operation in graph.operations(job.recipe):
+        manager.add_dynamic_config(".*", operation, num_bits=how.bits, granularity=group)
+    graph.quantise(job.parents["tflite"].path, job.output, manager.get_quantization_recipe())
     weights = graph.weights(job.output)
     shares = require_quantised("ai-edge-quantizer's int4 recipe", f"int{how.bits}", weights)
     quantiser = f"ai-edge-quantizer, {how.bits} bits, blocks of {how.group}, fully connected layers"
@@ -38,9 +42,10 @@ CONVERTER = Converter(
     file="model.tflite",
     revision=1,
     parents=("tflite",),
-    axes=("batch", "length", "precision"),
+    axes=("batch", "length", "precision", "recipe"),
     distributions=("ai-edge-quantizer", "ai-edge-litert"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
     tools="to-tflite",
 )

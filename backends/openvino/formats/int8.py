@@ -8,28 +8,39 @@ from typing import Any
 from backends.openvino.formats import graph
 from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+from bench.interfaces.workload import Traits
+
+
+def recipe(traits: Traits) -> Recipe:
+    """Of a transformer no sums; of attention, whose cache it does not know from other inputs, the scores."""
+    return Recipe("sums" if traits.convolutional else "nothing", attention=True)
 
 
 def make(job: Job) -> Mapping[str, Any]:
     import nncf
 
     calibration = list(samples(job.parents["calibration"].path))
-    transformer = None if job.workload.family == "cnn" else nncf.ModelType.TRANSFORMER
+    source = graph.read(job.parents["onnx"].path)
+    left = graph.left(source, job.recipe)
+    # What it calls a transformer has no sums in 8 bits.
+    transformer = None if job.recipe.besides == "sums" else nncf.ModelType.TRANSFORMER
+    presets = nncf.QuantizationPreset
+    preset = presets.PERFORMANCE if job.recipe.symmetric else presets.MIXED
     narrow = nncf.OverflowFix.ENABLE if job.facts["narrow"] else nncf.OverflowFix.FIRST_LAYER
     model = nncf.quantize(
-        graph.read(job.parents["onnx"].path),
+        source,
         nncf.Dataset(calibration),
-        preset=nncf.QuantizationPreset.MIXED,
+        preset=preset,
         subset_size=len(calibration),
         model_type=transformer,
+        ignored_scope=nncf.IgnoredScope(names=left) if left else None,
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=narrow),
     )
     shares = require_quantised("nncf's quantize", "int8", graph.weights(model))
     graph.save(model, job.output)
-    return {
-        "shares": shares,
-        "lineage": {"quantiser": f"nncf quantize, preset MIXED, overflow fix {narrow.value}"},
-    }
+    quantiser = f"nncf quantize, preset {preset.name}, overflow fix {narrow.value}"
+    return {"shares": shares, "lineage": {"quantiser": quantiser}}
 
 
 CONVERTER = Converter(
@@ -37,8 +48,9 @@ CONVERTER = Converter(
     file="model.xml",
     revision=1,
     parents=("onnx", "calibration"),
-    axes=("narrow",),
+    axes=("narrow", "recipe"),
     distributions=("openvino", "nncf", "numpy"),
     make=make,
     model=True,
+    recipe=recipe,
 )

@@ -9,6 +9,9 @@ from backends.openvino.formats import graph
 from bench.interfaces.conversion import require_quantised
 from bench.interfaces.converter import Converter, Job
 from bench.interfaces.precision import scheme
+from bench.interfaces.recipe import Recipe
+
+RECIPE = Recipe()
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -34,8 +37,9 @@ CONVERTER = Converter(
     file="model.xml",
     revision=1,
     parents=("onnx",),
-    axes=("precision",),
+    axes=("precision", "recipe"),
     distributions=("openvino", "nncf", "numpy"),
     make=make,
     model=True,
+    recipe=lambda traits: RECIPE,
 )

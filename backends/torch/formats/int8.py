@@ -15,9 +15,17 @@ from backends.formats.exported import export
 from backends.torch import graph
 from bench.interfaces.conversion import require_quantised, samples
 from bench.interfaces.converter import Converter, Job
+from bench.interfaces.recipe import Recipe
+from bench.interfaces.workload import Traits
 
 if TYPE_CHECKING:
     import torch
+
+
+def recipe(traits: Traits) -> Recipe:
+    """Sums are fused with the convolutions before them; behind linear layers, and in attention, it takes
+    none."""
+    return Recipe("sums" if traits.convolutional else "nothing")
 
 
 def make(job: Job) -> Mapping[str, Any]:
@@ -26,9 +34,9 @@ def make(job: Job) -> Mapping[str, Any]:
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
     narrow = bool(job.facts["narrow"])
-    recipe = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
+    config = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
     program = export(job, job.restore())
-    observed = prepare_pt2e(program.module(check_guards=False), x86.X86InductorQuantizer().set_global(recipe))
+    observed = prepare_pt2e(program.module(check_guards=False), x86.X86InductorQuantizer().set_global(config))
     inputs = [spec.name for spec in job.workload.io(1, None).inputs]
     with torch.no_grad():
         for arrays in samples(job.parents["calibration"].path):
@@ -61,8 +69,9 @@ CONVERTER = Converter(
     file="graph.pt",
     revision=2,
     parents=("origin", "calibration"),
-    axes=("narrow",),
+    axes=("narrow", "recipe"),
     distributions=("torch", "torchao"),
     make=make,
     model=True,
+    recipe=recipe,
 )

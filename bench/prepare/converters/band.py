@@ -64,10 +64,10 @@ def _in_floats(job: Job, reference: Reference, precision: str) -> dict[str, Floa
 
 
 def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
-    """Outputs of a run in fp32 that rounds as the scheme does."""
+    """Outputs of a run in fp32 that rounds what the recipe names, as the scheme does."""
     import torch
 
-    from bench.prepare.fakequant import Besides, quantised
+    from bench.prepare.fakequant import quantised
     from bench.prepare.torch_runs import CHUNK, run
 
     module = job.restore()
@@ -75,13 +75,7 @@ def _rounded(job: Job, reference: Reference, how: Scheme) -> dict[str, Floats]:
     chunk = 1 if how.activations == "dynamic" else CHUNK
     if job.facts["narrow"] and how.activations != "none" and not how.floats:
         how = replace(how, bits=7)
-    # ONNX Runtime's quantiser is told to leave a transformer's sums alone, and a decoder's cache; in fp8 it
-    # rounds products with weights alone.
-    family = job.workload.family
-    sums = family == "cnn" or job.facts["precision"] == "int8:native"
-    besides: Besides = "nothing" if how.floats else "sums" if sums else "products"
-    attention = family != "decoder" and not how.floats
-    with quantised(how, _calibration(job, module), besides, attention):
+    with quantised(how, job.recipe, _calibration(job, module)):
         return run(module, _io(job), reference.inputs, torch.float32, chunk)
 
 
@@ -104,9 +98,9 @@ def _io(job: Job) -> IOSpec:
 CONVERTER = Converter(
     kind="band",
     file="band.json",
-    revision=4,
+    revision=5,
     parents=("origin", "reference", "calibration"),
-    axes=("samples", "length", "precision", "narrow"),
+    axes=("samples", "length", "precision", "narrow", "recipe"),
     distributions=("torch", "numpy"),
     make=make,
 )

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from bench.cache import artefacts
-from bench.cache.inventory import CHANGED, GONE, Holding, State, drafts, holdings, total_bytes
+from bench.cache.inventory import CHANGED, GONE, REROUNDED, Holding, State, drafts, holdings, total_bytes
 from bench.cache.prune import Choice, choose
 from bench.files.paths import folder_bytes
+from bench.interfaces.plain import as_dict
+from bench.interfaces.workload import traits
+from bench.plugins import workload_registry
+from bench.plugins.converter_registry import converters
 from tests.helpers.cached_bytes import family, put
 
 OWN = "ab" * 32  # a checkpoint's SHA-256
@@ -259,3 +263,15 @@ def test_what_is_stale_keeps_nothing_and_is_not_kept() -> None:
     found = [old, new, child, stale, parent]
     goes, needed = choose(found, Choice(stale=False, workloads=("a",)), now=1000.0)
     assert (goes, needed) == ([old, parent], [new])
+
+
+def test_a_recipe_that_has_changed_makes_stale() -> None:
+    converter = converters()["onnx-weight"]
+    assert converter.recipe is not None
+    recipe = as_dict(converter.recipe(traits(workload_registry.get("minilm-l6"))))
+    parent = family()["onnx"]
+    for rounded in (recipe, {**recipe, "attention": True}):
+        put("onnx-weight", parent, facts={"precision": "int4-weight:32", "recipe": rounded})
+    found = {one.step["facts"]["recipe"]["attention"]: one for one in holdings() if one.kind == "onnx-weight"}
+    assert (found[False].state, found[False].reason) == ("current", "")
+    assert (found[True].state, found[True].reason) == ("stale", REROUNDED)

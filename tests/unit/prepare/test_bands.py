@@ -22,7 +22,7 @@ def test_it_runs_in_integers_and_within_its_band(
     with kitchen.opened(family, backend, precision, file) as session:
         found = kitchen.error(family, session)
         ran = session.actual()
-    assert verify.judge(found, kitchen.band(family, precision)) == ""
+    assert verify.judge(found, kitchen.band(family, precision, backend)) == ""
     assert (ran.precision.value, ran.precision.evidence) == (runs_as(precision), "executed")
 
 

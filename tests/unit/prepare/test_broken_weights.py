@@ -85,7 +85,7 @@ def marked(
 @pytest.mark.parametrize(("name", "backend", "precision"), [*FLOATS, *EMULATED, *PREFILLS])
 def test_a_whole_file_is_within_its_band(kitchen: Kitchen, name: str, backend: str, precision: str) -> None:
     found = kitchen.check(name, backend, precision, kitchen.file(name, backend, precision))
-    assert verify.judge(found, kitchen.band(name, precision)) == ""
+    assert verify.judge(found, kitchen.band(name, precision, backend)) == ""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_broken_file_is_over_its_band(
 ) -> None:
     file = broken(kitchen.file(name, backend, precision), what, tmp_path)
     found = kitchen.check(name, backend, precision, file)
-    assert kitchen.band(name, precision).high < found.error < inf
+    assert kitchen.band(name, precision, backend).high < found.error < inf
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_mask_that_hides_nothing_is_over_its_band(
     """Padding in an encoder, later tokens in a decoder that reads a prompt."""
     file = broken(kitchen.file(name, backend, precision), "mask", tmp_path)
     found = kitchen.check(name, backend, precision, file)
-    assert kitchen.band(name, precision).high < found.error < inf
+    assert kitchen.band(name, precision, backend).high < found.error < inf
 
 
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
@@ -154,7 +154,7 @@ def test_what_ran_fp32_is_under_the_band_and_says_so(
     with kitchen.opened(name, backend, "fp32" if reduces_itself else precision, file) as session:
         found = kitchen.error(name, session)
         ran = session.actual()
-    assert "did not run the reduced precision" in verify.judge(found, kitchen.band(name, precision))
+    assert "did not run the reduced precision" in verify.judge(found, kitchen.band(name, precision, backend))
     target = Target(precision=precision)
     told = mismatch(Case(name, "", 1, None, backend, target), [as_dict(ran)])
     # An emulated precision is labelled as such, and its products may well run in fp32.

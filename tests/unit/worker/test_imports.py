@@ -25,7 +25,10 @@ start(Job(case, None, IOSpec((), ())))
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 OWN = ("bench", "backends", "workloads", "reports")
-INTERFACES = ("backend", "case", "errors", "job", "plain", "precision", "renamed", "tensors", "workload")
+INTERFACES = (
+    *("axes", "backend", "case", "errors", "job", "options", "plain", "precision", "renamed", "tensors"),
+    "workload",
+)
 ALLOWED = {
     "bench": (),
     "bench.interfaces": INTERFACES,

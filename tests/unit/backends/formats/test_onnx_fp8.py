@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from backends.formats.onnx_fp8 import LEAST_SCALE, PRODUCTS, fits, quantise
+from backends.formats.onnx_fp8 import LEAST_SCALE, RECIPE, quantise
+from backends.formats.onnx_graph import PRODUCTS, takes
 from bench.interfaces.errors import UnsupportedCase
 from bench.interfaces.precision import FP8_MOST
 from bench.worker import verify
@@ -58,7 +60,7 @@ def test_it_is_within_its_band_where_it_is_widened(kitchen: Kitchen, family: str
     file = kitchen.file(family, "onnxruntime", asked)
     with kitchen.opened(family, "onnxruntime", asked, file) as session:
         found, ran = kitchen.error(family, session), session.actual()
-    assert verify.judge(found, kitchen.band(family, asked)) == ""
+    assert verify.judge(found, kitchen.band(family, asked, "onnxruntime")) == ""
     assert (ran.emulated, ran.precision.value) == (True, "fp32")
 
 
@@ -82,17 +84,19 @@ def test_a_cnn_of_depthwise_convolutions_is_left_alone_where_kernels_are_slow() 
         node = helper.make_node("Conv", ["x", "w"], ["y"], group=groups)
         return node, {"w": numpy_helper.from_array(np.zeros(shape, np.float16), "w")}
 
-    assert fits(*conv((16, 16, 3, 3)))
-    assert fits(*conv((64, 32, 4, 8)))
-    assert not fits(*conv((64, 3, 3, 3))), "too few channels"
-    assert not fits(*conv((8, 32, 1, 1)))
-    assert not fits(*conv((64, 64, 7, 7))), "too large a window"
-    assert not fits(*conv((64, 32, 3, 3), groups=2))
+    def taken(node: Any, constants: dict[str, Any]) -> bool:
+        return takes(RECIPE, node, constants)
+
+    assert taken(*conv((16, 16, 3, 3)))
+    assert taken(*conv((64, 32, 4, 8)))
+    assert not taken(*conv((64, 3, 3, 3))), "too few channels"
+    assert not taken(*conv((8, 32, 1, 1)))
+    assert not taken(*conv((64, 64, 7, 7))), "too large a window"
+    assert not taken(*conv((64, 32, 3, 3), groups=2))
     product = helper.make_node("MatMul", ["x", "w"], ["y"])
-    assert fits(product, {"w": numpy_helper.from_array(np.zeros((16, 40), np.float16), "w")})
-    assert not fits(product, {"w": numpy_helper.from_array(np.zeros((64, 2), np.float16), "w")})
-    assert not fits(product, {}), "of two activations"
-    assert not fits(helper.make_node("Gather", ["w", "i"], ["y"]), {})
+    assert taken(product, {"w": numpy_helper.from_array(np.zeros((16, 40), np.float16), "w")})
+    assert not taken(product, {"w": numpy_helper.from_array(np.zeros((64, 2), np.float16), "w")})
+    assert not taken(product, {}), "of two activations"
 
 
 def test_scales_bring_the_greatest_to_the_greatest() -> None:
@@ -107,7 +111,7 @@ def test_scales_bring_the_greatest_to_the_greatest() -> None:
     nodes.append(helper.make_node("Add", ["a", "b"], ["y"]))
     constants = [numpy_helper.from_array(large, "large"), numpy_helper.from_array(small, "small")]
     graph = helper.make_graph(nodes, "two", [x], [y], constants)
-    quantise(graph, {"x": 3.5})
+    quantise(graph, {"x": 3.5}, RECIPE)
     held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     assert held["x.fp8.scale"] == np.float16(3.5 / FP8_MOST)
     assert float(held["small.fp8.scale"]) == LEAST_SCALE
@@ -120,7 +124,6 @@ def test_scales_bring_the_greatest_to_the_greatest() -> None:
     assert not {"large", "small"} & held.keys()
 
 
-def test_a_model_of_small_sides_is_unsupported(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.interfaces.conversion.LEAST_SIDE", 4096)
+def test_a_model_of_small_sides_is_unsupported(kitchen: Kitchen) -> None:
     with pytest.raises(UnsupportedCase, match="puts 0% of this model's weights in fp8"):
-        kitchen.convert("encoder", "onnx-fp8", "fp8:unsupported")
+        kitchen.convert("encoder", "onnx-fp8", PRECISION, replace(RECIPE, least_side=4096))

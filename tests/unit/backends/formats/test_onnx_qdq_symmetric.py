@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from backends.formats.onnx_qdq_symmetric import PRODUCTS
+from backends.formats.onnx_graph import PRODUCTS
 from bench.worker import verify
 from tests.helpers.small_models import WORKLOADS, Kitchen
 
@@ -68,4 +68,4 @@ def test_it_is_within_its_band(kitchen: Kitchen, files: dict[str, Path], family:
     found = verify.check(
         kitchen.made(family).reference, lambda x: dict(zip(names, runtime.run(names, x), strict=True)), 1
     )
-    assert verify.judge(found, kitchen.band(family, PRECISION)) == ""
+    assert verify.judge(found, kitchen.band(family, PRECISION, "tensorrt")) == ""

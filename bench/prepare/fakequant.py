@@ -117,9 +117,12 @@ class Rounding:
             return self._product(function, args, kwargs)
         if function is F.scaled_dot_product_attention and self.recipe.attention:
             return self._attention(*args, **kwargs)
+        matmuls = (torch.matmul, torch.bmm, plain.matmul, plain.bmm, plain.__matmul__)
+        if function in matmuls and self.recipe.attention and not isinstance(args[1], torch.nn.Parameter):
+            return function(*(self.activation("product", arg) for arg in args), **kwargs)
         sums = (torch.add, plain.add, plain.add_, plain.__add__, plain.__iadd__)
         if function in sums and self.recipe.besides == "sums":
-            return function(*(self._floats("sum", arg) for arg in args), **kwargs)
+            return function(*(self._addend(arg) for arg in args), **kwargs)
         return function(*args, **kwargs)
 
     def _product(self, function: Any, args: Any, kwargs: Any) -> Any:
@@ -131,11 +134,12 @@ class Rounding:
         product = function(self.activation(site, args[0]), self.weight(weight), *args[2:], **kwargs)
         return self.activation(site, product) if self.recipe.besides == "outputs" else product
 
-    def _floats(self, site: str, value: Any) -> Any:
+    def _addend(self, value: Any) -> Any:
+        """Rounded, unless it is a number or a tensor of integers."""
         import torch
 
         floats = isinstance(value, torch.Tensor) and value.is_floating_point()
-        return self.activation(site, value) if floats else value
+        return self.activation("sum", value) if floats else value
 
     def _attention(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, attn_mask: Any = None, **more: Any

@@ -138,7 +138,10 @@ def _error(row: Row, group: Group) -> str:
 
 
 def _band(rows: Sequence[Row]) -> str:
-    for row in rows:
-        if row.band_high is not None:
-            return f"{significant(row.band_low, 2)} to {significant(row.band_high, 2)}"
-    return UNTOLD
+    """Each band once: files of one precision that round different tensors have bands of their own."""
+    bands = [
+        f"{significant(row.band_low, 2)} to {significant(row.band_high, 2)}"
+        for row in rows
+        if row.band_low is not None and row.band_high is not None
+    ]
+    return " or ".join(dict.fromkeys(bands)) or UNTOLD

@@ -98,7 +98,7 @@ def _io(job: Job) -> IOSpec:
 CONVERTER = Converter(
     kind="band",
     file="band.json",
-    revision=5,
+    revision=6,
     parents=("origin", "reference", "calibration"),
     axes=("samples", "length", "precision", "narrow", "recipe"),
     distributions=("torch", "numpy"),

@@ -118,6 +118,9 @@ def rounded(recipe: Recipe, call: Callable[..., torch.Tensor], *inputs: torch.Te
         (Recipe(besides="sums"), torch.add, [(3, 8), (3, 8)]),
         (Recipe(besides="outputs"), F.linear, [(3, 32), (16, 32)]),
         (Recipe(attention=True), F.scaled_dot_product_attention, [(1, 2, 8, 16)] * 3),
+        (Recipe(attention=True), torch.matmul, [(1, 2, 8, 16), (1, 2, 16, 8)]),
+        (Recipe(attention=True), lambda q, k: q @ k, [(1, 2, 8, 16), (1, 2, 16, 8)]),
+        (Recipe(attention=True), lambda q, k: q.bmm(k), [(2, 8, 16), (2, 16, 8)]),
         (Recipe(symmetric=True), F.linear, [(3, 32), (16, 32)]),
         (Recipe(convolutions=False), torch.conv2d, [(1, 16, 9, 9), (16, 16, 3, 3)]),
         (Recipe(groups=False), partial(torch.conv2d, groups=2), [(1, 16, 9, 9), (16, 8, 3, 3)]),
@@ -134,6 +137,11 @@ def test_each_field_changes_what_is_rounded(
 
 
 def test_what_a_recipe_leaves_alone_is_untouched() -> None:
+    parameter = torch.nn.Parameter(torch.randn(8, 4))
+    activation = torch.randn(2, 8)
+    assert torch.equal(
+        rounded(Recipe(attention=True), torch.matmul, activation, parameter), activation @ parameter
+    ), "no product of two activations"
     x, w = torch.randn(3, 32), torch.randn(16, 32)
     assert torch.equal(rounded(Recipe(least_side=17), F.linear, x, w), F.linear(x, w))
     assert torch.equal(rounded(Recipe(), torch.add, x, x), x + x)

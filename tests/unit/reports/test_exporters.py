@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,15 @@ def test_markdown_has_a_row_a_configuration_where_those_are_many(
     for one, other in zip(across, down, strict=True):
         other[0][0] = one[0][0]
         assert [list(line) for line in zip(*other, strict=True)] == one
+
+
+def test_markdown_has_each_band_of_a_precision_once() -> None:
+    rows = [
+        replace(fake.realistic().rows[0], band_low=low, band_high=high)
+        for low, high in ((1e-5, 0.4), (None, None), (1e-5, 0.4), (1e-5, 0.3))
+    ]
+    assert markdown._band(rows) == "1.0e-05 to 0.40 or 1.0e-05 to 0.30"
+    assert markdown._band(rows[1:2]) == markdown.UNTOLD
 
 
 def test_markdown_takes_nothing_for_markup(tmp_path: Path) -> None:

@@ -189,4 +189,4 @@ def test_collecting_imports_no_runtime(run_pytest: Pytest, tmp_path: Path, asks:
         assert (f"minilm-l6-b1-s128-{runtime}-fp32-cpu" in done.stdout) == asks
     assert ("'pydantic'" in imported) == asks
     if not asks:
-        assert engine == "ENGINE ['bench.pytest_plugin']"
+        assert engine == "ENGINE ['bench.interfaces', 'bench.interfaces.axes', 'bench.pytest_plugin']"

@@ -39,14 +39,14 @@ def test_one_unit_for_a_column() -> None:
 
 def test_intervals() -> None:
     narrow = Estimate(0.0123, 0.0122, 0.0124, 3)
-    assert format.interval(narrow, numbers.MILLISECONDS) == "12.3 ms ±0.81 %"
+    assert estimates.interval(narrow, numbers.MILLISECONDS) == "12.3 ms ±0.81 %"
     wide = Estimate(0.012, 0.0098, 0.0188, 3)
-    assert format.interval(wide, numbers.MILLISECONDS) == "12.0 ms [9.80, 18.8]"
+    assert estimates.interval(wide, numbers.MILLISECONDS) == "12.0 ms [9.80, 18.8]"
     vast = Estimate(0.012, 8e-7, 96_000.0, 2)
-    assert format.interval(vast, numbers.MILLISECONDS) == "12.0 ms ±over 900 %"
-    assert format.interval(Estimate(0.012, None, None, 1), numbers.MILLISECONDS) == "12.0 ms"
-    assert format.interval(Estimate(None, None, None, 0), numbers.MILLISECONDS) == "–"
-    assert format.spread(Estimate(1.0, 0.0, math.inf, 2)) == "–"
+    assert estimates.interval(vast, numbers.MILLISECONDS) == "12.0 ms ±over 900 %"
+    assert estimates.interval(Estimate(0.012, None, None, 1), numbers.MILLISECONDS) == "12.0 ms"
+    assert estimates.interval(Estimate(None, None, None, 0), numbers.MILLISECONDS) == "–"
+    assert estimates.spread(Estimate(1.0, 0.0, math.inf, 2)) == "–"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_intervals() -> None:
     ],
 )
 def test_a_ratio_that_is_not_sharp_is_marked(estimate: Estimate, shown: str) -> None:
-    assert format.ratio(estimate) == shown
+    assert estimates.ratio(estimate) == shown
 
 
 def test_durations_and_sizes() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from bench.interfaces.estimate import Estimate
-from bench.text import numbers
+from bench.text import estimates, numbers
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,10 @@ part of a case's identity, a column, and in the command that measures a row agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(NamedTuple):
     """One axis.
 
     Attributes:

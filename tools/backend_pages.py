@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.environments.requirements import Needs
 from bench.environments.setup import needed
 from bench.interfaces.backend import Backend
-from bench.interfaces.options import Option
+from bench.interfaces.options import Option, options_of
 from bench.plugins import backend_registry
 from bench.text.units import size_text
 
@@ -57,7 +57,7 @@ def _tables(backend: Backend) -> Iterator[str]:
     files: Mapping[str, Sequence[str]] = {floats: backend.formats, **backend.quantised}
     rows = [(precision, ", ".join(f"`{kind}`" for kind in kinds)) for precision, kinds in files.items()]
     yield from _table(("precision, where this machine has it", "model files, best first"), rows)
-    if known := getattr(backend, "options", None):
+    if known := options_of(backend):
         taken = [(f"`{name}`", one.values, one.text, ", ".join(_where(one))) for name, one in known.items()]
         yield from _table(("option", "values", "what it does", "only"), taken)
     presets = [(f"`{name}`", _settings(p.settings), p.source) for name, p in backend.presets.items()]

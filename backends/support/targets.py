@@ -81,9 +81,9 @@ def settings(backend: Backend, target: Target, known: Collection[str] | None = N
             hint=did_you_mean(target.preset, backend.presets),
         )
     if known is None:
-        mine = options.of(getattr(backend, "options", None) or {}, target.variant, target.device_kind)
+        mine = options.of(options.options_of(backend) or {}, target.variant, target.device_kind)
         for mistake in options.mistakes(backend.name, mine, target.options):
-            raise UnsupportedCase(mistake, hint=f"bakeoff list backends, and docs/backends/{backend.name}.md")
+            raise UnsupportedCase(mistake)
         # A preset may name options that this variant or device is without.
         kept = {name: value for name, value in preset.settings.items() if name in mine}
         return {**kept, **target.options}

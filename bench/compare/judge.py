@@ -62,8 +62,8 @@ def results(store: Store, run_id: str = "latest") -> Results:
     groups = []
     for key, rows in judged.items():
         whole = tuple(_finished(one, again, run.machine) for one in rows)
-        share = _marked_share(blocks, whole, marked)
-        groups.append(_group(key, title[key], whole, blocks, run.relevant, profile, share))
+        group = _group(key, title[key], whole, blocks, run.relevant, profile)
+        groups.append(replace(group, marked=_marked_share(blocks, whole, marked)))
     found = Results(
         run,
         tuple(groups),
@@ -125,21 +125,14 @@ def incomparable(one: Row, base: Row) -> str:
 
 
 def _group(
-    key: str,
-    title: str,
-    rows: tuple[Row, ...],
-    blocks: Blocks,
-    relevant: float,
-    profile: Profile,
-    marked: float,
+    key: str, title: str, rows: tuple[Row, ...], blocks: Blocks, relevant: float, profile: Profile
 ) -> Group:
     """Names the fastest ranked row and those that cannot be told from it."""
     ranked = [one for one in rows if one.ranked and one.latency.value is not None]
     winner = min(ranked, key=_rank_by, default=None)
     tied = _tied(winner, ranked, blocks, relevant, profile) if winner else ()
     baseline = next((one for one in rows if one.baseline), None)
-    said = answer(title, rows, winner, tied, baseline)
-    return Group(key, title, rows, baseline, winner, tied, said, marked)
+    return Group(key, title, rows, baseline, winner, tied, answer(title, rows, winner, tied, baseline))
 
 
 def _rank_by(row: Row) -> tuple[float, float]:

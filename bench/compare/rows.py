@@ -17,7 +17,7 @@ from bench.interfaces.block import Block, Status
 from bench.interfaces.estimate import Estimate
 from bench.stats import estimates
 from bench.stats.noise import noise
-from bench.stats.pairs import Round, log_ratios, measured, paired_rounds, steady
+from bench.stats.pairs import Round, generation_logs, log_ratios, measured, paired_rounds, steady
 from bench.stats.percentiles import tails
 from bench.stats.steadiness import Worker
 from bench.store.records import CaseRecord
@@ -88,6 +88,7 @@ def row(
     late = [unsteady[key] for b in done if (key := (b.case_id, b.part)) in unsteady]
     bursts = list(chain.from_iterable(block.bursts for block in done))
     against = [] if record.baseline else baseline
+    paired = paired_rounds(blocks, against)
     return Row(
         record=record,
         **state,
@@ -100,7 +101,7 @@ def row(
         own_latency=_latency(done, lambda b: b.own_ns),
         rate=record.case.batch / latency.value if latency.value else None,
         unit=record.unit,
-        ratio=ratio(blocks, against),
+        ratio=estimates.ratio_estimate(generation_logs(paired)),
         cpu_share=_cpu_share(done),
         error=_worst_error(blocks),
         band_low=record.band.get("low"),
@@ -108,7 +109,7 @@ def row(
         runtime_version=_version(blocks),
         generations=latency.n,
         rounds=tuple(len(block.bursts) for block in done),
-        noise=noise(paired_rounds(blocks, against)),
+        noise=noise(paired),
         disturbed=sum(b.disturbed for b in bursts) / len(bursts) if bursts else None,
         marked=len(hit) / len(bursts) if bursts else None,
         unsteady=sum(late) / len(late) if late else None,

@@ -69,6 +69,11 @@ class Option:
 Options = Mapping[str, Option]
 
 
+def options_of(backend: object) -> Options | None:
+    """A backend's; None where only its runtime knows them, or it was written before there were any."""
+    return getattr(backend, "options", None)
+
+
 def of(options: Options, variant: str, device: str = "") -> dict[str, Option]:
     """Those that a variant has on a kind of device; on any kind where none is said."""
     return {
@@ -87,6 +92,7 @@ def mistakes(name: str, known: Options, given: Mapping[str, Any]) -> Iterator[st
     """
     for option, value in given.items():
         if option not in known:
-            yield f"{name} takes no option {option!r}; {did_you_mean(option, known)}"
+            near = did_you_mean(option, known)
+            yield f"{name} takes no option {option!r}" + (f"; {near}" if near else "")
         elif not known[option].takes(value):
             yield f"{name}: option {option} is {known[option].values}, not {value!r:.60}"

@@ -146,7 +146,7 @@ class BackendEntry(Model):
         from bench.plugins.backend_registry import get, parse
 
         name = info.data.get("name")
-        if name and (known := getattr(get(parse(name)[0]), "options", None)) is not None:
+        if name and (known := options.options_of(get(parse(name)[0]))) is not None:
             mine = options.of(known, parse(name)[1])
             if wrong := list(options.mistakes(name, mine, given)):
                 raise ValueError("; ".join(wrong))
@@ -175,7 +175,7 @@ Backends = Annotated[
 ]
 
 
-class _Suite(Model):
+class Suite(Model):
     """What is measured: every workload on every backend, over precisions, devices, batches and threads."""
 
     name: str = Field(default="", description="the file's name without")
@@ -244,12 +244,8 @@ def _more_lists() -> dict[str, Any]:
     return {axis.key: (kinds[axis.whole], Field(default=(), description=axis.text)) for axis in more()}
 
 
-if TYPE_CHECKING:
-    Suite = _Suite
-else:
-    Suite = create_model(
-        "Suite", __base__=_Suite, __doc__=_Suite.__doc__, __module__=__name__, **_more_lists()
-    )
+if not TYPE_CHECKING and more():
+    Suite = create_model("Suite", __base__=Suite, __module__=__name__, **_more_lists())
 
 
 def builtin_names() -> tuple[str, ...]:
@@ -359,7 +355,7 @@ def _options_by_backend() -> Iterator[dict[str, Any]]:
     from bench.plugins import backend_registry
 
     for name in backend_registry.names("runtime"):
-        known = getattr(backend_registry.get(name), "options", None)
+        known = options.options_of(backend_registry.get(name))
         if known is None:
             continue
         properties = {key: {"description": one.text, **_values(one)} for key, one in known.items()}

@@ -10,7 +10,6 @@ from bench.compare.results import Results, Row
 from bench.interfaces.estimate import Estimate
 from bench.stats.pairing import Pairing
 from bench.stats.verdict import judge_together
-from bench.suite.profiles import profile_of
 from bench.text.estimates import spread
 from bench.text.numbers import significant
 
@@ -35,7 +34,7 @@ def proven(results: Results, contrasts: Iterable[Contrast]) -> Iterator[tuple[Co
     for i, one in enumerate(suspected):
         found_logs = pairing.logs(one.row.case.id, one.than.case.id, _beside(results, one))
         logs[str(i)] = [log - math.log(one.times) for log in found_logs]
-    found = judge_together(logs, results.run.relevant, profile_of(results.run.suite).looks)
+    found = judge_together(logs, results.run.relevant, results.looks)
     worst: dict[str, tuple[float, Contrast, Estimate]] = {}
     for i, one in enumerate(suspected):
         verdict, _ = found[str(i)]

@@ -14,7 +14,6 @@ from bench.stats.estimates import hodges_lehmann
 from bench.stats.pairs import measured, steady_burst
 from bench.stats.percentiles import LEAST_BLOCKS, QUANTILES, quantile_name, samples_needed
 from bench.stats.verdict import judge_together
-from bench.suite.profiles import profile_of
 from bench.text.estimates import spread
 from bench.text.numbers import UNTOLD, count, quantity, significant, time_unit
 
@@ -92,7 +91,7 @@ def host_under_device(results: Results) -> Iterator[Finding]:
     """
     rows = {row.case.id: row for row in every_row(results) if _host_is_less(row)}
     logs = {case_id: _host_over_device(results.blocks.get(case_id, ())) for case_id in rows}
-    looks = profile_of(results.run.suite).looks
+    looks = results.looks
     for case_id, (verdict, _) in judge_together(logs, results.run.relevant, looks).items():
         if verdict.word == "faster":
             row, unit = rows[case_id], time_unit([rows[case_id].latency.value])

@@ -11,7 +11,7 @@ from bench.cli.parser import parse
 from bench.cli.sweep import suite_from
 from bench.interfaces.backend import Capabilities, Support
 from bench.interfaces.errors import SuiteError, UsageError
-from bench.interfaces.options import Option, mistakes, of
+from bench.interfaces.options import Option, mistakes, of, options_of
 from bench.machine.budget import Budget
 from bench.plan.plan import plan
 from bench.plugins import backend_registry
@@ -90,7 +90,7 @@ def test_what_only_the_runtime_knows_is_refused_by_the_plan() -> None:
 @pytest.mark.parametrize("name", backend_registry.names())
 def test_presets_are_of_options_that_there_are(name: str) -> None:
     backend = backend_registry.get(name)
-    if (known := getattr(backend, "options", None)) is None:
+    if (known := options_of(backend)) is None:
         pytest.skip("only its runtime knows them")
     for preset in backend.presets.values():
         assert list(mistakes(name, known, preset.settings)) == []

@@ -101,6 +101,7 @@ class Ask:
     own_share: float | None = None  # of the device boundary: the device has a clock of its own
     kernels: float | None = None  # seconds, in a profile
     gpu: Mapping[str, Any] | None = None  # what the watcher read
+    emulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ def _measured(
         Fact(ask.device, "reported"),
         Fact(provider, "executed"),
         Fact(str(ask.threads), "reported"),
+        emulated=ask.emulated,
         settings={} if ask.kernels is None else {"kernels_ns": round(ask.kernels * 1e9)},
     )
     block.actual = asdict(actual)

@@ -129,3 +129,18 @@ def test_findings_of_one_rule_stand_together() -> None:
     assert len(found.texts) == 2
     assert "jax" in found.texts[1]
     assert "--rerun" in found.look
+
+
+def test_without_marked_rounds_there_is_no_second_verdict() -> None:
+    """Another group of the run was disturbed."""
+    still = [fake.Ask("torch", 0.02, disturbed=0.0), fake.Ask("onnxruntime", 0.01, disturbed=0.0)]
+    hit = [fake.Ask("torch", 0.02, disturbed=0.5), fake.Ask("onnxruntime", 0.01, disturbed=0.5)]
+    quiet, loud = fake.make("resnet50", still), fake.make("resnet50", hit, batch=2)
+    for one in loud:
+        for block in one.blocks:
+            block.part += 100  # which took turns at another time
+    first, second = fake.judged([*quiet, *loud]).groups
+    assert [row.undisturbed for row in first.rows] == [None, None]
+    assert first.marked == 0
+    assert second.rows[1].undisturbed is not None
+    assert second.marked > 0

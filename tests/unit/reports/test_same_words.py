@@ -16,7 +16,17 @@ from reports.html import page
 from reports.terminal import run as terminal
 from tests.helpers import fake_results as fake
 
-MAKERS = [fake.realistic, fake.twelve, fake.nasty, fake.single, fake.judgements, fake.on_gpu, fake.settled]
+
+def emulated() -> Results:
+    """A row whose precision was emulated, as was asked."""
+    asks = [fake.Ask("torch", 0.02), fake.Ask("torch", 0.04, "bf16:emulated", error=0.01, emulated=True)]
+    return fake.judged(fake.make("resnet50", asks))
+
+
+MAKERS = [
+    *(fake.realistic, fake.twelve, fake.nasty, fake.single, fake.judgements, fake.on_gpu, fake.settled),
+    emulated,
+]
 HEAD = ["Case", "Latency", "Ratio", "Verdict", "Rate", "Memory", "Load", "Error", "Ran"]
 OTHERWISE = ("Prepared in", "Measured in", "The null backend takes", "Only the anchor")
 

@@ -17,6 +17,7 @@ from bench.compare.across_machines import beside
 from bench.compare.comparability import gone_on
 from bench.compare.judge import results
 from bench.compare.results import Results
+from bench.compare.said import said
 from bench.environments.probe import probe_all
 from bench.interfaces.backend import Capabilities
 from bench.interfaces.block import BROKEN, MEASURED, Block
@@ -153,6 +154,7 @@ def run(
             _go(work, rerun, wait, whole)
         if share:
             _note_the_rest(work)
+        opened.keep_estimates(record.id, said(results(opened, record.id)))
         heard("done", {"run": record})
         record.notes = heard.onto(record.notes)
         opened.update_run(record)
@@ -240,7 +242,9 @@ def _rows(work: _Work) -> list[CaseRecord]:
     """Of all that is asked for; as an earlier share, or the run before a resumption, has left them."""
     baselines = {case_id for case_id in work.planned.baselines.values() if case_id}
     seen = {one.case.id: one for one in work.store.cases(work.record.id)}
-    return [seen.get(case.id, CaseRecord(case, case.id in baselines)) for case in _asked(work.planned)]
+    return [
+        seen.get(case.id) or _case_record(case, case.id in baselines, None) for case in _asked(work.planned)
+    ]
 
 
 def _measure(work: _Work, course: Course, prepared: Mapping[str, Prepared], rerun: Rerun, wait: bool) -> None:
@@ -288,12 +292,15 @@ def _asked_blocks(store: Store, run_id: str) -> list[Block]:
     return [block for block in store.blocks(run_id) if block.case_id in asked]
 
 
-def _case_record(case: Any, baseline: bool, ready: Prepared | None) -> CaseRecord:
-    from bench.plugins.workload_registry import get
+def _case_record(case: Case, baseline: bool, ready: Prepared | None) -> CaseRecord:
+    from bench.plugins.workload_registry import door, get
 
-    unit = get(case.workload).unit if case.workload != HARNESS else "call"
-    record = CaseRecord(case, baseline, unit)
+    if case.workload == HARNESS:
+        return CaseRecord(case, baseline, "call")
+    record = CaseRecord(case, baseline, get(case.workload).unit)
+    record.origin = {"door": door(case.workload), "digest": case.content}
     if ready is not None:
+        record.reference = dict(ready.compared)
         record.cost = asdict(ready.cost) if ready.cost else {}
         record.band = asdict(ready.band) if ready.band else {}
         if ready.model:

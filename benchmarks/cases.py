@@ -49,21 +49,21 @@ def twins(workload: str, backend: str, count: int, threads: str = "1") -> list[S
 
 
 def in_turns(
-    pair: tuple[Seat, Seat], generations: int, rounds: int, enough: Enough = lambda one, other: False
+    pair: tuple[Seat, Seat], replicates: int, rounds: int, enough: Enough = lambda one, other: False
 ) -> tuple[list[Block], list[Block]]:
     """The blocks of two seats that took turns, until there are enough. Raises Failed."""
     order = random.Random(0)
     kept: tuple[list[Block], list[Block]] = ([], [])
-    for generation in range(generations):
+    for replicate in range(replicates):
         found = measure_part(
             pair,
-            generation=generation,
-            part=generation,
+            replicate=replicate,
+            part=replicate,
             rounds=rounds,
             limits=Limits(),
             order=order,
             listener=silent,
-        )
+        ).blocks
         for blocks, block in zip(kept, found, strict=True):
             if block.status != "ok":
                 raise Failed(f"{block.status}: {block.reason}\n{block.log}")

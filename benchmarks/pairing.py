@@ -1,11 +1,11 @@
 """What pairing is worth: workers in turns against fresh processes one after another, all of them alike.
 
-    python -m benchmarks pairing [--sizes 2,6,20] [--generations 16,6,4] [--rounds 10] [--log FILE]
+    python -m benchmarks pairing [--sizes 2,6,20] [--replicates 16,6,4] [--rounds 10] [--log FILE]
 
 Every case is ONNX Runtime with the same model on one thread, so that every ratio is 1 in truth and what is
 seen instead is error. In turns the engine's own parts are measured: at most six workers, the first case in
 each. One after another each case has a fresh process to itself, with as many bursts as long. Both ways follow
-each other in random order within a generation, and generations of all sizes are mixed, so that all see the
+each other in random order within a replicate, and replicates of all sizes are mixed, so that all see the
 same hours. With --log what was measured is kept, and what FILE holds already is not measured again.
 """
 
@@ -28,7 +28,7 @@ from bench.measure.turns import Limits, Seat, measure_part
 from bench.text import strict_json
 from bench.text.numbers import duration
 from benchmarks.cases import twins
-from benchmarks.spread import ESTIMATORS, PAIRED, Generation, Mode, log_ratios_of, seconds, spread, worth
+from benchmarks.spread import ESTIMATORS, PAIRED, Mode, Replicate, log_ratios_of, seconds, spread, worth
 
 Measure = Callable[[Sequence[Seat]], list[Block]]
 Pair = tuple[Block, Block]  # of a case, and of the first that it is compared with
@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] = ()) -> None:
     have = {(one.cases, one.number) for one in found if one.rounds == asked.rounds}
     todo = [
         (size, number)
-        for size, generations in zip(asked.sizes, asked.generations, strict=True)
-        for number in range(generations)
+        for size, replicates in zip(asked.sizes, asked.replicates, strict=True)
+        for number in range(replicates)
         if (size, number) not in have
     ]
     seats = twins(asked.workload, "onnxruntime", max(asked.sizes)) if todo else []
     with measurement_lock(True, print):
         for place, (size, number) in enumerate(order.sample(todo, len(todo))):
-            one = generation(seats[:size], number, asked.rounds, order)
+            one = replicate(seats[:size], number, asked.rounds, order)
             found.append(one)
             if asked.log:
                 with asked.log.open("a") as file:
@@ -61,20 +61,20 @@ def main(arguments: Sequence[str] = ()) -> None:
         print("\n".join(lines(some)), flush=True)
 
 
-def generation(seats: Sequence[Seat], number: int, rounds: int, order: random.Random) -> Generation:
+def replicate(seats: Sequence[Seat], number: int, rounds: int, order: random.Random) -> Replicate:
     """Fresh workers for every case, both ways. The first seat is what the others are compared with."""
     serial = count()
 
     def measure(some: Sequence[Seat]) -> list[Block]:
         blocks = measure_part(
             some,
-            generation=number,
+            replicate=number,
             part=next(serial),
             rounds=rounds,
             limits=Limits(),
             order=order,
             listener=silent,
-        )
+        ).blocks
         for block in blocks:
             if block.status != "ok":
                 raise SystemExit(f"  {block.status}: {block.reason}\n{block.log}")
@@ -88,7 +88,7 @@ def generation(seats: Sequence[Seat], number: int, rounds: int, order: random.Ra
         took[mode] = time.monotonic() - start
         ratios = [log_ratios_of(block, base) for block, base in pairs]
         logs[mode] = {name: [ratio[name] for ratio in ratios] for name in ESTIMATORS}
-    return Generation(len(seats), number, rounds, logs, took)
+    return Replicate(len(seats), number, rounds, logs, took)
 
 
 def in_turns(seats: Sequence[Seat], measure: Measure, order: random.Random) -> Iterator[Pair]:
@@ -109,7 +109,7 @@ def one_after_another(seats: Sequence[Seat], measure: Measure, order: random.Ran
     yield from ((block, base) for block in blocks.values())
 
 
-def lines(found: Sequence[Generation]) -> list[str]:
+def lines(found: Sequence[Replicate]) -> list[str]:
     """The table of one size, and what it says."""
     size, rounds = found[0].cases, found[0].rounds
     each = {mode: duration(float(seconds(found, mode).mean())) for mode in MODES}
@@ -129,10 +129,10 @@ def lines(found: Sequence[Generation]) -> list[str]:
     rows = ["   ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
     return [
         "",
-        f"{size} cases, {len(found)} generations of {rounds} bursts a worker; a generation takes"
+        f"{size} cases, {len(found)} replicates of {rounds} bursts a worker; a replicate takes"
         f" {each['turns']} in turns, {each['after']} one after another",
         *(f"  {row}" for row in rows),
-        f"With {size} cases pairing is worth a factor of {_factor(worth(found, PAIRED))} in generations for"
+        f"With {size} cases pairing is worth a factor of {_factor(worth(found, PAIRED))} in replicates for"
         f" intervals of equal width, {_factor(worth(found, PAIRED, per_second=True))} in time.",
     ]
 
@@ -153,10 +153,10 @@ def _interval(one: Estimate, factor: float, form: str) -> str:
     return f"{value} [{format(one.low * factor, form)}, {format(one.high * factor, form)}]"
 
 
-def _read(log: Path | None) -> list[Generation]:
+def _read(log: Path | None) -> list[Replicate]:
     if log is None or not log.exists():
         return []
-    return [Generation(**strict_json.loads(line)) for line in log.read_text().splitlines()]
+    return [Replicate(**strict_json.loads(line)) for line in log.read_text().splitlines()]
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -165,12 +165,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--workload", default="mobilenet-v2", help="(mobilenet-v2)")
     parser.add_argument("--sizes", type=_numbers, default="2,6,20", help="numbers of cases (2,6,20)")
-    parser.add_argument("--generations", type=_numbers, default="16,6,4", help="of each size (16,6,4)")
-    parser.add_argument("--rounds", type=int, default=10, help="bursts of a worker in a generation (10)")
+    parser.add_argument("--replicates", type=_numbers, default="16,6,4", help="of each size (16,6,4)")
+    parser.add_argument("--rounds", type=int, default=10, help="bursts of a worker in a replicate (10)")
     parser.add_argument("--log", type=Path, help="a file of JSON lines to keep and to go on from")
     asked = parser.parse_args(arguments)
-    if len(asked.sizes) != len(asked.generations) or min(asked.sizes) < 2 or min(asked.generations) < 1:
-        parser.error("--sizes of at least 2 cases, and as many numbers in --generations")
+    if len(asked.sizes) != len(asked.replicates) or min(asked.sizes) < 2 or min(asked.replicates) < 1:
+        parser.error("--sizes of at least 2 cases, and as many numbers in --replicates")
     return asked
 
 

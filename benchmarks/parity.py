@@ -1,11 +1,11 @@
 """bakeoff's row over a bare loop of the runtime's own API: same file, same threads, taking turns.
 
-Ratio of host latencies with its 95 % interval over generations; goal: within ±5 %. A row ends after
-`--generations`, or from six on once its interval is as narrow as ±2.5 %, wherever that lies. Every runtime
+Ratio of host latencies with its 95 % interval over replicates; goal: within ±5 %. A row ends after
+`--replicates`, or from six on once its interval is as narrow as ±2.5 %, wherever that lies. Every runtime
 and variant, or those that are named, each on the first of the workloads that it holds; what holds none, or
 fails, is a row with the reason:
 
-    python -m benchmarks parity [--workload W,…] [--generations N] [--rounds N] [--device D] BACKEND…
+    python -m benchmarks parity [--workload W,…] [--replicates N] [--rounds N] [--device D] BACKEND…
 
 On a GPU both sides are told by its own clock, events around the work of an inference whose inputs lie there
 already.
@@ -25,9 +25,9 @@ from bench.stats.pairs import burst_medians
 from benchmarks.cases import Failed, bare, in_turns, seats
 
 GOAL = 0.05
-NARROW, LEAST = 0.025, 6  # half an interval's width, and how many generations it takes to believe it
+NARROW, LEAST = 0.025, 6  # half an interval's width, and how many replicates it takes to believe it
 HEAD = (
-    "| row | its latency | over a bare loop | interval | generations | within ±5 % |\n"
+    "| row | its latency | over a bare loop | interval | replicates | within ±5 % |\n"
     "| --- | --- | --- | --- | --- | --- |"
 )
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks parity")
     parser.add_argument("backends", nargs="*", metavar="BACKEND")
     parser.add_argument("--workload", default="minilm-l6,mobilenet-v2")
-    parser.add_argument("--generations", type=int, default=20)
+    parser.add_argument("--replicates", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=14)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
             if clocked:
                 place = replace(place, job=replace(place.job, device_every=1))
             enough = never if clocked else narrow
-            own, plain = in_turns((place, bare(place)), options.generations, options.rounds, enough)
+            own, plain = in_turns((place, bare(place)), options.replicates, options.rounds, enough)
             row = told(place, list(map(by_own_clock, own)) if clocked else own, plain)
         except Failed as error:
             row = f"| {name} | – | – | – | – | {str(error).splitlines()[0]} |"
@@ -76,7 +76,7 @@ def narrow(own: list[Block], plain: list[Block]) -> bool:
 
 
 def never(own: list[Block], plain: list[Block]) -> bool:
-    """Every generation that was asked for."""
+    """Every replicate that was asked for."""
     return False
 
 
@@ -90,7 +90,7 @@ def told(place: Seat, own: list[Block], plain: list[Block]) -> str:
     """A row of the table."""
     found = ratio(own, plain)
     latency = statistics.median(burst_medians(own[0]).values()) / 1e6
-    assert found.low is not None  # an interval is of two generations or more
+    assert found.low is not None  # an interval is of two replicates or more
     assert found.high is not None
     within = max(1 - found.low, found.high - 1) <= GOAL
     return (

@@ -1,6 +1,6 @@
 """A slow-down of known size: the extra work that makes ONNX Runtime slower by a given part, and a check.
 
-    python -m benchmarks slowdown [--workload mobilenet-v2] [--by 0.03] [--generations 12] [--rounds 20]
+    python -m benchmarks slowdown [--workload mobilenet-v2] [--by 0.03] [--replicates 12] [--rounds 20]
 
 The backend `slowed` (benchmarks/plugin) does `extra` units of work after each inference. The units are found
 in one process: after each inference few or many of them are timed, and the share of the inference that they
@@ -97,9 +97,9 @@ def slowed(place: Seat, extra: int) -> Seat:
     return replace(place, job=replace(place.job, case=replace(case, backend="slowed", target=target)))
 
 
-def check(place: Seat, extra: int, generations: int, rounds: int) -> Estimate:
+def check(place: Seat, extra: int, replicates: int, rounds: int) -> Estimate:
     """Ratio of `slowed` to the backend alone, measured as `bakeoff ab` measures."""
-    plain, other = in_turns((place, slowed(place, extra)), generations, rounds)
+    plain, other = in_turns((place, slowed(place, extra)), replicates, rounds)
     return ratio(other, plain)
 
 
@@ -124,8 +124,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--workload", default="mobilenet-v2")
     parser.add_argument("--threads", default="1")
     parser.add_argument("--by", type=float, default=0.03, help="as a fraction (0.03)")
-    parser.add_argument("--generations", type=int, default=12, help="of the check; 0 leaves it out (12)")
-    parser.add_argument("--rounds", type=int, default=20, help="of a generation (20)")
+    parser.add_argument("--replicates", type=int, default=12, help="of the check; 0 leaves it out (12)")
+    parser.add_argument("--rounds", type=int, default=20, help="of a replicate (20)")
     asked = parser.parse_args(arguments)
     register()
     _, (place,) = seats(asked.workload, "onnxruntime", asked.threads)
@@ -134,10 +134,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         extra = units(asked.by, few, many)
         print(f"  {FEW} units take {few:.2%} of an inference, {MANY} take {many:.2%}")
         print(f"  slower by {asked.by:.1%}: slowed@extra={extra}", flush=True)
-        if asked.generations:
-            found = check(place, extra, asked.generations, asked.rounds)
+        if asked.replicates:
+            found = check(place, extra, asked.replicates, asked.rounds)
             low, high = found.low or float("nan"), found.high or float("nan")
             print(
                 f"  in turns: {found.value:.4f} [{low:.4f}, {high:.4f}] of ONNX Runtime alone,"
-                f" {found.n} generations of {asked.rounds} rounds"
+                f" {found.n} replicates of {asked.rounds} rounds"
             )

@@ -27,8 +27,8 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
-    """One generation of like cases, measured both ways.
+class Replicate:
+    """One replicate of like cases, measured both ways.
 
     Attributes:
         cases: how many; each has a log ratio to the first, but the first itself.
@@ -53,27 +53,27 @@ def log_ratios_of(block: Block, base: Block) -> dict[str, float]:
     return {PAIRED: paired[0] if paired else found["median"], **found}
 
 
-def squares(generations: Sequence[Generation], mode: Mode, estimator: str) -> Floats:
-    """Mean square over the cases of each generation: [generations]."""
-    return np.array([np.mean(np.square(one.logs[mode][estimator])) for one in generations])
+def squares(replicates: Sequence[Replicate], mode: Mode, estimator: str) -> Floats:
+    """Mean square over the cases of each replicate: [replicates]."""
+    return np.array([np.mean(np.square(one.logs[mode][estimator])) for one in replicates])
 
 
-def spread(generations: Sequence[Generation], mode: Mode, estimator: str) -> Estimate:
-    """Standard deviation about 0 of a generation's log ratio, pooled over the cases, with its interval.
+def spread(replicates: Sequence[Replicate], mode: Mode, estimator: str) -> Estimate:
+    """Standard deviation about 0 of a replicate's log ratio, pooled over the cases, with its interval.
 
-    The cases of a generation share their first: the generation is the unit of the jackknife.
+    The cases of a replicate share their first: the replicate is the unit of the jackknife.
     """
-    return jackknife(squares(generations, mode, estimator), lambda m: 0.5 * math.log(m.mean()))
+    return jackknife(squares(replicates, mode, estimator), lambda m: 0.5 * math.log(m.mean()))
 
 
-def worth(generations: Sequence[Generation], estimator: str, *, per_second: bool = False) -> Estimate:
-    """How many times as many generations (seconds) one after another take for an interval of equal width."""
+def worth(replicates: Sequence[Replicate], estimator: str, *, per_second: bool = False) -> Estimate:
+    """How many times as many replicates (seconds) one after another take for an interval of equal width."""
     table = np.stack(
         [
-            squares(generations, "turns", estimator),
-            squares(generations, "after", estimator),
-            seconds(generations, "turns") if per_second else np.ones(len(generations)),
-            seconds(generations, "after") if per_second else np.ones(len(generations)),
+            squares(replicates, "turns", estimator),
+            squares(replicates, "after", estimator),
+            seconds(replicates, "turns") if per_second else np.ones(len(replicates)),
+            seconds(replicates, "after") if per_second else np.ones(len(replicates)),
         ],
         axis=1,
     )
@@ -85,9 +85,9 @@ def worth(generations: Sequence[Generation], estimator: str, *, per_second: bool
     return jackknife(table, log_worth)
 
 
-def seconds(generations: Sequence[Generation], mode: Mode) -> Floats:
-    """What each generation took: [generations]."""
-    return np.array([one.seconds[mode] for one in generations])
+def seconds(replicates: Sequence[Replicate], mode: Mode) -> Floats:
+    """What each replicate took: [replicates]."""
+    return np.array([one.seconds[mode] for one in replicates])
 
 
 def jackknife(units: Floats, log_figure: Callable[[Floats], float]) -> Estimate:

@@ -28,7 +28,7 @@ from bench.compare.self_test import FALSE, Share, resample
 from bench.machine import fingerprint
 from bench.processes.process import guard
 from bench.stats.noise import Costs
-from bench.stats.pairs import generation_logs, paired_rounds, steady
+from bench.stats.pairs import paired_rounds, replicate_logs, steady
 from bench.stats.stopping import costs
 from bench.suite.configuration import Side
 from bench.suite.pair import ab_suite
@@ -120,7 +120,7 @@ def _facts(done: Run) -> dict[str, Any]:
     assert other.verdict is not None
     blocks = [found.blocks[row.case.id] for row in (base, other)]
     paired = paired_rounds(blocks[1], blocks[0])
-    logs = generation_logs(paired)
+    logs = replicate_logs(paired)
     spent = costs([*blocks[0], *blocks[1]])
     assert spent is not None
     pooled = [np.concatenate([steady(block) for block in mine]) for mine in blocks]
@@ -133,13 +133,13 @@ def _facts(done: Run) -> dict[str, Any]:
         "low": other.verdict.ratio.low,
         "high": other.verdict.ratio.high,
         "p": other.verdict.p,
-        "generations": len(logs),
+        "replicates": len(logs),
         "seconds": found.run.seconds["measure"],
         "sd": float(np.std(logs, ddof=1)),
         "marked": marked,
         "quiet": other.quiet_ratio.value,
         "latency": [base.latency.value, other.latency.value],
-        "costs": [spent.generation_s, spent.round_s],
+        "costs": [spent.replicate_s, spent.round_s],
         "rounds": [np.round(part, 5).tolist() for parts in paired.values() for part in parts],
         **{field: float(stats[1][field] / stats[0][field]) for field in FIELDS},
     }
@@ -148,7 +148,7 @@ def _facts(done: Run) -> dict[str, Any]:
 def _line(one: dict[str, Any]) -> str:
     return (
         f"{one['kind']:4s}  {one['word']:12s}  {one['ratio']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
-        f"  {one['generations']:2d} generations, {one['seconds']:5.1f} s, sd {one['sd'] * 100:.2f} %"
+        f"  {one['replicates']:2d} replicates, {one['seconds']:5.1f} s, sd {one['sd'] * 100:.2f} %"
         f"  means {one['mean']:.4f}  medians {one['median']:.4f}  minima {one['min']:.4f}"
     )
 
@@ -195,13 +195,13 @@ def _summary(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _resampled(found: list[dict[str, Any]]) -> list[str]:
-    """Pairs put together at random from the generations and rounds that the quiet A/A pairs recorded."""
+    """Pairs put together at random from the replicates and rounds that the quiet A/A pairs recorded."""
     if not found:
         return []
     recorded = [np.array(part) for one in found for part in one["rounds"]]
     spent = Costs(*np.mean([one["costs"] for one in found], axis=0))
     rng = np.random.default_rng(0)
-    lines = ["", f"{RESAMPLED} A/A pairs resampled from {len(recorded)} recorded generations: false verdicts"]
+    lines = ["", f"{RESAMPLED} A/A pairs resampled from {len(recorded)} recorded replicates: false verdicts"]
     setting = (spent, PROFILES["ab"], RELEVANT / 100, BUDGET_S)
     pairs = [resample(recorded, 0.0, *setting, rng) for _ in range(RESAMPLED)]
     return [*lines, _row("bakeoff ab", [pair.word in FALSE for pair in pairs])]

@@ -22,6 +22,7 @@ _CHIPS = {
     "equivalent": ("≈", "equivalent"),
     "inconclusive": ("?", "open"),
     "suspect": ("?", "open"),
+    "unverified": ("?", "open"),
     "not comparable": ("≠", "refused"),
     "baseline": ("|", "plain"),
     UNTOLD: ("", "plain"),

@@ -44,7 +44,7 @@ def _machine(found: Results, row: Row, twin: Row, budget_s: float) -> Machine:
     machine = study(paired, spent, PROFILES["ab"], found.run.relevant, budget_s) if spent else None
     if machine is None:
         raise BakeoffError(
-            f"{len(paired)} generations are too few to judge a machine by: three at least",
+            f"{len(paired)} replicates are too few to judge a machine by: three at least",
             hint="bakeoff aa --budget 10m",
         )
     return machine
@@ -57,12 +57,12 @@ def lines(label: str, machine: Machine, relevant: float) -> list[str]:
     found = [
         f"{label}, against itself",
         "",
-        f"  recorded         {machine.generations} generations of {machine.rounds:.0f} rounds",
-        f"  noise            {percent(machine.noise.within)} a round within a generation,"
-        f" {percent(machine.noise.between)} between generations beyond that",
+        f"  recorded         {machine.replicates} replicates of {machine.rounds:.0f} rounds",
+        f"  noise            {percent(machine.noise.within)} a round within a replicate,"
+        f" {percent(machine.noise.between)} between replicates beyond that",
         f"  bias             {mean * 100:+.2f} % [{low * 100:+.2f}, {high * 100:+.2f}], in truth 0",
-        f"  a generation     {duration(each)} with {PROFILES['ab'].rounds} rounds,"
-        f" {duration(machine.costs.generation_s)} of it to start, load, verify and warm up",
+        f"  a replicate     {duration(each)} with {PROFILES['ab'].rounds} rounds,"
+        f" {duration(machine.costs.replicate_s)} of it to start, load, verify and warm up",
         "",
         f"Resampled from these rounds, as `bakeoff ab --budget {machine.budget_s:.0f}s` would measure them:",
         "",

@@ -1,7 +1,7 @@
 """The same case on several machines, and each machine's best: ratios of latencies as they are.
 
 Machines share no rounds and no anchor, so that nothing takes out how fast each was on its day. The interval
-is what the generations within the runs show; as in `bench.compare.welch_runs`, several runs on each side
+is what the replicates within the runs show; as in `bench.compare.welch_runs`, several runs on each side
 tell more."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Place:
 
     @property
     def logs(self) -> Run:
-        """Log latency of each generation."""
+        """Log latency of each replicate."""
         return [float(value) for value in np.log(latencies(self.run.blocks.get(self.row.case.id, ())))]
 
 

@@ -97,7 +97,7 @@ def _sides(one: Match) -> Sides:
 
 
 def _logs(found: Found) -> list[float]:
-    """Log ratio to the anchor of each generation; [] where the run has none to go by."""
+    """Log ratio to the anchor of each replicate; [] where the run has none to go by."""
     anchor = found.run.anchor
     return log_ratios(found.blocks, found.run.blocks.get(anchor.case.id, ())) if anchor else []
 

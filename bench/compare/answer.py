@@ -42,9 +42,9 @@ def answer(
 
 
 def _figure(row: Row) -> str:
-    """`12.3 ms ±1.2 % an inference`; one generation has no interval, and says so."""
+    """`12.3 ms ±1.2 % an inference`; one replicate has no interval, and says so."""
     shown = f"{interval(row.latency, time_unit([row.latency.value]))} an inference"
-    return shown if row.latency.low is not None else f"{shown} (one generation, so no interval)"
+    return shown if row.latency.low is not None else f"{shown} (one replicate, so no interval)"
 
 
 def _beats(winner: Row, baseline: Row) -> bool:

@@ -33,7 +33,7 @@ class Comparison:
         verdict: with the ratio, the interval and the reason.
         base, new: latency of one inference.
         raw: across runs the ratio of the latencies as they are, which holds the machine's own change too.
-        logs: within a run the log ratio of each generation that both lived in.
+        logs: within a run the log ratio of each replicate that both lived in.
         units: across runs the log ratios to the anchor of BASE's and of NEW's runs, one a run.
         judged: whether `logs` or `units` may carry a verdict; a gate goes by that.
         settle: the command that settles what is open, or ''.
@@ -61,7 +61,7 @@ class Compared:
             they are.
         base, new: what the sides are, a line for each run or the configuration.
         relevant: the least difference that matters, as a fraction.
-        looks: the numbers of generations at which was looked; () across runs.
+        looks: the numbers of replicates at which was looked; () across runs.
         differences: what differs between the environments.
         notes: sentences that hold for all comparisons.
         anchor: the anchor's latency in BASE and in NEW, seconds; None within a run.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.machine.label import cache_name, machines_of
+from bench.machine.label import LABEL_FROM, cache_name, machines_of
 from bench.store.records import RunRecord
 from bench.text.numbers import difference
 
@@ -42,7 +42,7 @@ LABELS = {
     "libc": "C library",
     "python": "Python",
 }
-SAID_ELSEWHERE = ("budget why",)  # a sentence made of the other facts
+SAID_ELSEWHERE = ("budget why", LABEL_FROM)  # a sentence made of the other facts; how a name is known
 VERSIONS = {"anchor": "NumPy of the anchor"}
 VERSIONS_ELSEWHERE = ("python", "null")
 WHOLE = ("cpu_id", "core_kinds")  # shown in one line, with names that are not ours

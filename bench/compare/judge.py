@@ -1,6 +1,6 @@
 """A run judged: rows with their verdicts, groups with their winners.
 
-The generation is the unit of statistics, and only blocks of one part, which took turns, are paired.
+The replicate is the unit of statistics, and only blocks of one part, which took turns, are paired.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def results(store: Store, run_id: str = "latest") -> Results:
         anchor=next((row for row in harness if row.case.role == "anchor"), None),
         blocks={key: tuple(found) for key, found in blocks.items()},
         looks=tuple(profile.looks),
+        said=tuple(store.estimates(run.id)),
     )
     return replace(found, findings=findings(found))
 

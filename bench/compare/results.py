@@ -17,7 +17,7 @@ from bench.interfaces.estimate import Estimate
 from bench.stats.noise import Noise
 from bench.stats.percentiles import QUANTILES, quantile_name, samples_needed
 from bench.stats.verdict import Verdict
-from bench.store.records import CaseRecord, RunRecord
+from bench.store.records import CaseRecord, EstimateRecord, RunRecord
 from bench.text.numbers import told
 
 __all__ = [
@@ -121,7 +121,7 @@ class Row:
     Attributes:
         status, reason, log: the worst block's, and the end of its log if it failed; `pending` without any.
         ranked: whether it may win; `unranked_because` says why not.
-        latency: one inference at the `host` boundary: geometric mean over generations of the median of the
+        latency: one inference at the `host` boundary: geometric mean over replicates of the median of the
             steady samples.
         device_latency: likewise at the `device` boundary.
         own_latency: likewise from its first to its end by the device's own clock.
@@ -143,10 +143,10 @@ class Row:
         verdict: against the baseline; None for the baseline and for what was not measured.
         undisturbed: the verdict once more, without the marked rounds; None where none of its rounds was
             marked, or it has no verdict.
-        noise: how rounds and generations scatter against the baseline; None where too little was measured.
+        noise: how rounds and replicates scatter against the baseline; None where too little was measured.
         rounds: how many each of its measured blocks has.
         roofline: its share of what its device can at most; None where limits or cost are unknown.
-        ended: why no further generation was measured.
+        ended: why no further replicate was measured.
         mismatch: what ran is not what was asked for, or is unproven; '' if proven.
         gpu: what its GPU did; None for a row of no GPU.
         called: its label where the case's own is that of another of the run, too.
@@ -187,7 +187,7 @@ class Row:
     provider: str
     threads_ran: str
     runtime_version: str
-    generations: int
+    replicates: int
     disturbed: float | None
     marked: float | None
     unsteady: float | None
@@ -291,8 +291,9 @@ class Results:
 
     Attributes:
         overhead, anchor: the row of the null backend and of the anchor; None where the run has none.
-        looks: the numbers of generations at which may be looked.
+        looks: the numbers of replicates at which may be looked.
         findings: what is wrong or in doubt, the worst kind first.
+        said: verdicts as they were when the run ended; () of a run that has not, or of before they were kept.
         machines, others: each group against the same on other machines, and the runs of those; () where
             nothing was put beside it (`bench.compare.across_machines.beside`).
     """
@@ -304,6 +305,7 @@ class Results:
     blocks: Mapping[str, tuple[Block, ...]] = field(repr=False)
     looks: tuple[int, ...] = ()
     findings: tuple[Finding, ...] = ()
+    said: tuple[EstimateRecord, ...] = ()
     machines: tuple[OnMachines, ...] = ()
     others: tuple[RunRecord, ...] = ()
 

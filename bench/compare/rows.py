@@ -17,7 +17,7 @@ from bench.interfaces.block import Block, Status
 from bench.interfaces.estimate import Estimate
 from bench.stats import estimates
 from bench.stats.noise import noise
-from bench.stats.pairs import Round, generation_logs, log_ratios, measured, paired_rounds, steady
+from bench.stats.pairs import Round, log_ratios, measured, paired_rounds, replicate_logs, steady
 from bench.stats.percentiles import tails
 from bench.stats.steadiness import Worker
 from bench.store.records import CaseRecord
@@ -30,16 +30,17 @@ WORST_FIRST: tuple[Status, ...] = (
     "wrong-output",
     "unsupported",
     "missing",
+    "unverified",
     "ok",
 )
 Choose = Callable[[Block], Any]
 
 
-def _per_generation(blocks: Sequence[Block], figure: Choose) -> list[float]:
-    """One value a generation: the geometric mean over its blocks (a baseline has one in each part)."""
+def _per_replicate(blocks: Sequence[Block], figure: Choose) -> list[float]:
+    """One value a replicate: the geometric mean over its blocks (a baseline has one in each part)."""
     values: dict[int, list[float]] = defaultdict(list)
     for block in blocks:
-        values[block.generation].append(float(figure(block)))
+        values[block.replicate].append(float(figure(block)))
     return [float(np.exp(np.mean(np.log(v)))) for v in values.values()]
 
 
@@ -49,7 +50,7 @@ def ratio(blocks: Sequence[Block], against: Sequence[Block], without: Collection
 
 
 def latencies(blocks: Sequence[Block]) -> list[float]:
-    """One inference at the `host` boundary, in seconds: one value a generation."""
+    """One inference at the `host` boundary, in seconds: one value a replicate."""
     return _medians(measured(blocks), steady)
 
 
@@ -59,7 +60,7 @@ def _medians(blocks: Sequence[Block], samples: Choose) -> list[float]:
         return found[found > 0]
 
     some = [block for block in blocks if len(positive(block))]
-    return _per_generation(some, lambda b: np.median(positive(b)) * 1e-9)
+    return _per_replicate(some, lambda b: np.median(positive(b)) * 1e-9)
 
 
 def _latency(blocks: Sequence[Block], samples: Choose) -> Estimate:
@@ -101,13 +102,13 @@ def row(
         own_latency=_latency(done, lambda b: b.own_ns),
         rate=record.case.batch / latency.value if latency.value else None,
         unit=record.unit,
-        ratio=estimates.ratio_estimate(generation_logs(paired)),
+        ratio=estimates.ratio_estimate(replicate_logs(paired)),
         cpu_share=_cpu_share(done),
         error=_worst_error(blocks),
         band_low=record.band.get("low"),
         band_high=record.band.get("high"),
         runtime_version=_version(blocks),
-        generations=latency.n,
+        replicates=latency.n,
         rounds=tuple(len(block.bursts) for block in done),
         noise=noise(paired),
         disturbed=sum(b.disturbed for b in bursts) / len(bursts) if bursts else None,

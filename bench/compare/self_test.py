@@ -1,6 +1,6 @@
 """What this machine does to a comparison of something with itself: false verdicts, noise, and power.
 
-From recorded rounds of one configuration in two workers, comparisons are resampled: generations with
+From recorded rounds of one configuration in two workers, comparisons are resampled: replicates with
 replacement, their rounds with replacement, the two sides exchanged at random (they are alike, so either
 could have been called A). Each resampled comparison is then measured as `bakeoff ab` would: pilot, rounds
 chosen by it, looks, budget. Adding a constant to its log ratios makes a slow-down of known size.
@@ -17,7 +17,7 @@ import numpy as np
 from bench.stats import noise
 from bench.stats.estimates import Floats, hodges_lehmann, t_interval
 from bench.stats.noise import Costs, Noise
-from bench.stats.pairs import generation_logs
+from bench.stats.pairs import replicate_logs
 from bench.stats.verdict import Word, judge_together
 from bench.suite.profiles import ROUNDS, Profile
 
@@ -48,11 +48,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a comparison ended: the word, after how many seconds and generations."""
+    """How a comparison ended: the word, after how many seconds and replicates."""
 
     word: Word
     seconds: float
-    generations: int
+    replicates: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,17 @@ class Machine:
     """What `bakeoff aa` finds.
 
     Attributes:
-        generations, rounds: recorded.
-        noise: within and between generations.
-        bias: mean log ratio of the recorded generations with its 95 % interval: 0 for like sides.
-        costs: of a generation and a round of two workers.
+        replicates, rounds: recorded.
+        noise: within and between replicates.
+        bias: mean log ratio of the recorded replicates with its 95 % interval: 0 for like sides.
+        costs: of a replicate and a round of two workers.
         false: verdicts of faster or slower among the resampled comparisons.
         equivalent: how many of them were proven equivalent.
         budget_s: that each of them had.
         power: for each of `SLOWDOWNS`.
     """
 
-    generations: int
+    replicates: int
     rounds: float
     noise: Noise
     bias: tuple[float, float, float]
@@ -102,11 +102,11 @@ def study(
     budget_s: float,
     comparisons: int = 400,
 ) -> Machine | None:
-    """Judges the machine from an A/A recording; None with fewer than three generations.
+    """Judges the machine from an A/A recording; None with fewer than three replicates.
 
     Args:
         paired: as `bench.stats.pairs.paired_rounds` gives it.
-        profile: whose looks, pilot and most generations the comparisons follow.
+        profile: whose looks, pilot and most replicates the comparisons follow.
         budget_s: that each resampled comparison has.
     """
     seen = noise.noise(paired)
@@ -118,10 +118,10 @@ def study(
     like = [resample(recorded, 0.0, *setting, rng) for _ in range(comparisons)]
     power = tuple(_power(recorded, seen, slowdown, *setting, rng, comparisons) for slowdown in SLOWDOWNS)
     return Machine(
-        generations=len(paired),
+        replicates=len(paired),
         rounds=seen.rounds,
         noise=seen,
-        bias=t_interval(generation_logs(paired), LEVEL),
+        bias=t_interval(replicate_logs(paired), LEVEL),
         costs=costs,
         false=Share(sum(one.word in FALSE for one in like), comparisons),
         equivalent=Share(sum(one.word == "equivalent" for one in like), comparisons),
@@ -142,19 +142,19 @@ def resample(
     """One comparison as `bakeoff ab` would measure it, from recorded log ratios per round.
 
     Args:
-        recorded: log ratios of each recorded generation, one a round.
+        recorded: log ratios of each recorded replicate, one a round.
         shift: added to every log ratio.
     """
     logs: list[float] = []
     variances: list[float] = []
     counts: list[int] = []
     spent = 0.0
-    while len(logs) < profile.generations:
+    while len(logs) < profile.replicates:
         rounds = profile.rounds
         if profile.pilot is not None and len(logs) >= profile.pilot:  # as `bench.stats.stopping` chooses them
-            seen = noise.from_generations(logs, float(np.mean(variances)), float(np.mean(counts)))
+            seen = noise.from_replicates(logs, float(np.mean(variances)), float(np.mean(counts)))
             seen = noise.tempered(seen)
-            left_s, most = budget_s - spent, profile.generations
+            left_s, most = budget_s - spent, profile.replicates
             rounds = noise.best_rounds_within(seen, costs, *ROUNDS, left_s, len(logs), most)
         if logs and spent + costs.of(rounds) > budget_s:
             break
@@ -193,5 +193,5 @@ def _power(
     times = sorted(one.seconds if one.word == "slower" else math.inf for one in found)
     middle = times[len(times) // 2]
     rounds = noise.best_rounds(seen, costs, *ROUNDS)
-    needed = noise.generations_for(seen, rounds, slowdown, 1 - 0.05 / len(profile.looks))
+    needed = noise.replicates_for(seen, rounds, slowdown, 1 - 0.05 / len(profile.looks))
     return Power(slowdown, share, None if math.isinf(middle) else middle, needed * costs.of(rounds))

@@ -18,7 +18,7 @@ from bench.stats.welch import Welch, cautious, pooled
 from bench.text.numbers import count, percent
 
 ENOUGH = 3  # runs on each side, for a word that is proven
-Run = Sequence[float]  # the log ratio to the anchor of each generation
+Run = Sequence[float]  # the log ratio to the anchor of each replicate
 Sides = tuple[Sequence[Run], Sequence[Run]]  # BASE's runs, NEW's runs
 
 
@@ -32,7 +32,7 @@ def judge_runs(
     within the runs leave 1 out and the difference matters.
 
     Args:
-        sides: comparison → the runs of both sides, each with at least one generation.
+        sides: comparison → the runs of both sides, each with at least one replicate.
         relevant: the least difference that matters, as a fraction.
         weakened: comparison → why nothing may be proven however many runs there are (another CPU), or ''.
     """
@@ -49,7 +49,7 @@ def judge_runs(
 
 
 def units(runs: Sides) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """One value a run: the mean over its generations."""
+    """One value a run: the mean over its replicates."""
     base, new = (tuple(float(np.mean(run)) for run in side) for side in runs)
     return base, new
 
@@ -65,7 +65,7 @@ def between_runs(runs: Sides) -> Welch:
 
 
 def within_runs(runs: Sides) -> Welch:
-    """The difference with the error that the generations within the runs show; what runs differ by beyond
+    """The difference with the error that the replicates within the runs show; what runs differ by beyond
     that is not in it."""
     base, new = units(runs)
     variances = [_variance(run) / len(side) ** 2 for side in runs for run in side]
@@ -74,7 +74,7 @@ def within_runs(runs: Sides) -> Welch:
 
 
 def _variance(run: Run) -> float:
-    """Of the mean over the generations."""
+    """Of the mean over the replicates."""
     return float(np.var(run, ddof=1) / len(run)) if len(run) > 1 else math.inf
 
 
@@ -98,7 +98,7 @@ def _suspected(runs: Sides, relevant: float, weakened: str) -> Verdict:
     ratio = test.ratio()
     but = f"{few}; {weakened}" if weakened else few
     if ratio.low is None or ratio.high is None:
-        return Verdict("inconclusive", ratio, reason=f"a run of one generation has no interval; {but}")
+        return Verdict("inconclusive", ratio, reason=f"a run of one replicate has no interval; {but}")
     leaves_one_out = ratio.low > 1 or ratio.high < 1
     if leaves_one_out and abs(test.difference) >= math.log1p(relevant):
         word = "slower" if test.difference > 0 else "faster"

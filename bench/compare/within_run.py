@@ -54,7 +54,7 @@ class _Judged:
     """What is said of a pair.
 
     Attributes:
-        logs: log ratios of a generation each; empty for a pair that was not judged.
+        logs: log ratios of a replicate each; empty for a pair that was not judged.
         may_settle: whether another run of the two alone could say more.
     """
 

@@ -85,8 +85,8 @@ def roughly(results: Results) -> str:
     marked = sum(map(rough, ratios))
     if not marked:
         return ""
-    longer = [p.name for p in SWEEPS if p.generations > profile_of(results.run.suite).generations]
-    more = f"; --profile {longer[0]} takes more generations" if longer else ""
+    longer = [p.name for p in SWEEPS if p.replicates > profile_of(results.run.suite).replicates]
+    more = f"; --profile {longer[0]} takes more replicates" if longer else ""
     known = f"known to within ±{difference(SHARP)}"
     return f"~ marks ratios that are not {known}: {marked} of {len(ratios)}{more}."
 
@@ -96,14 +96,14 @@ def settle(results: Results) -> str:
 
     '' where nothing is inconclusive, or the run was as long as any.
     """
-    typed, longest = results.run.command, PROFILES["publish"].generations
+    typed, longest = results.run.command, PROFILES["publish"].replicates
     vague = [
         (group.baseline, row)
         for group in results.groups
         for row in group.rows
         if row.verdict is not None and row.verdict.word == "inconclusive"
     ]
-    if not vague or profile_of(results.run.suite).generations >= longest:
+    if not vague or profile_of(results.run.suite).replicates >= longest:
         return ""
     base, row = vague[0]
     if len(vague) == 1 and base is not None:
@@ -116,8 +116,8 @@ def settle(results: Results) -> str:
 def rule(results: Results) -> str:
     """How a verdict of this run comes about: the looks and their share of α."""
     looks = results.looks
-    when = f"after {count(looks[0], 'generation')}"
+    when = f"after {count(looks[0], 'replicate')}"
     if len(looks) > 1:
-        when = f"after {', '.join(map(str, looks[:-1]))} and {looks[-1]} generations"
+        when = f"after {', '.join(map(str, looks[:-1]))} and {looks[-1]} replicates"
     share = f", each with {significant(ALPHA / len(looks), 2)} of the .05" if len(looks) > 1 else ""
     return f"Looked at {when}{share}."

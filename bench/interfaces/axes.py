@@ -188,7 +188,7 @@ AXES: tuple[Axis, ...] = (
 SETTINGS = {
     "baseline": ("BACKEND", "what the others are compared with"),
     "profile": ("NAME", "quick, standard, publish"),
-    "budget": ("TIME", "10m, 1h30m: fewer generations if need be"),
+    "budget": ("TIME", "10m, 1h30m: fewer replicates if need be"),
 }
 
 

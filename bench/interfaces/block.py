@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Status = Literal[
-    "ok", "unsupported", "missing", "failed", "crashed", "out-of-memory", "timeout", "wrong-output"
+    "ok",
+    "unverified",
+    "unsupported",
+    "missing",
+    "failed",
+    "crashed",
+    "out-of-memory",
+    "timeout",
+    "wrong-output",
 ]
 FAILURES: tuple[Status, ...] = ("failed", "crashed", "out-of-memory", "timeout")
-MEASURED: tuple[Status, ...] = ("ok", "wrong-output")  # those with figures
+MEASURED: tuple[Status, ...] = ("ok", "unverified", "wrong-output")  # those with figures
 BROKEN: tuple[Status, ...] = (*FAILURES, "wrong-output")  # what a runtime that takes the case must not do
 Samples = NDArray[np.int64]
 
@@ -50,6 +58,7 @@ class Block:
     """Everything kept of one worker.
 
     Attributes:
+        replicate: number of the fresh workers that were alive together, from 0.
         part: number of the part within the run; blocks of one part took turns and may be paired.
         status, reason, log: how it ended, in a sentence, and the end of what the worker printed.
         figures: name → number: `build_ns`, `spawn_ns` (process start to the worker's first answer),
@@ -62,6 +71,11 @@ class Block:
         verification: `before` and `after`, each with `error` (worst over inputs and outputs), `max_abs`,
             `cosine`, `repeated` (outputs that are the same for different inputs); `low` and `high` of the
             band; `inputs`.
+        faithful: whether the row did what its scheme says: `static` (stored weights against the origin's) and
+            `arithmetic` (outputs against an emulated run of the file's own scheme), each with `value`, `low`,
+            `high`, `n` and the `limit` that it is held to; empty where neither was checked.
+        quality: what the scheme itself loses: figure → `value`, `low`, `high` (its interval), `n`, and which
+            is `better`, `lower` or `higher`; empty where nothing was judged.
         actual: `bench.interfaces.backend.Actual` as a dict, None where the worker did not get so far or
             an earlier block of the case has proven it.
         versions: distribution → version in the worker's environment.
@@ -74,7 +88,7 @@ class Block:
     """
 
     case_id: str
-    generation: int
+    replicate: int
     part: int
     status: Status
     reason: str = ""
@@ -83,6 +97,8 @@ class Block:
     figures: dict[str, float] = field(default_factory=dict)
     warmup: dict[str, Any] = field(default_factory=dict)
     verification: dict[str, Any] = field(default_factory=dict)
+    faithful: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
     actual: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     bursts: list[Burst] = field(default_factory=list)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 LABEL = "label"
+LABEL_FROM = "label_from"  # `given` by a person, or `described` from the machine's facts
 ALSO = "also"  # of a machine's facts: those of others that the run was gone on with, a list
 CACHE_KINDS = {"data": "d", "instruction": "i"}
 # What makes two machines two: not the kernel or a limit, which change on one.

@@ -43,19 +43,19 @@ LOOK_BACK = 5  # runs
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Expected of a run whose every generation is measured whole; preparing is not included.
+    """Expected of a run whose every replicate is measured whole; preparing is not included.
 
     Attributes:
         seconds: of measuring.
-        generations, rounds: as many as the profile asks for, or the budget holds.
+        replicates, rounds: as many as the profile asks for, or the budget holds.
         width: half width of the noisiest ratio's interval at the end, as a fraction; infinite without one.
         compared: whether there is anything to compare.
         basis: what this rests on.
-        first_look_s: what the generations before the first of several looks take; 0 where there is but one.
+        first_look_s: what the replicates before the first of several looks take; 0 where there is but one.
     """
 
     seconds: float
-    generations: int
+    replicates: int
     rounds: int
     width: float
     compared: bool
@@ -64,7 +64,7 @@ class Outlook:
 
     @property
     def sentence(self) -> str:
-        size = f"at most {count(self.generations, 'generation')} of about {count(self.rounds, 'round')}"
+        size = f"at most {count(self.replicates, 'replicate')} of about {count(self.rounds, 'round')}"
         sure = ""
         if self.compared:
             known = np.isfinite(self.width)
@@ -91,25 +91,25 @@ def outlook(
     everything = {case.id for case in course.cases}
     planned = parts(course.cases, course.baselines, everything, random.Random(0))
     workers = sum(map(len, planned))
-    costs = Costs(cost.generation_s * workers, cost.round_s * workers)
+    costs = Costs(cost.replicate_s * workers, cost.round_s * workers)
     rounds = profile.rounds
     if profile.pilot is not None:
         if budget_s is None:
             rounds = noise.best_rounds(seen, costs, *ROUNDS)
         else:
-            rounds = noise.best_rounds_within(seen, costs, *ROUNDS, budget_s, 0, profile.generations)
+            rounds = noise.best_rounds_within(seen, costs, *ROUNDS, budget_s, 0, profile.replicates)
     each = costs.of(rounds)
     sustained = (
         0.0 if remembered else SUSTAIN_S * sum(case.target.device_kind != "cpu" for case in course.cases)
     )
-    generations = profile.generations
+    replicates = profile.replicates
     if budget_s is not None:
-        generations = max(1, min(generations, int((budget_s - sustained) / each)))
+        replicates = max(1, min(replicates, int((budget_s - sustained) / each)))
     level = 1 - ALPHA / len(profile.looks)
-    width = noise.half_width(seen, rounds, generations, level)
+    width = noise.half_width(seen, rounds, replicates, level)
     compared = any(number > 1 for number in _groups(course).values())
     first_look_s = profile.looks[0] * each if compared and len(profile.looks) > 1 else 0.0
-    return Outlook(generations * each + sustained, generations, rounds, width, compared, basis, first_look_s)
+    return Outlook(replicates * each + sustained, replicates, rounds, width, compared, basis, first_look_s)
 
 
 def recall(course: Course, store: Store, run: RunRecord) -> tuple[Costs, Noise, str] | None:
@@ -145,7 +145,7 @@ def _cost_of_worker(blocks: Sequence[Block]) -> Costs:
 def _guess(course: Course, known: Mapping[str, Mapping[str, Any]]) -> Costs:
     """Of the mean worker."""
     found = [_guess_one(case, course, known.get(case.id) or {}) for case in course.cases]
-    fixed, rounds = np.mean([(one.generation_s, one.round_s) for one in found], axis=0)
+    fixed, rounds = np.mean([(one.replicate_s, one.round_s) for one in found], axis=0)
     return Costs(float(fixed), float(rounds))
 
 

@@ -16,7 +16,7 @@ def parts(
     wanted: Collection[str],
     order: random.Random,
 ) -> list[tuple[Case, ...]]:
-    """Who lives with whom in a generation: parts of at most six cases, the group's baseline in each and the
+    """Who lives with whom in a replicate: parts of at most six cases, the group's baseline in each and the
     anchor beside it, groups in random order. The null backend, compared with nothing, rides in one part.
     """
     anchor = [case for case in cases if case.role == "anchor"]

@@ -1,4 +1,4 @@
-"""The parent: takes a plan and prepared model files through all generations into the store."""
+"""The parent: takes a plan and prepared model files through all replicates into the store."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def measure(
     listener: Listener,
     budget_s: float | None = None,
 ) -> str:
-    """Measures what the run lacks, generation by generation, storing each part as it ends.
+    """Measures what the run lacks, replicate by replicate, storing each part as it ends.
 
     What really ran is read back once in a call, in a case's first block: profiled sessions load anew, and a
     part of a decoder would take a quarter longer for it. A case that fails is not tried again in the same
     call. What failed in an earlier one is tried again in
-    the generations it lacks (`onfail`), or left (`never`), and what a worker found unsupported is left; for
+    the replicates it lacks (`onfail`), or left (`never`), and what a worker found unsupported is left; for
     `always` the caller has dropped the blocks.
     No part is begun that would outlast `budget_s`, judged by the longest so far, but for the first.
 
@@ -54,7 +54,7 @@ def measure(
         if step is None:
             return _overrun(budget_s, clock.spent_s)
         planned = parts(runnable, course.baselines, step.cases, order)
-        listener("generation", {"step": step, "parts": len(planned)})
+        listener("replicate", {"step": step, "parts": len(planned)})
         for index, part in enumerate(planned):
             if budget_s is not None and clock.too_late:
                 return _budget_ended(budget_s, clock.spent_s, step)
@@ -62,10 +62,10 @@ def measure(
             if not any(case.id in step.cases for case in seated):
                 continue
             with clock.part():
-                listener("part", {"part": index, "parts": len(planned), "generation": step.generation})
+                listener("part", {"part": index, "parts": len(planned), "replicate": step.replicate})
                 found = measure_part(
                     [seat(case, prepared[case.id], setting, case.id not in ledger.proven) for case in seated],
-                    generation=step.generation,
+                    replicate=step.replicate,
                     part=store.next_part(setting.run_id),
                     rounds=step.rounds,
                     limits=setting.limits,
@@ -74,9 +74,9 @@ def measure(
                     watch=setting.watch,
                 )
                 replaced = ledger.replaced(seated)
-                store.add_blocks(setting.run_id, found, replaces=sorted(replaced))
-                ledger.enter(found, replaced)
-                for block in found:
+                store.add_blocks(setting.run_id, found.blocks, found.rounds, replaces=sorted(replaced))
+                ledger.enter(found.blocks, replaced)
+                for block in found.blocks:
                     listener("block", {"block": block})
 
 
@@ -111,7 +111,7 @@ class _Clock:
 
 def _budget_ended(budget_s: float, took_s: float, step: Step) -> str:
     ended = (
-        f"the budget of {duration(budget_s)} ended measuring in generation {step.generation + 1} of {step.of}"
+        f"the budget of {duration(budget_s)} ended measuring in replicate {step.replicate + 1} of {step.of}"
     )
     over = _overrun(budget_s, took_s)
     return f"{ended}; {over}" if over else ended

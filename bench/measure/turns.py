@@ -1,4 +1,4 @@
-"""One part of a generation: fresh workers live together and take bursts in random turns.
+"""One part of a replicate: fresh workers live together and take bursts in random turns.
 
 What wanders in the machine's speed then hits all alike and leaves their ratio. Whoever is not running is
 stopped, so that no pool spins beside the one that is timed.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,11 +22,12 @@ from bench.interfaces.job import Job
 from bench.interfaces.workload import Band
 from bench.measure.gpu.timeline import SUSTAIN_S, Track, Watching, settle
 from bench.measure.link import Failure, Link
-from bench.store.records import now
+from bench.store.records import RoundRecord, now
 from bench.worker.verify import Verification, judge
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 LOG_KEPT = 4000
+UNVERIFIED = "there is nothing to compare its outputs with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class Seat:
         return self.job.case
 
 
+class Measured(NamedTuple):
+    """What came of a part."""
+
+    blocks: list[Block]
+    rounds: list[RoundRecord]
+
+
 @dataclass(slots=True)
 class _Live:
     link: Link
@@ -69,21 +77,21 @@ class _Live:
 def measure_part(
     seats: Sequence[Seat],
     *,
-    generation: int,
+    replicate: int,
     part: int,
     rounds: int,
     limits: Limits,
     order: random.Random,
     listener: Listener,
     watch: Watching | None = None,
-) -> list[Block]:
-    """Measures the cases of a part together; one block each, whatever became of it.
+) -> Measured:
+    """Measures the cases of a part together; one block each, whatever became of it, in their order.
 
     Workers are started, loaded, verified and warmed up one at a time, all others stopped. Any worker that
     fails leaves the part; the rest goes on. Nothing that was started is alive when this returns or raises.
     `watch` reads the GPUs meanwhile; a case that uses one runs for a window of its own in its first block.
     """
-    here = _Part(generation, part, limits, listener)
+    here = _Part(replicate, part, limits, listener)
     try:
         for seat in order.sample(list(seats), len(seats)):
             here.start(seat, watched=watch is not None)
@@ -96,7 +104,8 @@ def measure_part(
             one.link.end()
     for block in here.ended:
         block.figures |= {"part_ns": time.monotonic_ns() - here.begun_ns, "turns_ns": here.turns_ns}
-    return sorted(here.ended, key=lambda block: [seat.case.id for seat in seats].index(block.case_id))
+    places = {seat.case.id: place for place, seat in enumerate(seats)}
+    return Measured(sorted(here.ended, key=lambda block: places[block.case_id]), here.rounds)
 
 
 class _Part:
@@ -106,21 +115,23 @@ class _Part:
         live: those that go on.
         ended: blocks of those that have come to their end or failed.
         tracks: one for each that was to be started.
+        rounds: when each was.
         begun_ns: on the monotonic clock.
         turns_ns: what all rounds took.
     """
 
-    def __init__(self, generation: int, number: int, limits: Limits, listener: Listener) -> None:
+    def __init__(self, replicate: int, number: int, limits: Limits, listener: Listener) -> None:
         self.live: list[_Live] = []
         self.ended: list[Block] = []
         self.tracks: list[Track] = []
+        self.rounds: list[RoundRecord] = []
         self.begun_ns, self.turns_ns = time.monotonic_ns(), 0
-        self._generation, self._number = generation, number
+        self._replicate, self._number = replicate, number
         self._limits, self._listener = limits, listener
 
     def start(self, seat: Seat, *, watched: bool) -> None:
         """Starts a worker, makes it ready and stops it; `watched`: its GPU's readings are taken."""
-        block = Block(seat.case.id, self._generation, self._number, "ok", started=now())
+        block = Block(seat.case.id, self._replicate, self._number, "ok", started=now())
         self._tell(seat.case, "load")
         track = Track(block, seat.gpu if watched else "")
         self.tracks.append(track)
@@ -142,9 +153,12 @@ class _Part:
         """In each round a burst of every worker that is left, in an order of its own."""
         begun_ns = time.monotonic_ns()
         for number in range(rounds):
+            round_ns = time.monotonic_ns()
             for place, one in enumerate(order.sample(self.live, len(self.live))):
                 self._listener("burst", {"case": one.link.case, "round": number, "rounds": rounds})
                 self._guarded(one, partial(_turn, one, number, place, self._limits))
+            took_ns = time.monotonic_ns() - round_ns
+            self.rounds.append(RoundRecord(self._number, number, round_ns - begun_ns, took_ns))
         self.turns_ns = time.monotonic_ns() - begun_ns
 
     def close(self, one: _Live) -> None:
@@ -159,7 +173,7 @@ class _Part:
             self.ended.append(_finished(one))
 
     def _tell(self, case: Case, phase: str) -> None:
-        self._listener("case", {"case": case, "phase": phase, "generation": self._generation})
+        self._listener("case", {"case": case, "phase": phase, "replicate": self._replicate})
 
     def _guarded(self, one: _Live, step: Callable[[], None]) -> bool:
         """Runs a step; on failure the worker leaves the part with the reason and the end of its log."""
@@ -182,7 +196,7 @@ def _make_ready(one: _Live, limits: Limits, listener: Listener) -> None:
     block.versions = link.ask("start", limits.load, job=link.job)["versions"]
     block.figures = link.ask("load", limits.load)["figures"]
     _verify(one, "before", limits)
-    listener("case", {"case": link.case, "phase": "warm up", "generation": block.generation})
+    listener("case", {"case": link.case, "phase": "warm up", "replicate": block.replicate})
     block.warmup = link.ask("warm", limits.warmup)["warmup"]
     one.track.ready()
 
@@ -234,6 +248,8 @@ def _verify(one: _Live, when: str, limits: Limits) -> None:
     job, block = one.link.job, one.block
     found = one.link.ask("verify", limits.load)["verification"]
     if found is None or job.band is None:
+        if job.model is not None:
+            block.status, block.reason = "unverified", UNVERIFIED
         return
     low, high = job.band
     block.verification.update({when: found, "low": low, "high": high})

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import Literal
 
 from bench.interfaces.errors import UsageError, did_you_mean
 from bench.interfaces.workload import Workload
@@ -30,11 +31,22 @@ def get(name: str) -> Workload:
         raise UsageError(f"no workload is named {name!r}; {known}", hint="bakeoff list workloads") from None
 
 
+def door(name: str) -> Literal["built-in", "plugin"]:
+    """How a workload came in: with this package, or by another distribution."""
+    return "built-in" if name in _built_in() or name in _unlisted() else "plugin"
+
+
 @functools.cache
-def _found() -> Mapping[str, Workload]:
+def _built_in() -> Mapping[str, Workload]:
     found: dict[str, Workload] = {}
     for family in _families():
         _add(found, getattr(family, "WORKLOADS", ()), family.__name__)
+    return found
+
+
+@functools.cache
+def _found() -> Mapping[str, Workload]:
+    found = dict(_built_in())
     for entry in entry_points(group=GROUP):
         try:
             _add(found, entry.load(), entry.value)

@@ -7,7 +7,7 @@ process of its own. Neither torch nor any runtime is imported here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ from bench.prepare.events import Listener
 from bench.prepare.graph import HARNESS_IO, Needs, Node, closure, content_for
 from bench.prepare.scheduler import LIMIT_S, Outcome, kind_of, make_all
 
+TORCH_FP64 = "torch-fp64"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -35,6 +37,7 @@ class Prepared:
         model: None for a backend that takes no model file.
         io: tensors at the case's shape.
         reference: npz for `bench.worker.verify.load_reference`.
+        compared: what outputs are compared with: the reference's `source` and `sha256`, empty for none.
         inputs: npz of the timed input, keys are tensor names.
         error: '' or why the case cannot be measured.
         status: `failed` where something could not be made, `unsupported` where nothing makes it, `missing`
@@ -47,6 +50,7 @@ class Prepared:
     model: ModelFile | None
     io: IOSpec
     reference: Path | None = None
+    compared: Mapping[str, str] = field(default_factory=dict)
     band: Band | None = None
     cost: Cost | None = None
     inputs: Path | None = None
@@ -139,15 +143,18 @@ def _prepared(case: Case, need: Needs, outcomes: Mapping[Node, Outcome]) -> Prep
         found[role] = artefact
     if not found:
         return result
-    band = found.get("band", found["reference"]).facts["band"]
+    reference = found["reference"]
+    band = found.get("band", reference).facts["band"]
     build = found.get("build")
     return replace(
         result,
         model=_model(need, found),
         build_ns=build.facts["build_ns"] if build else None,
-        reference=found["reference"].path,
+        reference=reference.path,
+        # One that was made before its source was noted is of the only one that there was.
+        compared={"source": reference.facts.get("source", TORCH_FP64), "sha256": reference.sha256},
         band=Band(**band),
-        cost=_cost(found["reference"].facts["cost"], case, need.io),
+        cost=_cost(reference.facts["cost"], case, need.io),
         inputs=found["inputs"].path,
     )
 

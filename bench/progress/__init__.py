@@ -9,9 +9,9 @@ Events, each with its facts, in the order they come:
     note     text                           (a damaged artefact is made anew)
     wait     text                           (another measurement holds the lock)
     outlook  text, seconds, width           what measuring will take, and how sure it will be
-    generation  step (bench.stats.stopping.Step), parts
-    part     part, parts, generation
-    case     case, phase (load, warm up, verify), generation
+    replicate  step (bench.stats.stopping.Step), parts
+    part     part, parts, replicate
+    case     case, phase (load, warm up, verify), replicate
     burst    case, round, rounds            just before the burst: nothing is drawn until the next event
     block    block
     done     run

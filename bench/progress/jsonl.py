@@ -34,7 +34,7 @@ def _plain(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         refused = [{"case": c.id, "label": c.label, "status": s, "reason": r} for c, s, r in plan.refused]
         cases = [{"case": case.id, "label": case.label} for case in plan.cases]
         return {"run": facts["run"].id, "store": str(facts["store"]), "cases": cases, "refused": refused}
-    if event == "generation":
+    if event == "replicate":
         return {**asdict(facts["step"]), "parts": facts["parts"]}
     if event == "done":
         return {"run": facts["run"].id, "state": facts["run"].state, "seconds": facts["run"].seconds}

@@ -23,6 +23,7 @@ STYLES = {
     "ok": "green",
     "measuring": "bold cyan",
     "waiting": "dim",
+    "unverified": "yellow",
     "unsupported": "yellow",
     "missing": "yellow",
 }
@@ -99,7 +100,7 @@ class LiveProgress:
             str(case.target.threads),
             time_text(found.latency) if found.latency else "–",
             factor(ratio) if ratio else "–",
-            f"{len(found.medians)} of {self._state.generations}",
+            f"{len(found.medians)} of {self._state.replicates}",
             Text("stopped", style="dim") if waits else Text(found.status, style=style),
         )
 

@@ -38,12 +38,12 @@ class PlainProgress:
             self._say(f"plan: {facts['text']}")
         elif event in ("wait", "note"):
             self._say(facts["text"])
-        elif event == "generation" and facts["step"].why:
-            self._say(f"generation {facts['step'].generation + 1}: {facts['step'].why}")
+        elif event == "replicate" and facts["step"].why:
+            self._say(f"replicate {facts['step'].replicate + 1}: {facts['step'].why}")
         elif event == "part":
             when = self._state.left_text()
-            generation = f"generation {facts['generation'] + 1} of {self._state.generations}"
-            self._say(f"measure: part {facts['part'] + 1} of {facts['parts']} ({generation}){when}")
+            replicate = f"replicate {facts['replicate'] + 1} of {self._state.replicates}"
+            self._say(f"measure: part {facts['part'] + 1} of {facts['parts']} ({replicate}){when}")
         elif event == "block":
             self._block(facts["block"].case_id)
 

@@ -54,12 +54,12 @@ class State:
     run: RunRecord | None = None
     cases: dict[str, CaseState] = field(default_factory=dict)
     baselines: dict[str, str | None] = field(default_factory=dict)
-    generations: int = 0
+    replicates: int = 0
     doing: str = "planning"
     making: dict[str, float] = field(default_factory=dict)  # artefact → seconds so far
     settled: tuple[int, int] = (0, 0)  # artefacts of all that are needed
     current: str | None = None
-    generation: int = 0
+    replicate: int = 0
     course: str = ""  # where the repeats go
     part: int = 0
     parts: int = 0
@@ -75,7 +75,7 @@ class State:
                 plan = facts["plan"]
                 self.run = facts["run"]
                 self.baselines = dict(plan.baselines)
-                self.generations = plan.profile.generations
+                self.replicates = plan.profile.replicates
                 self.budget_s = facts["run"].suite.get("budget")
                 self.cases = {case.id: CaseState(case) for case in plan.cases}
                 for case, status, reason in plan.refused:
@@ -90,11 +90,11 @@ class State:
                 self.doing = facts["text"]
             case "outlook":
                 self.course = facts["text"]
-            case "generation":
+            case "replicate":
                 self.course = facts["step"].why or self.course
-                self.generations = max(self.generations, facts["step"].of)
+                self.replicates = max(self.replicates, facts["step"].of)
             case "part":
-                self.generation = facts["generation"]
+                self.replicate = facts["replicate"]
                 self.part, self.parts, self.share = facts["part"], facts["parts"], 0.0
                 self.measuring_since = self.measuring_since or time.monotonic()
             case "case":
@@ -138,16 +138,16 @@ class State:
 
     @property
     def done(self) -> float:
-        """Share of measuring that is over, if every generation were to be measured whole; before it begins,
+        """Share of measuring that is over, if every replicate were to be measured whole; before it begins,
         of preparing."""
-        if not self.parts or not self.generations:
+        if not self.parts or not self.replicates:
             return self.settled[0] / max(1, self.settled[1])
-        return min(1.0, (self.generation + (self.part + self.share) / self.parts) / self.generations)
+        return min(1.0, (self.replicate + (self.part + self.share) / self.parts) / self.replicates)
 
     def left_s(self) -> float | None:
         """Seconds that measuring will still take at most; None before the first part is over, and once the
         budget is over."""
-        if self.measuring_since is None or not self.done or self.generation + self.part == 0:
+        if self.measuring_since is None or not self.done or self.replicate + self.part == 0:
             return None
         elapsed = time.monotonic() - self.measuring_since
         left = elapsed / self.done * (1 - self.done)

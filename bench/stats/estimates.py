@@ -40,7 +40,7 @@ def log_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
     return Estimate(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), int(x.size))
 
 
-def ratio_estimate(per_generation: ArrayLike, level: float = 0.95) -> Estimate:
-    """Ratio from one log ratio a generation: exp of their mean with its t interval."""
-    x: Floats = np.asarray(per_generation, dtype=np.float64)
+def ratio_estimate(per_replicate: ArrayLike, level: float = 0.95) -> Estimate:
+    """Ratio from one log ratio a replicate: exp of their mean with its t interval."""
+    x: Floats = np.asarray(per_replicate, dtype=np.float64)
     return log_estimate(np.exp(x), level)

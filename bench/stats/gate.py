@@ -52,7 +52,7 @@ class GateResult:
         detectable: the least slow-down, as a fraction, that the gate finds here 8 times in 10, whatever the
             other comparisons do; None where there is too little to say.
         reason: a sentence.
-        look: the number of generations that settled it, None if it was open until the end.
+        look: the number of replicates that settled it, None if it was open until the end.
     """
 
     word: GateWord
@@ -72,9 +72,9 @@ def gate(
     under the gate) are settled and stay so; what is open is judged at the end on all that it has.
 
     Args:
-        logs: comparison → log ratio of each generation.
+        logs: comparison → log ratio of each replicate.
         threshold: the least slow-down that closes the gate, as a fraction.
-        looks: the numbers of generations at which may be looked; α is shared among them equally.
+        looks: the numbers of replicates at which may be looked; α is shared among them equally.
     """
     alpha = ALPHA / len(looks)
     settled: dict[str, GateResult] = {}
@@ -115,9 +115,9 @@ def closed(results: Collection[GateResult], rules: Rules) -> bool:
 
 
 def _look(
-    logs: Mapping[str, Sequence[float]], generations: int | None, threshold: float, alpha: float
+    logs: Mapping[str, Sequence[float]], replicates: int | None, threshold: float, alpha: float
 ) -> dict[str, GateResult]:
-    seen = {key: found[:generations] for key, found in logs.items()}
+    seen = {key: found[:replicates] for key, found in logs.items()}
     adjusted = holm([p_value(found) for found in seen.values()])
     alone = alpha / max(1, len(seen))  # Holm's first step: under it whatever the others do
     return {
@@ -128,7 +128,7 @@ def _look(
             threshold,
             alpha,
             among=len(seen),
-            look=generations,
+            look=replicates,
         )
         for (key, found), p in zip(seen.items(), adjusted, strict=True)
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.interfaces.block import Block
-from bench.stats.pairs import burst_medians, generation_logs, measured, paired_rounds
+from bench.stats.pairs import burst_medians, measured, paired_rounds, replicate_logs
 
 
 class Pairing:
@@ -22,29 +22,29 @@ class Pairing:
         self._medians: dict[tuple[str, int], dict[int, float]] = {}
 
     def logs(self, case_id: str, than: str, beside: Sequence[str] = ()) -> list[float]:
-        """One a generation.
+        """One a replicate.
 
         Of pairs of bursts where the two lived together. Where they seldom or never did (a large group is
         many parts, another shape is another group) each is first paired with a case that lived beside both:
-        the first of `beside` that reaches the most generations.
+        the first of `beside` that reaches the most replicates.
         """
-        shared = self._generations(case_id) & self._generations(than)
+        shared = self._replicates(case_id) & self._replicates(than)
         best = self._direct(case_id, than)
         for third in beside:
             if best.keys() >= shared:
                 break
             one, two = self._direct(case_id, third), self._direct(than, third)
             best = max(best, {g: one[g] - two[g] for g in one.keys() & two.keys()}, key=len)
-        found = [best[generation] for generation in sorted(best)]
+        found = [best[replicate] for replicate in sorted(best)]
         return found if np.isfinite(found).all() else []
 
-    def _generations(self, case_id: str) -> set[int]:
-        return {block.generation for block in measured(self._blocks.get(case_id, ()))}
+    def _replicates(self, case_id: str) -> set[int]:
+        return {block.replicate for block in measured(self._blocks.get(case_id, ()))}
 
     def _direct(self, case_id: str, than: str) -> dict[int, float]:
         own, other = self._blocks.get(case_id, ()), self._blocks.get(than, ())
         paired = paired_rounds(own, other, medians=self._remembered)
-        return dict(zip(paired, generation_logs(paired), strict=True))
+        return dict(zip(paired, replicate_logs(paired), strict=True))
 
     def _remembered(self, block: Block) -> dict[int, float]:
         key = block.case_id, block.part

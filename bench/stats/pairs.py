@@ -73,7 +73,7 @@ def paired_rounds(
     without: Collection[Round] = (),
     medians: Callable[[Block], dict[int, float]] = burst_medians,
 ) -> dict[int, list[Floats]]:
-    """Generation → for each part that both lived in, log(burst median / partner's) of each shared round.
+    """Replicate → for each part that both lived in, log(burst median / partner's) of each shared round.
 
     `medians`: `burst_medians`, or what remembers its answers where a block meets many others.
     """
@@ -86,17 +86,17 @@ def paired_rounds(
         a, b = medians(block), medians(partner)
         shared = [r for r in sorted(a.keys() & b.keys()) if (block.part, r) not in without]
         if shared:
-            found[block.generation].append(np.log([a[r] / b[r] for r in shared]))
+            found[block.replicate].append(np.log([a[r] / b[r] for r in shared]))
     return dict(sorted(found.items()))
 
 
-def generation_logs(paired: Mapping[int, Sequence[Floats]]) -> list[float]:
-    """One log ratio a generation: Hodges-Lehmann over its rounds, the mean of its parts."""
+def replicate_logs(paired: Mapping[int, Sequence[Floats]]) -> list[float]:
+    """One log ratio a replicate: Hodges-Lehmann over its rounds, the mean of its parts."""
     return [float(np.mean([estimates.hodges_lehmann(part) for part in parts])) for parts in paired.values()]
 
 
 def log_ratios(
     blocks: Sequence[Block], against: Sequence[Block], without: Collection[Round] = ()
 ) -> list[float]:
-    """Log latency ratio of one case over another, one a generation."""
-    return generation_logs(paired_rounds(blocks, against, without))
+    """Log latency ratio of one case over another, one a replicate."""
+    return replicate_logs(paired_rounds(blocks, against, without))

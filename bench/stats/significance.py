@@ -12,7 +12,7 @@ from bench.stats.estimates import Floats
 
 ALPHA = 0.05
 POWER = 0.8
-LEAST = 2  # generations without which there is no interval
+LEAST = 2  # replicates without which there is no interval
 MOST_LOG = 700.0  # e to more is no float
 
 

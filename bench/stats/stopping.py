@@ -1,4 +1,4 @@
-"""How a run goes on: which cases the next generation holds, and with how many rounds.
+"""How a run goes on: which cases the next replicate holds, and with how many rounds.
 
 A pure function of the blocks so far. A resumed run therefore goes on as if it had never stopped.
 """
@@ -17,31 +17,31 @@ from bench.interfaces.case import HARNESS, Case
 from bench.stats import noise
 from bench.stats.estimates import Floats, t_interval
 from bench.stats.noise import Costs, Noise
-from bench.stats.pairs import generation_logs, measured, paired_rounds
+from bench.stats.pairs import measured, paired_rounds, replicate_logs
 from bench.stats.verdict import judge_together
 from bench.suite.profiles import ROUNDS, Profile
 from bench.text.numbers import count, percent
 
-NARROW_LEVEL = 0.99  # from few generations an interval is narrow by luck: docs/method.md, 17
-DISTURBED_MOST = 0.5  # of a generation's bursts: above, it is measured once more
+NARROW_LEVEL = 0.99  # from few replicates an interval is narrow by luck: docs/method.md, 17
+DISTURBED_MOST = 0.5  # of a replicate's bursts: above, it is measured once more
 REPEATS_MOST = 3
-Pairs = dict[str, dict[int, list[Floats]]]  # case → generation → log ratios, an array a part
-LAST = 3  # generations that tell what the next will cost
+Pairs = dict[str, dict[int, list[Floats]]]  # case → replicate → log ratios, an array a part
+LAST = 3  # replicates that tell what the next will cost
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A generation to measure.
+    """A replicate to measure.
 
     Attributes:
         cases: ids of those that go on; the baselines of their groups and the anchor come along.
         rounds: bursts of each worker.
-        why: a sentence where this differs from the generation before, else ''.
-        of: generations that the run holds as things stand; more than the profile's where disturbed ones are
+        why: a sentence where this differs from the replicate before, else ''.
+        of: replicates that the run holds as things stand; more than the profile's where disturbed ones are
             measured once more.
     """
 
-    generation: int
+    replicate: int
     cases: tuple[str, ...]
     rounds: int
     why: str = ""
@@ -61,7 +61,7 @@ class Course:
 def next_step(
     course: Course, blocks: Sequence[Block], runnable: Collection[str], left_s: float | None = None
 ) -> Step | None:
-    """The first generation that lacks a case that it should hold; None when the run is complete.
+    """The first replicate that lacks a case that it should hold; None when the run is complete.
 
     Args:
         runnable: ids of the cases that may still be measured.
@@ -70,20 +70,20 @@ def next_step(
     have: dict[str, set[int]] = defaultdict(set)
     for block in blocks:
         if block.status in MEASURED:
-            have[block.case_id].add(block.generation)
+            have[block.case_id].add(block.replicate)
     pairs = comparisons(course, blocks)
-    planned = course.profile.generations
+    planned = course.profile.replicates
     of = planned + repeats(course.profile, blocks)
-    for generation in range(of):
-        if all(generation in have[case_id] for case_id in runnable):
+    for replicate in range(of):
+        if all(replicate in have[case_id] for case_id in runnable):
             continue
-        before = _until(pairs, generation)
-        wanted = open_cases(course, before, runnable, generation)
-        lacking = tuple(case_id for case_id in wanted if generation not in have[case_id])
+        before = _until(pairs, replicate)
+        wanted = open_cases(course, before, runnable, replicate)
+        lacking = tuple(case_id for case_id in wanted if replicate not in have[case_id])
         if lacking:
-            spent = costs(block for block in blocks if block.generation < generation)
-            whole = _step(course, before, spent, generation, tuple(wanted), left_s)
-            again = _again(of - planned) if generation >= planned else ""
+            spent = costs(block for block in blocks if block.replicate < replicate)
+            whole = _step(course, before, spent, replicate, tuple(wanted), left_s)
+            again = _again(of - planned) if replicate >= planned else ""
             why = "; ".join(filter(None, (again, whole.why)))
             # What was begun is finished with as many rounds.
             return replace(whole, cases=lacking, why=why, of=of)
@@ -91,17 +91,17 @@ def next_step(
 
 
 def _again(more: int) -> str:
-    """Why a run has more generations than its profile."""
-    return f"{count(more, 'generation')} more than planned, since others disturbed most bursts of as many"
+    """Why a run has more replicates than its profile."""
+    return f"{count(more, 'replicate')} more than planned, since others disturbed most bursts of as many"
 
 
-def open_cases(course: Course, before: Pairs, runnable: Collection[str], generation: int) -> list[str]:
-    """Ids of the cases that a generation holds, by the comparisons of those before it.
+def open_cases(course: Course, before: Pairs, runnable: Collection[str], replicate: int) -> list[str]:
+    """Ids of the cases that a replicate holds, by the comparisons of those before it.
 
     A baseline goes on as long as any case of its group does, or if it is alone in it; the harness's own as
     long as any other.
     """
-    ended = stopped({key: generation_logs(paired) for key, paired in before.items()}, course, generation)
+    ended = stopped({key: replicate_logs(paired) for key, paired in before.items()}, course, replicate)
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in course.cases:
         if case.workload != HARNESS and case.id in runnable:
@@ -120,7 +120,7 @@ def open_cases(course: Course, before: Pairs, runnable: Collection[str], generat
 
 
 def comparisons(course: Course, blocks: Sequence[Block]) -> Pairs:
-    """Case → generation → log ratios to its baseline, one array a part with a value a round."""
+    """Case → replicate → log ratios to its baseline, one array a part with a value a round."""
     by_case: dict[str, list[Block]] = defaultdict(list)
     for block in blocks:
         by_case[block.case_id].append(block)
@@ -134,18 +134,18 @@ def comparisons(course: Course, blocks: Sequence[Block]) -> Pairs:
     return pairs
 
 
-def _until(pairs: Pairs, generation: int) -> Pairs:
-    """What was known before a generation."""
-    seen = {key: {g: found for g, found in paired.items() if g < generation} for key, paired in pairs.items()}
+def _until(pairs: Pairs, replicate: int) -> Pairs:
+    """What was known before a replicate."""
+    seen = {key: {g: found for g, found in paired.items() if g < replicate} for key, paired in pairs.items()}
     return {key: paired for key, paired in seen.items() if paired}
 
 
-def stopped(logs: Mapping[str, Sequence[float]], course: Course, generation: int) -> set[str]:
-    """Comparisons that need no further generation: settled at a look, or narrow where that is enough."""
+def stopped(logs: Mapping[str, Sequence[float]], course: Course, replicate: int) -> set[str]:
+    """Comparisons that need no further replicate: settled at a look, or narrow where that is enough."""
     profile = course.profile
     found = judge_together(logs, course.relevant, profile.looks)
     ended = {key for key, (_, look) in found.items() if look is not None}
-    if profile.narrow_from is not None and generation >= profile.narrow_from:
+    if profile.narrow_from is not None and replicate >= profile.narrow_from:
         ended |= {key for key, values in logs.items() if narrow(values, course.relevant, profile)}
     return ended
 
@@ -159,22 +159,22 @@ def narrow(logs: Sequence[float], relevant: float, profile: Profile) -> bool:
 
 
 def repeats(profile: Profile, blocks: Iterable[Block]) -> int:
-    """Generations to measure once more because others disturbed most of their bursts; the first is kept."""
+    """Replicates to measure once more because others disturbed most of their bursts; the first is kept."""
     marks: dict[int, list[bool]] = defaultdict(list)
     for block in measured(blocks):
-        if block.generation < profile.generations:
-            marks[block.generation] += [burst.disturbed for burst in block.bursts]
+        if block.replicate < profile.replicates:
+            marks[block.replicate] += [burst.disturbed for burst in block.bursts]
     over = [np.mean(found) > DISTURBED_MOST for found in marks.values()]
     return min(REPEATS_MOST, sum(map(bool, over)))
 
 
 def costs(blocks: Iterable[Block]) -> Costs | None:
-    """What a generation and its rounds took, from the last that were measured."""
+    """What a replicate and its rounds took, from the last that were measured."""
     parts = {block.part: block for block in blocks if block.bursts and "part_ns" in block.figures}
-    by_generation: dict[int, list[Block]] = defaultdict(list)
+    by_replicate: dict[int, list[Block]] = defaultdict(list)
     for block in parts.values():
-        by_generation[block.generation].append(block)
-    last = [by_generation[key] for key in sorted(by_generation)[-LAST:]]
+        by_replicate[block.replicate].append(block)
+    last = [by_replicate[key] for key in sorted(by_replicate)[-LAST:]]
     if not last:
         return None
     fixed = [sum(b.figures["part_ns"] - b.figures["turns_ns"] for b in found) for found in last]
@@ -185,44 +185,44 @@ def costs(blocks: Iterable[Block]) -> Costs | None:
 def noisiest(pairs: Iterable[Mapping[int, Sequence[Floats]]]) -> Noise | None:
     """The noise of the comparison that needs the most."""
     found = [one for paired in pairs if (one := noise.noise(paired)) is not None]
-    return max(found, key=lambda one: one.of_generation(one.rounds), default=None)
+    return max(found, key=lambda one: one.of_replicate(one.rounds), default=None)
 
 
 def why_ended(logs: Sequence[float] | None, look: int | None, relevant: float, profile: Profile) -> str:
-    """Why a comparison has no more generations than it has."""
+    """Why a comparison has no more replicates than it has."""
     if not logs:
         return ""
     n = len(logs)
     if look is not None:
-        return f"settled at the look after {count(look, 'generation')}"
-    if n >= profile.generations:
-        return f"all {count(n, 'generation')}"
+        return f"settled at the look after {count(look, 'replicate')}"
+    if n >= profile.replicates:
+        return f"all {count(n, 'replicate')}"
     if narrow(logs, relevant, profile):
-        return f"narrow enough after {count(n, 'generation')}"
-    return f"{n} of {count(profile.generations, 'generation')}: the budget or an interruption ended it"
+        return f"narrow enough after {count(n, 'replicate')}"
+    return f"{n} of {count(profile.replicates, 'replicate')}: the budget or an interruption ended it"
 
 
 def _step(
     course: Course,
     before: Pairs,
     spent: Costs | None,
-    generation: int,
+    replicate: int,
     cases: tuple[str, ...],
     left_s: float | None,
 ) -> Step:
     profile = course.profile
-    if profile.pilot is None or generation < profile.pilot or spent is None:
-        return Step(generation, cases, profile.rounds)
+    if profile.pilot is None or replicate < profile.pilot or spent is None:
+        return Step(replicate, cases, profile.rounds)
     seen = noisiest(paired for key, paired in before.items() if key in cases)
     if seen is None:
-        return Step(generation, cases, profile.rounds)
+        return Step(replicate, cases, profile.rounds)
     likely = noise.tempered(seen)
     if left_s is None:
         rounds = noise.best_rounds(likely, spent, *ROUNDS)
     else:
-        most = profile.generations
-        rounds = noise.best_rounds_within(likely, spent, *ROUNDS, left_s, generation, most)
-    return Step(generation, cases, rounds, _why(seen, rounds, cases, course))
+        most = profile.replicates
+        rounds = noise.best_rounds_within(likely, spent, *ROUNDS, left_s, replicate, most)
+    return Step(replicate, cases, rounds, _why(seen, rounds, cases, course))
 
 
 def _why(seen: Noise, rounds: int, cases: Sequence[str], course: Course) -> str:
@@ -230,5 +230,5 @@ def _why(seen: Noise, rounds: int, cases: Sequence[str], course: Course) -> str:
     going = sum(case.id in cases for case in compared)
     return (
         f"{going} of {count(len(compared), 'case')} go on, {count(rounds, 'round')} each: a round scatters "
-        f"by {percent(seen.within)}, generations by {percent(seen.between)} more"
+        f"by {percent(seen.within)}, replicates by {percent(seen.between)} more"
     )

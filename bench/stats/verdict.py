@@ -1,4 +1,4 @@
-"""From log ratios, one a generation, to a word that can be defended. The rules are DESIGN's 'Statistics'.
+"""From log ratios, one a replicate, to a word that can be defended. The rules are DESIGN's 'Statistics'.
 
 Everything here works on the natural logarithm of a ratio of latencies: under 0 is faster. A difference that
 matters is symmetric there, so that exchanging the two sides exchanges the words and nothing else.
@@ -20,7 +20,7 @@ from bench.text.numbers import count, difference, signed
 
 Word = Literal["faster", "slower", "equivalent", "inconclusive", "suspect", "not comparable"]
 PROVEN: tuple[Word, ...] = ("faster", "slower", "equivalent")
-MIDDLE_FROM = 6  # generations without which a Hodges-Lehmann estimate says little more than the mean
+MIDDLE_FROM = 6  # replicates without which a Hodges-Lehmann estimate says little more than the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Verdict:
 
     Attributes:
         word: `faster`, `slower`, `equivalent` are proven; the others say why nothing is.
-        ratio: with the interval at `level`, over `n` generations (across runs: over runs).
+        ratio: with the interval at `level`, over `n` replicates (across runs: over runs).
         level: 1 − the share of α that this look may spend.
         p: two-sided, of a ratio of 1; `adjusted` for all comparisons made together.
         detectable: the least difference, as a fraction, that this much data finds 8 times in 10.
         reason: why the word is no stronger, '' where it is proven.
-        middle: the ratio by the Hodges-Lehmann estimate over generations, from 6 on: far from `ratio`, a few
-            generations stand apart from the others.
+        middle: the ratio by the Hodges-Lehmann estimate over replicates, from 6 on: far from `ratio`, a few
+            replicates stand apart from the others.
     """
 
     word: Word
@@ -69,7 +69,7 @@ def judge(
     """The verdict on one comparison.
 
     Args:
-        logs: log ratio of each generation.
+        logs: log ratio of each replicate.
         relevant: the least difference that matters, as a fraction.
         alpha: what this look may spend.
         adjusted: p after adjustment for other comparisons; its own p if there are none.
@@ -108,7 +108,7 @@ def why_open(
     """
     own, adjusted = p
     if ratio.low is None or ratio.high is None or not math.isfinite(ratio.high):
-        return f"{count(ratio.n, 'generation')}: no interval yet"
+        return f"{count(ratio.n, 'replicate')}: no interval yet"
     if adjusted < alpha:
         return f"it differs, but whether by {difference(relevant)} is open"
     if own < alpha:
@@ -124,15 +124,15 @@ def judge_together(
 ) -> dict[str, tuple[Verdict, int | None]]:
     """The verdicts on comparisons made together, looked at several times.
 
-    At each look (a number of generations) but the last every open comparison is judged with its share of α,
+    At each look (a number of replicates) but the last every open comparison is judged with its share of α,
     p adjusted by Benjamini-Hochberg over all of them; a proven one is settled and keeps that verdict. The
-    last look is the end, however many generations there are by then: what is open is judged on all it has.
+    last look is the end, however many replicates there are by then: what is open is judged on all it has.
     For the others a settled comparison counts with the p that settled it, one that has not come so far with
-    1: so no generation that comes later opens again what is settled.
+    1: so no replicate that comes later opens again what is settled.
 
     Args:
-        logs: comparison → log ratio of each generation, in their order.
-        looks: the numbers of generations at which may be looked; α is shared among them equally.
+        logs: comparison → log ratio of each replicate, in their order.
+        looks: the numbers of replicates at which may be looked; α is shared among them equally.
 
     Returns:
         comparison → its verdict, and the look that settled it (None: open until the end).

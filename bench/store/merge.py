@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.interfaces.block import Block
 from bench.interfaces.errors import StoreError, UsageError
-from bench.machine.label import LABEL, described, identity, label
+from bench.machine.label import LABEL, LABEL_FROM, described, identity, label
 from bench.store.records import RunRecord
 from bench.store.sqlite import Store, require_store
 
@@ -75,8 +75,8 @@ def _require_whole(path: Path) -> None:
     with _opened(path) as opened:
         runs = opened.runs()
         for run in runs:
-            opened.cases(run.id)
-            opened.blocks(run.id)
+            for read in (opened.cases, opened.blocks, opened.rounds, opened.estimates):
+                read(run.id)
     if not runs:
         raise StoreError(
             f"{path} holds no run; nothing was merged",
@@ -113,7 +113,7 @@ def _copied(path: Path, folder: Path) -> Path:
 
 
 def _adopt(run: RunRecord, source: Source, opened: Store, target: Store, machines: dict[str, str]) -> Merged:
-    named = source.label or str(run.machine.get(LABEL) or "") or _free(described(run.machine), run, machines)
+    named, known_from = _named(run, source, machines)
     if machines.setdefault(named, identity(run.machine)) != identity(run.machine):
         raise UsageError(
             f"{source.path}: run {run.id} was measured on another machine than the one called {named!r}",
@@ -123,9 +123,19 @@ def _adopt(run: RunRecord, source: Source, opened: Store, target: Store, machine
     for one in target.runs():
         if _same(one, run, named) and _measured_alike(target.blocks(one.id), blocks):
             return Merged(source.path, one.id, named, known=True)
-    made = replace(run, machine={**run.machine, LABEL: named})
-    target.adopt_run(made, opened.cases(run.id), blocks)
+    made = replace(run, machine={**run.machine, LABEL: named, LABEL_FROM: known_from})
+    target.adopt_run(made, run.id, opened)
     return Merged(source.path, made.id, named, known=False)
+
+
+def _named(run: RunRecord, source: Source, machines: dict[str, str]) -> tuple[str, str]:
+    """The label of a run's machine, and where it came from: a person, or the machine's facts; '' where an
+    earlier merge has left that open."""
+    if source.label:
+        return source.label, "given"
+    if held := str(run.machine.get(LABEL) or ""):
+        return held, str(run.machine.get(LABEL_FROM) or "")
+    return _free(described(run.machine), run, machines), "described"
 
 
 def _free(name: str, run: RunRecord, machines: dict[str, str]) -> str:

@@ -12,12 +12,12 @@ class Profile:
     """A name for an effort.
 
     Attributes:
-        generations: fresh sets of workers, at most.
-        looks: after how many generations the intervals are looked at, each with its share of α; the last is
-            `generations`.
-        rounds: bursts of each worker in a generation of the pilot.
-        pilot: generations after which the rounds of those to come are chosen from the noise; None for never.
-        narrow_from: from so many generations on only the wide cases go on; None where only looks stop them.
+        replicates: fresh sets of workers, at most.
+        looks: after how many replicates the intervals are looked at, each with its share of α; the last is
+            `replicates`.
+        rounds: bursts of each worker in a replicate of the pilot.
+        pilot: replicates after which the rounds of those to come are chosen from the noise; None for never.
+        narrow_from: from so many replicates on only the wide cases go on; None where only looks stop them.
         warmup_most_s: warm-up ends here at the latest, and is marked.
         warmup_least_s: warm-up takes at least this.
         burst_s: length of a burst, at least.
@@ -26,7 +26,7 @@ class Profile:
     """
 
     name: str
-    generations: int
+    replicates: int
     looks: tuple[int, ...]
     rounds: int
     warmup_most_s: float
@@ -42,19 +42,19 @@ LOOKS = (6, 12, 24)
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", generations=3, looks=(3,), rounds=10, warmup_most_s=3.0, device_every=3),
+        Profile("quick", replicates=3, looks=(3,), rounds=10, warmup_most_s=3.0, device_every=3),
         Profile(
             "standard",
-            generations=6,
+            replicates=6,
             looks=(6,),
             rounds=20,
             warmup_most_s=10.0,
             pilot=3,
             narrow_from=4,
         ),
-        Profile("publish", generations=24, looks=LOOKS, rounds=20, warmup_most_s=30.0, pilot=3),
-        Profile("ab", generations=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3, device_every=0),
-        Profile("aa", generations=200, looks=(200,), rounds=20, warmup_most_s=10.0, device_every=0),
+        Profile("publish", replicates=24, looks=LOOKS, rounds=20, warmup_most_s=30.0, pilot=3),
+        Profile("ab", replicates=24, looks=LOOKS, rounds=10, warmup_most_s=10.0, pilot=3, device_every=0),
+        Profile("aa", replicates=200, looks=(200,), rounds=20, warmup_most_s=10.0, device_every=0),
     )
 }
 

@@ -7,20 +7,20 @@ from numpy.random import Generator
 
 from bench.compare.welch_runs import Sides, judge_runs, within_runs
 from bench.stats.estimates import Floats
-from bench.stats.pairs import generation_logs
+from bench.stats.pairs import replicate_logs
 from bench.stats.significance import ALPHA
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 
-GENERATIONS, ROUNDS = 6, 10
-OF_RUNS = 0.02  # sd of a run's ratio to the anchor beyond its generations: an assumption, not measured
+REPLICATES, ROUNDS = 6, 10
+OF_RUNS = 0.02  # sd of a run's ratio to the anchor beyond its replicates: an assumption, not measured
 RELEVANT = 0.02
 
 
 def simulate(repeats: int = 200, seed: int = 0) -> Table:
     rng = np.random.default_rng(seed)
     latency, ratios = _runs(rng, 6 * repeats)
-    columns = ["sd: bare latency", "ratio to anchor", "false, unit: generation", "unit: run", "'suspect'"]
+    columns = ["sd: bare latency", "ratio to anchor", "false, unit: replicate", "unit: run", "'suspect'"]
     rows = {}
     for each in (1, 3):
         sides = [_sides(two) for two in _split(ratios, each)]
@@ -36,20 +36,20 @@ def simulate(repeats: int = 200, seed: int = 0) -> Table:
 
 
 def _runs(rng: Generator, count: int) -> tuple[Floats, Floats]:
-    """Log latency and log ratio to the anchor: (runs, generations)."""
+    """Log latency and log ratio to the anchor: (runs, replicates)."""
     slots = 2 * ROUNDS
-    begins = np.arange(GENERATIONS) * (2 * noisy.START_S + slots * noisy.SLOT_S)
+    begins = np.arange(REPLICATES) * (2 * noisy.START_S + slots * noisy.SLOT_S)
     times = (begins[:, None] + noisy.SLOT_S * np.arange(slots)).ravel()
-    bursts = noisy.machine(rng, count, times).reshape(-1, ROUNDS, 2) + noisy.workers(rng, count * GENERATIONS)
+    bursts = noisy.machine(rng, count, times).reshape(-1, ROUNDS, 2) + noisy.workers(rng, count * REPLICATES)
     medians = np.median(noisy.samples(rng, bursts), axis=-1)
     own = rng.normal(0, OF_RUNS, (count, 1))
-    ratios = np.array(generation_logs(noisy.by_generation(medians))).reshape(count, GENERATIONS)
-    return np.median(medians[..., 0], axis=1).reshape(count, GENERATIONS) + own, ratios + own
+    ratios = np.array(replicate_logs(noisy.by_replicate(medians))).reshape(count, REPLICATES)
+    return np.median(medians[..., 0], axis=1).reshape(count, REPLICATES) + own, ratios + own
 
 
 def _split(values: Floats, each: int) -> Floats:
-    """(comparisons, 2 sides, runs of a side, generations)."""
-    return values.reshape(-1, 2, each, GENERATIONS)
+    """(comparisons, 2 sides, runs of a side, replicates)."""
+    return values.reshape(-1, 2, each, REPLICATES)
 
 
 def _sides(two: Floats) -> Sides:

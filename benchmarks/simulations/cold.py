@@ -35,7 +35,7 @@ def simulate(repeats: int = 400, seed: int = 0) -> Table:
 def _block(rng: Generator, bursts: Floats, inference_ns: float, each: int) -> Block:
     samples = noisy.samples(rng, bursts, each)
     samples[:, 0] += noisy.COLD
-    block = Block("case", generation=0, part=0, status="ok")
+    block = Block("case", replicate=0, part=0, status="ok")
     block.bursts = [Burst(r, 0, r * each, each, 0, 0) for r in range(len(bursts))]
     block.host_ns = np.rint(inference_ns * np.exp(samples)).astype(np.int64).ravel()
     return block

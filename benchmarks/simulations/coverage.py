@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.stats.estimates import Floats, t_interval
-from bench.stats.pairs import generation_logs
+from bench.stats.pairs import replicate_logs
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 
-GENERATIONS = (3, 6, 12, 24)
+REPLICATES = (3, 6, 12, 24)
 ROUNDS = 40
 
 
@@ -19,21 +19,21 @@ def simulate(repeats: int = 1000, seed: int = 0) -> Table:
     rng = np.random.default_rng(seed)
     bursts = noisy.samples(rng, noisy.turns(rng, repeats, ROUNDS) + noisy.workers(rng, repeats))
     samples = (bursts[:, :, 0] - bursts[:, :, 1]).reshape(repeats, -1)
-    pairs = noisy.by_generation(np.median(bursts, axis=-1))
+    pairs = noisy.by_replicate(np.median(bursts, axis=-1))
     rounds = np.array([one for (one,) in pairs.values()])
-    generations = np.array(generation_logs(pairs))[:, None]
+    replicates = np.array(replicate_logs(pairs))[:, None]
     rows = {}
-    for n in GENERATIONS:
+    for n in REPLICATES:
         drawn = rng.integers(repeats, size=(repeats, n))
-        ends = [_ends(unit, drawn) for unit in (generations, rounds, samples)]
+        ends = [_ends(unit, drawn) for unit in (replicates, rounds, samples)]
         covered = [float(np.mean((low <= 0) & (high >= 0))) for low, high in ends]
         low, high = ends[0]
         rows[str(n)] = (float(np.mean(high - low)) / 2, *covered)
-    units = ("half width", "truth held, unit: generation", "round", "sample")
-    return Table("generations", dict.fromkeys(units, PERCENT), rows)
+    units = ("half width", "truth held, unit: replicate", "round", "sample")
+    return Table("replicates", dict.fromkeys(units, PERCENT), rows)
 
 
 def _ends(values: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Both ends of the interval for each drawn set of generations, all their values taken together."""
+    """Both ends of the interval for each drawn set of replicates, all their values taken together."""
     found = np.array([t_interval(values[one].ravel())[1:] for one in drawn])
     return found[:, 0], found[:, 1]

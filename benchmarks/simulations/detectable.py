@@ -12,16 +12,16 @@ from benchmarks.simulations.table import PERCENT, Table
 def simulate(repeats: int = 800, seed: int = 0) -> Table:
     rng = np.random.default_rng(seed)
     rows = {}
-    for generations in (3, 6, 12, 24):
-        logs = noisy.logs(rng, (repeats, generations))
+    for replicates in (3, 6, 12, 24):
+        logs = noisy.logs(rng, (repeats, replicates))
         printed = float(np.median([least for one in logs if (least := detectable(one)) is not None]))
         found = [
             float(np.mean([p_value(one + np.log1p(share * printed)) < ALPHA for one in logs]))
             for share in (0.5, 1.0, 1.5)
         ]
-        rows[str(generations)] = (printed, *found)
+        rows[str(replicates)] = (printed, *found)
     return Table(
-        "generations",
+        "replicates",
         dict.fromkeys(["printed", "found: half of it", "all of it", "1.5 times"], PERCENT),
         rows,
     )

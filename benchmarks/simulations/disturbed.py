@@ -16,16 +16,16 @@ from bench.stats.stopping import DISTURBED_MOST
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import Table
 
-ROUNDS, GENERATIONS = 20, 6
+ROUNDS, REPLICATES = 20, 6
 TRUTH = float(np.log1p(0.03))
 SUFFERS = np.log1p([0.40, 0.05])  # beside a neighbour: A's threads spin, B's do not
-LOUD, QUIET = 0.7, 0.1  # of the bursts are hit: in one generation of four, in the others
+LOUD, QUIET = 0.7, 0.1  # of the bursts are hit: in one replicate of four, in the others
 SLOW, EQUAL = np.log1p(0.10), np.log1p(0.02)
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
-    """Log ratios of one generation under each rule, and the share of its bursts that were marked."""
+class Replicate:
+    """Log ratios of one replicate under each rule, and the share of its bursts that were marked."""
 
     whole: float
     unmarked: float
@@ -33,20 +33,20 @@ class Generation:
     marked: float
 
 
-Figure = Callable[[Sequence[Generation]], float]
+Figure = Callable[[Sequence[Replicate]], float]
 
 
 def simulate(repeats: int = 500, seed: int = 0) -> Table:
     rng = np.random.default_rng(seed)
-    kinds = [_generation(rng) for _ in range(repeats)]
-    runs = [[kinds[i] for i in rng.integers(repeats, size=4 * GENERATIONS)] for _ in range(repeats)]
+    kinds = [_replicate(rng) for _ in range(repeats)]
+    runs = [[kinds[i] for i in rng.integers(repeats, size=4 * REPLICATES)] for _ in range(repeats)]
     rules: dict[str, Figure] = {
-        "all rounds: the headline": lambda run: _mean(g.whole for g in run[:GENERATIONS]),
-        "loud generations once more, first kept": _repeated,
+        "all rounds: the headline": lambda run: _mean(g.whole for g in run[:REPLICATES]),
+        "loud replicates once more, first kept": _repeated,
         "without the marked rounds: the second figure": lambda run: _mean(
-            g.unmarked for g in run[:GENERATIONS]
+            g.unmarked for g in run[:REPLICATES]
         ),
-        "slow bursts dropped, each side its own": lambda run: _mean(g.fast for g in run[:GENERATIONS]),
+        "slow bursts dropped, each side its own": lambda run: _mean(g.fast for g in run[:REPLICATES]),
         "measured again until it looks equal": _wished,
     }
     found = {name: [rule(run) for run in runs] for name, rule in rules.items()}
@@ -54,7 +54,7 @@ def simulate(repeats: int = 500, seed: int = 0) -> Table:
     return Table("", {"slower by": "+.1%", "sd over runs": ".1%"}, rows)
 
 
-def _generation(rng: Generator) -> Generation:
+def _replicate(rng: Generator) -> Replicate:
     hit = rng.random((ROUNDS, 2)) < (LOUD if rng.random() < 0.25 else QUIET)
     quiet = noisy.turns(rng, 1, ROUNDS)[0] + noisy.workers(rng, 1)[0] + np.array([TRUTH, 0.0])
     medians = np.median(noisy.samples(rng, quiet + hit * SUFFERS), axis=-1)
@@ -62,12 +62,12 @@ def _generation(rng: Generator) -> Generation:
     (whole,) = log_ratios([a], [b])
     unmarked = log_ratios([a], [b], marked_rounds([a, b]))
     fast = [float(np.median(one[one < np.median(one) + SLOW])) for one in medians.T]
-    return Generation(whole, unmarked[0] if unmarked else np.nan, fast[0] - fast[1], float(hit.mean()))
+    return Replicate(whole, unmarked[0] if unmarked else np.nan, fast[0] - fast[1], float(hit.mean()))
 
 
 def _block(medians: Floats, hit: NDArray[np.bool_]) -> Block:
     """A block whose bursts are one sample each: their medians."""
-    block = Block("case", generation=0, part=0, status="ok")
+    block = Block("case", replicate=0, part=0, status="ok")
     block.bursts = [Burst(r, 0, r, 1, 0, 0, disturbed=bool(found)) for r, found in enumerate(hit)]
     block.host_ns = np.rint(1e7 * np.exp(medians)).astype(np.int64)
     return block
@@ -77,12 +77,12 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.nanmean(list(values)))
 
 
-def _repeated(run: Sequence[Generation]) -> float:
-    loud = sum(g.marked > DISTURBED_MOST for g in run[:GENERATIONS])
-    return _mean(g.whole for g in run[: GENERATIONS + loud])
+def _repeated(run: Sequence[Replicate]) -> float:
+    loud = sum(g.marked > DISTURBED_MOST for g in run[:REPLICATES])
+    return _mean(g.whole for g in run[: REPLICATES + loud])
 
 
-def _wished(run: Sequence[Generation]) -> float:
-    """Who expects 'no difference' measures a generation again, up to three times, that shows one."""
-    tries = [run[i : i + 4] for i in range(0, 4 * GENERATIONS, 4)]
+def _wished(run: Sequence[Replicate]) -> float:
+    """Who expects 'no difference' measures a replicate again, up to three times, that shows one."""
+    tries = [run[i : i + 4] for i in range(0, 4 * REPLICATES, 4)]
     return _mean(next((g.whole for g in some if abs(g.whole) < EQUAL), some[-1].whole) for some in tries)

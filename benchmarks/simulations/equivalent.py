@@ -1,4 +1,4 @@
-"""What `ab` says of a difference that is known, looked at after 6, 12 and 24 generations."""
+"""What `ab` says of a difference that is known, looked at after 6, 12 and 24 replicates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEW = 3
 
 
 def simulate(repeats: int = 400, seed: int = 0) -> Table:
-    """The last column is the fallacy: to call equal what three generations do not prove different."""
+    """The last column is the fallacy: to call equal what three replicates do not prove different."""
     rng = np.random.default_rng(seed)
     logs = noisy.logs(rng, (repeats, LOOKS[-1]))
     rows = {}

@@ -1,10 +1,10 @@
-"""How far one generation of A against A scatters, by how its samples are summed up."""
+"""How far one replicate of A against A scatters, by how its samples are summed up."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bench.stats.pairs import generation_logs
+from bench.stats.pairs import replicate_logs
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 
@@ -18,7 +18,7 @@ def simulate(repeats: int = 1000, seed: int = 0) -> Table:
     rounds = medians[..., 0] - medians[..., 1]
     times = np.moveaxis(np.exp(samples), 2, 0).reshape(2, repeats, -1)
     ratios = {
-        "paired rounds: Hodges-Lehmann": generation_logs(noisy.by_generation(medians)),
+        "paired rounds: Hodges-Lehmann": replicate_logs(noisy.by_replicate(medians)),
         "paired rounds: median": np.median(rounds, axis=1),
         "paired rounds: mean": np.mean(rounds, axis=1),
         "all samples: ratio of means": np.log(np.divide(*times.mean(axis=2))),

@@ -23,5 +23,5 @@ def simulate(repeats: int = 300, seed: int = 0) -> Table:
         closed = float(np.mean(np.exp(alone + slower) > 1 + THRESHOLD))
         for n in (3, 6, 24):
             words = [gate({"A": list(one[:n] + slower)}, THRESHOLD, LOOKS)["A"].word for one in logs]
-            rows[f"{name}, {n} generations"] = (*(words.count(word) / repeats for word in WORDS), closed)
+            rows[f"{name}, {n} replicates"] = (*(words.count(word) / repeats for word in WORDS), closed)
     return Table("new version", dict.fromkeys([*WORDS, "bare ratio over 1.05"], PERCENT), rows)

@@ -21,7 +21,7 @@ def simulate(repeats: int = 800, seed: int = 0) -> Table:
     logs = noisy.logs(rng, (repeats, LOOKS[-1]))
     each, three = range(LEAST, LOOKS[-1] + 1), LOOKS
     return Table(
-        "looked at after generations",
+        "looked at after replicates",
         {"false verdicts": PERCENT},
         {
             "24": (_any(logs, [24], ALPHA),),

@@ -11,7 +11,7 @@ from bench.stats.significance import ALPHA, benjamini_hochberg, holm, p_value
 from benchmarks.simulations import noisy
 from benchmarks.simulations.table import PERCENT, Table
 
-CASES, GENERATIONS = 20, 6
+CASES, REPLICATES = 20, 6
 DIFFERENT, BY = 5, 0.05
 
 Adjust = Callable[[Sequence[float]], Sequence[float]]
@@ -20,7 +20,7 @@ Adjust = Callable[[Sequence[float]], Sequence[float]]
 def simulate(repeats: int = 600, seed: int = 0) -> Table:
     """First with 20 equal cases, then with 5 of them slower by 5 %."""
     rng = np.random.default_rng(seed)
-    logs = noisy.logs(rng, (repeats, CASES, GENERATIONS))
+    logs = noisy.logs(rng, (repeats, CASES, REPLICATES))
     truth = np.zeros((CASES, 1))
     truth[:DIFFERENT] = np.log1p(BY)
     equal, mixed = _p(logs), _p(logs + truth)

@@ -15,13 +15,13 @@ STANDARD = PROFILES["standard"]
 
 
 def simulate(repeats: int = 1000, seed: int = 0) -> Table:
-    """Hours of different noise, each drawn from the same generations and scaled."""
+    """Hours of different noise, each drawn from the same replicates and scaled."""
     rng = np.random.default_rng(seed)
-    logs = noisy.logs(rng, (repeats, STANDARD.generations))
+    logs = noisy.logs(rng, (repeats, STANDARD.replicates))
     logs /= logs.std()
     rows = {f"{noise:.1%}".replace("%", " %"): _row(noise * logs) for noise in (0.005, 0.01, 0.015, 0.025)}
-    columns = {"generations": ".1f", "truth held": PERCENT, "by all six": PERCENT, "at 97 %": PERCENT}
-    return Table("sd of a generation", columns, rows)
+    columns = {"replicates": ".1f", "truth held": PERCENT, "by all six": PERCENT, "at 97 %": PERCENT}
+    return Table("sd of a replicate", columns, rows)
 
 
 def _row(logs: Floats) -> tuple[float, float, float, float]:
@@ -31,7 +31,7 @@ def _row(logs: Floats) -> tuple[float, float, float, float]:
 
 
 def _stop(logs: Floats) -> int:
-    most = STANDARD.generations
+    most = STANDARD.replicates
     return next((n for n in range(1, most) if narrow(list(logs[:n]), RELEVANT, STANDARD)), most)
 
 

@@ -1,7 +1,7 @@
 """The machine that the simulations imitate: a virtual machine with neighbours.
 
 Its numbers were measured on a 2-core virtual machine: two workers with one and the same configuration
-(MobileNetV2 fp32, ONNX Runtime, one thread) in turns, generations of fresh processes at several hours,
+(MobileNetV2 fp32, ONNX Runtime, one thread) in turns, replicates of fresh processes at several hours,
 nothing else of ours running. Everything here is the natural logarithm of a time, so that factors add.
 """
 
@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from bench.stats.estimates import Floats
 from bench.stats.noise import ASSUMED_BETWEEN
-from bench.stats.pairs import generation_logs
+from bench.stats.pairs import replicate_logs
 
 MODES = math.log(10 / 7.5)  # samples fall in two modes, near 7.5 and 10 ms,
 HELD_S = (2.0, 120.0)  # that last from seconds to minutes
@@ -67,23 +67,23 @@ def workers(rng: Generator, repeats: int, cases: int = 2) -> Floats:
     return rng.normal(0, FRESH / math.sqrt(2), (repeats, 1, cases))
 
 
-def paired(rng: Generator, generations: int, rounds: int = 10) -> dict[int, list[Floats]]:
-    """Generation → log ratio of burst medians, A over A, round by round; as `bench.stats.pairs` gives it."""
-    bursts = turns(rng, generations, rounds) + workers(rng, generations)
-    return by_generation(np.median(samples(rng, bursts), axis=-1))
+def paired(rng: Generator, replicates: int, rounds: int = 10) -> dict[int, list[Floats]]:
+    """Replicate → log ratio of burst medians, A over A, round by round; as `bench.stats.pairs` gives it."""
+    bursts = turns(rng, replicates, rounds) + workers(rng, replicates)
+    return by_replicate(np.median(samples(rng, bursts), axis=-1))
 
 
-def by_generation(medians: Floats) -> dict[int, list[Floats]]:
-    """From the log medians (generations, rounds, 2) of two cases to the log ratio of each round."""
+def by_replicate(medians: Floats) -> dict[int, list[Floats]]:
+    """From the log medians (replicates, rounds, 2) of two cases to the log ratio of each round."""
     return {i: [one] for i, one in enumerate(medians[..., 0] - medians[..., 1])}
 
 
 def logs(rng: Generator, shape: tuple[int, ...]) -> Floats:
-    """Log ratios A over A, one a generation, by bakeoff's rule; drawn from up to 3,000 that were simulated.
+    """Log ratios A over A, one a replicate, by bakeoff's rule; drawn from up to 3,000 that were simulated.
 
     Either side could have been called A, so each is drawn as it came or turned round: the truth is 0.
     Add log(1 + d) for an A that is slower by d.
     """
-    kinds = np.array(generation_logs(paired(rng, min(3000, math.prod(shape)))))
+    kinds = np.array(replicate_logs(paired(rng, min(3000, math.prod(shape)))))
     drawn = rng.choice(kinds, shape) * rng.choice([-1.0, 1.0], shape)
     return np.asarray(drawn, dtype=np.float64)

@@ -13,11 +13,11 @@ from benchmarks.simulations.table import PERCENT, Table
 AB = PROFILES["ab"]
 PILOT = 3
 SECONDS = 120.0
-COSTS = Costs(generation_s=2 * noisy.START_S, round_s=2 * noisy.SLOT_S)
+COSTS = Costs(replicate_s=2 * noisy.START_S, round_s=2 * noisy.SLOT_S)
 HOURS = {
-    "rounds 6 %, generations 1 %": Noise(0.06, 0.01),
-    "rounds 12 %, generations 0 %": Noise(0.12, 0.0),
-    "rounds 3 %, generations 3 %": Noise(0.03, 0.03),
+    "rounds 6 %, replicates 1 %": Noise(0.06, 0.01),
+    "rounds 12 %, replicates 0 %": Noise(0.12, 0.0),
+    "rounds 3 %, replicates 3 %": Noise(0.03, 0.03),
 }
 
 
@@ -35,7 +35,7 @@ def _row(rng: Generator, hour: Noise, repeats: int) -> tuple[float, float, float
 
 
 def _pilot(rng: Generator, hour: Noise) -> Noise:
-    """What three generations show of the hour's noise."""
+    """What three replicates show of the hour's noise."""
     truths = rng.normal(0, hour.between, PILOT)
     seen = noise({i: [rng.normal(truth, hour.within, AB.rounds)] for i, truth in enumerate(truths)})
     assert seen is not None
@@ -44,10 +44,10 @@ def _pilot(rng: Generator, hour: Noise) -> Noise:
 
 def _chosen(seen: Noise) -> int:
     left = SECONDS - PILOT * COSTS.of(AB.rounds)
-    return best_rounds_within(seen, COSTS, *ROUNDS, left, PILOT, AB.generations)
+    return best_rounds_within(seen, COSTS, *ROUNDS, left, PILOT, AB.replicates)
 
 
 def _width(hour: Noise, rounds: int) -> float:
     """Expected half width of the interval after the pilot and what the rest of the time then holds."""
     left = SECONDS - PILOT * COSTS.of(AB.rounds)
-    return half_width(hour, rounds, min(AB.generations, PILOT + int(left / COSTS.of(rounds))))
+    return half_width(hour, rounds, min(AB.replicates, PILOT + int(left / COSTS.of(rounds))))

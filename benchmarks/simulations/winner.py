@@ -19,10 +19,10 @@ RELEVANT = 0.02
 def simulate(repeats: int = 200, seed: int = 0) -> Table:
     rng = np.random.default_rng(seed)
     rows = {}
-    for generations, looks in ((3, (3,)), (6, (6,)), (24, LOOKS)):
-        own = noisy.logs(rng, (repeats, len(TRUTHS), generations)) / math.sqrt(2)
+    for replicates, looks in ((3, (3,)), (6, (6,)), (24, LOOKS)):
+        own = noisy.logs(rng, (repeats, len(TRUTHS), replicates)) / math.sqrt(2)
         found = [_named(one, looks) for one in own + TRUTHS[:, None]]
-        rows[str(generations)] = (
+        rows[str(replicates)] = (
             float(np.mean([winner == 0 for winner, _ in found])),
             float(np.mean([0 in (winner, *tied) for winner, tied in found])),
             float(np.mean([1 + len(tied) for _, tied in found])),
@@ -32,7 +32,7 @@ def simulate(repeats: int = 200, seed: int = 0) -> Table:
         "named set holds the best": PERCENT,
         "cases named": ".1f",
     }
-    return Table("generations", columns, rows)
+    return Table("replicates", columns, rows)
 
 
 def _named(logs: Floats, looks: tuple[int, ...]) -> tuple[int, list[int]]:

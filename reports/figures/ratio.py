@@ -31,7 +31,7 @@ def ratios(key: str, rows: Sequence[Row], palette: Mapping[str, str], relevant: 
     values = [value_of(row.ratio) for row in compared]
     seconds = [(i, row, verdict) for i, row in enumerate(compared) if (verdict := row.second)]
     crosses = [value_of(row.quiet_ratio) for _, row, _ in seconds if told(row.quiet_ratio.value)]
-    reach = (min(values) / CUT, max(values) * CUT)  # a few generations may allow nearly anything
+    reach = (min(values) / CUT, max(values) * CUT)  # a few replicates may allow nearly anything
     drawn = {row.case.id: _cut_to(row.ratio, *reach) for row in compared}
     figure = dots(compared, palette, lambda row: drawn[row.case.id], 1.0, _judged)
     for i, row, verdict in seconds:

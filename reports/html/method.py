@@ -11,14 +11,15 @@ from bench.compare.environment_diff import INSTRUCTIONS, LABELS, WHOLE
 from bench.compare.results import Results, Row
 from bench.compare.words import Found
 from bench.interfaces.block import Block
-from bench.machine.label import ALSO, cache_name, gpu_names
+from bench.machine.label import ALSO, LABEL, LABEL_FROM, cache_name, gpu_names
 from bench.text.estimates import interval
 from bench.text.numbers import count, duration, percent, significant, span, time_unit
 from reports.html.scrub import PRIVATE
 
-UNEVEN = 0.1  # generations whose shares of disturbed bursts differ by more are named
+UNEVEN = 0.1  # replicates whose shares of disturbed bursts differ by more are named
 
 _LABELS = {**LABELS, "flags": INSTRUCTIONS}
+_LABEL_FROM = {"given": " (given by a person)", "described": " (made of the facts below)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def counts(results: Results) -> Counts:
     disturbed, capped = sum(b.disturbed for b in bursts), sum(row.warmup_capped for row in rows)
     return Counts(
         f"{count(len(blocks), 'fresh process', 'fresh processes')}, "
-        f"{span(row.generations for row in rows)} per case, "
+        f"{span(row.replicates for row in rows)} per case, "
         f"{span(len(block.bursts) for block in blocks)} rounds in each",
         f"Others took time from {disturbed:,} of {count(len(bursts), 'burst')} "
         f"({percent(disturbed / len(bursts))}{_when(blocks)}): stolen time, waiting for a core, throttling. "
@@ -53,16 +54,16 @@ def counts(results: Results) -> Counts:
 
 
 def _when(blocks: Sequence[Block]) -> str:
-    """`; from 0 % in generation 1 to 40 % in generation 3`, where generations differ."""
+    """`; from 0 % in replicate 1 to 40 % in replicate 3`, where replicates differ."""
     marks: dict[int, list[bool]] = defaultdict(list)
     for block in blocks:
-        marks[block.generation] += [burst.disturbed for burst in block.bursts]
-    shares = {generation: sum(found) / len(found) for generation, found in marks.items()}
+        marks[block.replicate] += [burst.disturbed for burst in block.bursts]
+    shares = {replicate: sum(found) / len(found) for replicate, found in marks.items()}
     least, most = min(shares, key=lambda g: shares[g]), max(shares, key=lambda g: shares[g])
     if shares[most] - shares[least] < UNEVEN:
         return ""
     low, high = percent(shares[least]), percent(shares[most])
-    return f"; from {low} in generation {least + 1} to {high} in generation {most + 1}"
+    return f"; from {low} in replicate {least + 1} to {high} in replicate {most + 1}"
 
 
 def linted(found: Sequence[Found]) -> str:
@@ -110,8 +111,12 @@ def machine_table(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
     others = machine.get(ALSO)
     also = [("also measured on", machine_line(one)) for one in others] if isinstance(others, list) else []
     shown = [
-        (key, _fact(key, value)) for key, value in machine.items() if key.lower() not in (*PRIVATE, ALSO)
+        (key, _fact(key, value))
+        for key, value in machine.items()
+        if key.lower() not in (*PRIVATE, ALSO, LABEL_FROM)
     ]
+    how = _LABEL_FROM.get(str(machine.get(LABEL_FROM)), "")
+    shown = [(key, text + how if key == LABEL else text) for key, text in shown]
     return also + [
         (_LABELS.get(key, key.removesuffix("_bytes").replace("_", " ")), text) for key, text in shown if text
     ]

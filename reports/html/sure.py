@@ -10,7 +10,7 @@ from bench.text.numbers import UNTOLD, factor, percent, probability, signed, spa
 from reports.chips import Chip, chip
 from reports.html.views import Cell, details
 
-COLUMNS = ("Possible", "Would find", "Noise", "Generations × rounds", "Undisturbed")
+COLUMNS = ("Possible", "Would find", "Noise", "Replicates × rounds", "Undisturbed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _comparison(row: Row, verdict: Verdict) -> Comparison:
             Cell(possible(verdict), _level(verdict)),
             Cell(percent(verdict.detectable), "8 times in 10" if told(verdict.detectable) else ""),
             _noise(row.noise),
-            Cell(f"{row.generations} × {span(row.rounds)}", row.ended),
+            Cell(f"{row.replicates} × {span(row.rounds)}", row.ended),
             _quiet(row),
         ),
         chip(row.second.word) if row.second is not None else None,
@@ -70,10 +70,10 @@ def _level(verdict: Verdict) -> str:
 
 
 def _noise(seen: Noise | None) -> Cell:
-    """How much one round scatters, and what fresh generations differ beyond that."""
+    """How much one round scatters, and what fresh replicates differ beyond that."""
     if seen is None:
         return Cell(UNTOLD)
-    return Cell(f"{percent(seen.within)} a round", f"{percent(seen.between)} a generation")
+    return Cell(f"{percent(seen.within)} a round", f"{percent(seen.between)} a replicate")
 
 
 def _quiet(row: Row) -> Cell:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SAMPLE_COLUMNS: Mapping[str, str] = {
     "case_id": "hash of the facts that make the case",
-    "generation": "number of the fresh processes that lived together",
+    "replicate": "number of the fresh processes that lived together",
     "part": "number of the part: blocks of one part took turns",
     "round": "round within the block",
     "order": "place within the round's random order",
@@ -53,7 +53,7 @@ def _part(
     numbers = np.arange(start, start + steady.size)
     alike: dict[str, object] = {
         "case_id": block.case_id,
-        "generation": block.generation,
+        "replicate": block.replicate,
         "part": block.part,
         "round": burst.round,
         "order": burst.order,

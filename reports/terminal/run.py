@@ -37,6 +37,7 @@ _STYLE = {
     "not comparable": "yellow",
     "not ranked": "yellow",
     "pending": "yellow",
+    "unverified": "yellow",
     "unsupported": "yellow",
     "missing": "yellow",
     UNTOLD: "",
@@ -168,7 +169,7 @@ def _remarks(group: Cases) -> Iterator[str]:
 
 
 def _ended(group: Cases) -> Iterator[str]:
-    """Why measuring ended, where that was not simply after all generations."""
+    """Why measuring ended, where that was not simply after all replicates."""
     rows = group.in_order()
     reasons: dict[str, list[str]] = defaultdict(list)
     for row in rows:

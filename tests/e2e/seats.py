@@ -25,10 +25,10 @@ def seat(backend: str = "reference", memory_bytes: int | None = None, **options:
 def measured(*seats: Seat, rounds: int = 3, limits: Limits | None = None) -> list[Block]:
     return measure_part(
         seats,
-        generation=0,
+        replicate=0,
         part=0,
         rounds=rounds,
         limits=limits or Limits(),
         order=random.Random(0),
         listener=lambda event, facts: None,
-    )
+    ).blocks

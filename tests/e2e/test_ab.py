@@ -22,7 +22,7 @@ def test_a_large_difference_is_proven_at_the_first_look_and_closes_a_gate(bakeof
     assert len(one["logs"]) == 6  # the first look settled it
     assert found["gate"]["results"][0]["word"] == "regression"
     assert "plan: at most" in done.stderr
-    assert "generation 4: 2 of 2 cases go on" in done.stderr
+    assert "replicate 4: 2 of 2 cases go on" in done.stderr
     again = bakeoff("compare", "onnxruntime", "torch", "--json")
     assert json.loads(again.stdout)["comparisons"][0]["verdict"] == one["verdict"]
     resumed = bakeoff("run", "--resume")  # settled: nothing is measured any more
@@ -42,7 +42,7 @@ def test_something_against_itself_in_a_short_time_does_not_close_a_gate(bakeoff:
 def test_aa_judges_the_machine(bakeoff: Bakeoff) -> None:
     done = bakeoff("aa", "onnxruntime", *TINY, "--budget", "32s")
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("against itself", "between generations beyond that", "false verdicts", "3 % slower"):
+    for said in ("against itself", "between replicates beyond that", "false verdicts", "3 % slower"):
         assert said in done.stdout, done.stdout
     short = bakeoff("aa", "onnxruntime", *TINY, "--budget", "1s")
     assert short.returncode == 4

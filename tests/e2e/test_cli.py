@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
     for (_, precision), row in cases.items():
         assert row["status"] == "ok"
         assert row["ranked"]
-        assert 3 <= row["generations"] <= 6  # one that others disturbed is repeated
+        assert 3 <= row["replicates"] <= 6  # one that others disturbed is repeated
         assert row["band_low"] <= row["error"] <= row["band_high"]
         assert row["precision_ran"] == runs_as(precision)
         assert row["precision_evidence"] == "executed"
@@ -53,7 +54,20 @@ def test_the_main_job(bakeoff, tmp_path: Path) -> None:
         assert bakeoff("export", "--format", kind, "-o", f"x.{kind}").returncode == 0
         assert (tmp_path / f"x.{kind}").stat().st_size > 500
     with Store.open(tmp_path / "results" / "bakeoff.sqlite") as store:
-        proofs = [block.generation for block in store.blocks(store.run().id) if block.actual]
+        run = store.run().id
+        blocks, rounds = store.blocks(run), store.rounds(run)
+        records, estimates = store.cases(run), store.estimates(run)
+    proofs = [block.replicate for block in blocks if block.actual]
+    assert {(one.part, one.round) for one in rounds} == {(b.part, o.round) for b in blocks for o in b.bursts}
+    assert all(one.took_ns > 0 for one in rounds)
+    assert all(one.began_ns < other.began_ns for one, other in pairwise(rounds) if one.part == other.part)
+    asked = [one for one in records if one.case.workload != "harness"]
+    assert {one.origin["door"] for one in asked} == {"plugin"}  # of the tests' own distribution
+    assert all(one.origin["digest"] == one.case.content for one in asked)
+    assert {one.reference["source"] for one in asked if one.band} == {"torch-fp64"}
+    assert {row["reference"] for row in cases.values()} == {"torch-fp64"}
+    said = {one.case_id: (one.word, one.ratio.value) for one in estimates}
+    assert said == {row["case_id"]: (row["verdict"], row["ratio"]) for row in cases.values() if row["ratio"]}
     assert proofs == [0] * 7  # once a case, anchor and null backend too
     again = bakeoff("run", "--resume")
     assert again.returncode == 0

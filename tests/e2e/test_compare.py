@@ -49,7 +49,7 @@ def test_runs_of_two_days_and_configurations_of_one(bakeoff: Bakeoff, tmp_path: 
     data = json.loads(done.stdout)
     (one,) = data["comparisons"]
     assert (data["kind"], data["looks"]) == ("within", [3])
-    assert len(one["logs"]) >= 3  # a disturbed generation is repeated
+    assert len(one["logs"]) >= 3  # a disturbed replicate is repeated
     assert one["verdict"]["word"] in ("faster", "slower", "equivalent", "inconclusive")
     assert "preset  stock → expert" in bakeoff("compare", *sides, "--store", "mon.sqlite").stdout
 

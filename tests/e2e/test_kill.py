@@ -62,12 +62,12 @@ def finish(environment: dict[str, str], folder: Path) -> None:
         blocks = store.blocks(run.id)
     assert {case.backend for case in cases} == {"onnxruntime", "anchor", "null"}
     assert {block.status for block in blocks} == {"ok"}
-    count = Counter((block.case_id, block.generation) for block in blocks)
+    count = Counter((block.case_id, block.replicate) for block in blocks)
     for case in cases:
-        for generation in range(3):
-            found = count[case.id, generation]
+        for replicate in range(3):
+            found = count[case.id, replicate]
             # The baseline and the anchor live in every part, so also beside a repeated case.
-            assert found == 1 if case.backend == "null" else found >= 1, (case.label, generation, found)
+            assert found == 1 if case.backend == "null" else found >= 1, (case.label, replicate, found)
     parts = Counter((block.case_id, block.part) for block in blocks)
     assert set(parts.values()) == {1}
 

@@ -37,7 +37,7 @@ def test_it_is_measured_whoever_listens(how: str, environment: dict[str, str], t
         run = store.run()
         blocks = store.blocks(run.id)
     assert (run.state, run.notes) == ("finished", [])
-    assert len(blocks) >= 9  # three cases, three generations
+    assert len(blocks) >= 9  # three cases, three replicates
     if how == "ascii":
         os.close(reading)
         assert b"tiny-cnn b1 | onnxruntime | fp32 | cpu | 1 thread" in done.stdout

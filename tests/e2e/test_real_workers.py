@@ -64,8 +64,8 @@ def seat(one: Case, found: Prepared, path: Path | None = None) -> Seat:
 
 def measured(*seats: Seat):
     return measure_part(
-        seats, generation=0, part=0, rounds=2, limits=Limits(), order=random.Random(0), listener=silent
-    )
+        seats, replicate=0, part=0, rounds=2, limits=Limits(), order=random.Random(0), listener=silent
+    ).blocks
 
 
 def tampered(path: Path, folder: Path) -> Path:
@@ -126,6 +126,16 @@ def test_every_runtime_is_verified_and_proven() -> None:
         assert block.actual["device"]["value"] == "cpu"
         assert block.actual["threads"]["value"] == "1"
         assert as_dict(block.versions)
+
+
+def test_what_can_be_compared_with_nothing_is_measured_and_unverified() -> None:
+    one = case("onnxruntime")
+    place = seat(one, ready(one))
+    (block,) = measured(replace(place, job=replace(place.job, reference=None, band=None)))
+    assert (block.status, block.reason) == ("unverified", "there is nothing to compare its outputs with")
+    assert block.host_ns.size
+    assert block.verification == {}
+    assert block.actual["precision"]["evidence"] == "executed"
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

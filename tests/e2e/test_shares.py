@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def measured(store: Path) -> dict[int, int]:
-    """Batch → generations that are in the store."""
+    """Batch → replicates that are in the store."""
     with Store.open(store) as opened:
         run = opened.run()
         cases = {one.case.id: one.case for one in opened.cases(run.id) if one.case.workload == "tiny-cnn"}

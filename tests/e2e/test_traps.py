@@ -77,28 +77,28 @@ def seats(backend: str, targets: Sequence[Target], cpus: Sequence[int], folder: 
 
 
 def measured(
-    places: Sequence[Seat], generations: int, folder: Path, least: int = 0, rule: str = ""
+    places: Sequence[Seat], replicates: int, folder: Path, least: int = 0, rule: str = ""
 ) -> Results:
-    """A run of a group, kept and judged as `bakeoff run` does; from `least` generations on it ends once the
+    """A run of a group, kept and judged as `bakeoff run` does; from `least` replicates on it ends once the
     rule, if one is named, has found something."""
     with Store.open(folder / "s.sqlite", create=True) as store:
         run = store.create_run(RunRecord("r", "traps", "finished", "2026-01-01T00:00:00+00:00"))
         records = [CaseRecord(place.case, place is places[0], "image") for place in places]
         store.add_cases(run, records)
         order = random.Random(0)
-        for generation in range(generations):
+        for replicate in range(replicates):
             blocks = measure_part(
                 places,
-                generation=generation,
-                part=generation,
+                replicate=replicate,
+                part=replicate,
                 rounds=4,
                 limits=Limits(),
                 order=order,
                 listener=silent,
-            )
+            ).blocks
             assert [block.reason for block in blocks if block.status != "ok"] == []
             store.add_blocks(run, blocks)
-            if rule and generation + 1 >= least and _finds(rule, results(store, run)):
+            if rule and replicate + 1 >= least and _finds(rule, results(store, run)):
                 break
         return results(store, run)
 
@@ -150,7 +150,7 @@ def test_two_threads_beside_a_busy_neighbour_are_named(tmp_path: Path) -> None:
     cpus = sorted(os.sched_getaffinity(0))[:2]
     places = seats("torch", [Target(threads=1), Target(threads=2)], cpus, tmp_path)
     with busy(cpus[1]):
-        # Generations differ by much here: after 10 of them it may still be from -1 % to +298 %.
+        # Replicates differ by much here: after 10 of them it may still be from -1 % to +298 %.
         run = measured(places, 30, tmp_path, 10, "threads-slower")
     one, two = run.rows
     assert two.disturbed is not None

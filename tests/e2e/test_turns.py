@@ -90,14 +90,14 @@ def test_a_case_on_a_gpu_runs_for_a_window_of_its_own(monkeypatch: pytest.Monkey
     )
     blocks = measure_part(
         [one, replace(again, prove=False), cpu],
-        generation=0,
+        replicate=0,
         part=0,
         rounds=2,
         limits=Limits(),
         order=random.Random(0),
         listener=lambda event, facts: None,
         watch=Read(),
-    )
+    ).blocks
     assert [block.status for block in blocks] == ["ok"] * 3
     window = blocks[0].gpu["sustained"]
     assert window["window_s"] >= 1.2
@@ -241,7 +241,7 @@ def test_an_interrupt_ends_all_workers() -> None:
     with pytest.raises(Enough):
         measure_part(
             [seat(delay_us=100), seat(fault="fork", delay_us=100)],
-            generation=0,
+            replicate=0,
             part=0,
             rounds=3,
             limits=Limits(),

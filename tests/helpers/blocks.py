@@ -12,7 +12,7 @@ from bench.interfaces.case import Case
 
 def block(
     case: Case,
-    generation: int,
+    replicate: int,
     bursts: Sequence[float],
     *,
     part: int | None = None,
@@ -27,8 +27,8 @@ def block(
     figures = {"part_ns": 10e9, "turns_ns": 4e9}
     return Block(
         case.id,
-        generation,
-        generation if part is None else part,
+        replicate,
+        replicate if part is None else part,
         "ok",
         figures=figures,
         bursts=places,
@@ -38,7 +38,7 @@ def block(
 
 def turns(
     cases: Sequence[Case],
-    generation: int,
+    replicate: int,
     ratios: Sequence[float],
     rng: np.random.Generator,
     *,
@@ -48,6 +48,6 @@ def turns(
     """A part: case i takes `ratios[i]` × 10 ms, the machine's wandering the same for all in a round."""
     wander = np.exp(rng.normal(0, 0.1, rounds))
     return [
-        block(case, generation, 10 * ratio * wander * np.exp(rng.normal(0, scatter, rounds)))
+        block(case, replicate, 10 * ratio * wander * np.exp(rng.normal(0, scatter, rounds)))
         for case, ratio in zip(cases, ratios, strict=True)
     ]

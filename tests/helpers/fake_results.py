@@ -97,7 +97,7 @@ class Ask:
     modes: bool = False
     disturbed: float = 0.04
     hit: float = 1.0  # how much slower a disturbed burst is
-    drift: float = 0.012  # of generations
+    drift: float = 0.012  # of replicates
     own_share: float | None = None  # of the device boundary: the device has a clock of its own
     kernels: float | None = None  # seconds, in a profile
     gpu: Mapping[str, Any] | None = None  # what the watcher read
@@ -112,18 +112,18 @@ class Made:
     blocks: tuple[Block, ...]
 
 
-def make_blocks(case: Case, ask: Ask, seed: int, generations: int = 3, rounds: int = 10) -> tuple[Block, ...]:
+def make_blocks(case: Case, ask: Ask, seed: int, replicates: int = 3, rounds: int = 10) -> tuple[Block, ...]:
     """Blocks of a case: lognormal samples, two modes where asked, a cold first sample in each burst."""
     rng = np.random.default_rng(seed)
     if ask.seconds is None:
         return (Block(case.id, 0, 0, ask.status, ask.reason, ask.log),)
-    return tuple(_measured(case, ask, ask.seconds, rng, g, rounds) for g in range(generations))
+    return tuple(_measured(case, ask, ask.seconds, rng, g, rounds) for g in range(replicates))
 
 
 def _measured(
-    case: Case, ask: Ask, seconds: float, rng: np.random.Generator, generation: int, rounds: int
+    case: Case, ask: Ask, seconds: float, rng: np.random.Generator, replicate: int, rounds: int
 ) -> Block:
-    block = Block(case.id, generation, generation, ask.status, ask.reason, ask.log)
+    block = Block(case.id, replicate, replicate, ask.status, ask.reason, ask.log)
     wander = np.exp(rng.normal(0, ask.drift))
     samples: list[float] = []
     device: list[float] = []
@@ -158,7 +158,7 @@ def _measured(
         "cpu_ns": float(block.host_ns.sum() + block.device_ns.sum()) * ask.threads * 0.97,
         "inner": 1,
     }
-    block.warmup = {"count": 40, "ns": 1.1e9, "capped": ask.modes and generation == 2}
+    block.warmup = {"count": 40, "ns": 1.1e9, "capped": ask.modes and replicate == 2}
     block.verification = {"before": {"error": ask.error}, "after": {"error": ask.error}}
     evidence = Fact(ask.ran or runs_as(ask.precision), "executed", "execution graph, weighted by time")
     provider = "CPUExecutionProvider" if ask.backend == "onnxruntime" else ""
@@ -183,7 +183,7 @@ def make(
     unit: str = "image",
     seed: int = 1,
     role: Role = "runtime",
-    generations: int = 3,
+    replicates: int = 3,
     batch: int = 1,
 ) -> list[Made]:
     """Cases of one group; the first is the baseline."""
@@ -195,7 +195,7 @@ def make(
         fp32 = {"low": 0.0, "high": 7.6e-6, "rule": "16 × torch fp32's own error"}
         band = fp32 if ask.precision == "fp32" else {"low": 7.6e-6, "high": 2e-2, "rule": "3 × torch bf16"}
         record = CaseRecord(case, i == 0 and role == "runtime", unit, cost, band, {"format": "onnx"})
-        made.append(Made(record, make_blocks(case, ask, seed * 100 + i, generations)))
+        made.append(Made(record, make_blocks(case, ask, seed * 100 + i, replicates)))
     return made
 
 
@@ -261,7 +261,7 @@ def judgements() -> Results:
         Ask("jax", 0.0361, drift=0.006),
         Ask("iree", 0.0233, precision="fp16", ran="fp32"),
     ]
-    made = make("minilm-l6", asks, sequence=128, unit="sequence", seed=14, generations=6)
+    made = make("minilm-l6", asks, sequence=128, unit="sequence", seed=14, replicates=6)
     return judged(made + harness(), name="standard", suite={"profile": "standard"})
 
 
@@ -270,7 +270,7 @@ def settled() -> Results:
     """A long run in which the clear case was settled at the first look and the other went on."""
     asks = [Ask("torch", 0.03, drift=0.004), Ask("onnxruntime", 0.02, drift=0.004)]
     asks.append(Ask("openvino", 0.0303, drift=0.02))
-    made = make("resnet50", asks, seed=31, generations=12)
+    made = make("resnet50", asks, seed=31, replicates=12)
     clear = made[1]
     made[1] = Made(clear.record, clear.blocks[:6])
     return judged(made, name="publish", suite={"profile": "publish"}, command=["run", "publish"])
@@ -288,7 +288,7 @@ def twelve() -> Results:
     return judged(make("resnet50", asks, seed=5) + harness())
 
 
-def sweep(batches: Sequence[int], generations: int = 3) -> Results:
+def sweep(batches: Sequence[int], replicates: int = 3) -> Results:
     """Two workloads over batches in three precisions on three runtimes; one int8 is wrong, one is refused."""
     precisions = {"fp32": (1.0, 3e-6, 1.0), "bf16": (0.7, 6e-3, 0.55), "int8:qdq": (0.4, 1.4e-2, 0.3)}
     runtimes = {"torch": (1.8, 1.0), "onnxruntime": (1.1, 0.97), "openvino": (1.0, 0.94)}
@@ -315,7 +315,7 @@ def sweep(batches: Sequence[int], generations: int = 3) -> Results:
                 sequence=sequence,
                 unit=unit,
                 seed=40 + batch,
-                generations=generations,
+                replicates=replicates,
                 batch=batch,
             )
     return judged(made + harness(), name="batch-sweep")
@@ -414,8 +414,8 @@ def nasty() -> Results:
 
 @cache
 def single() -> Results:
-    """One case of one generation: a value without an interval, nothing to compare with, no harness rows."""
-    return judged(make("resnet50", [Ask("onnxruntime", 0.0437, threads=1)], seed=9, generations=1))
+    """One case of one replicate: a value without an interval, nothing to compare with, no harness rows."""
+    return judged(make("resnet50", [Ask("onnxruntime", 0.0437, threads=1)], seed=9, replicates=1))
 
 
 @cache

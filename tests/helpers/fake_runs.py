@@ -24,7 +24,7 @@ def write_run(
     machine_speed: float = 1.0,
     versions: Mapping[str, str] | None = None,
     anchor: bool = True,
-    generations: int = 3,
+    replicates: int = 3,
     drift: float = 0.004,
     **facts: Any,
 ) -> str:
@@ -34,14 +34,14 @@ def write_run(
         asks: the cases; the first is the baseline.
         machine_speed: what all latencies, the anchor's too, are multiplied by.
         versions: of runtimes, over those of `fake_results`.
-        drift: standard deviation of a generation's logarithm.
+        drift: standard deviation of a replicate's logarithm.
     """
     known = {**VERSIONS, **(versions or {})}
     slowed = [_slowed(ask, machine_speed, drift) for ask in asks]
-    made = make("resnet50", slowed, seed=seed, generations=generations)
+    made = make("resnet50", slowed, seed=seed, replicates=replicates)
     if anchor:
         own = _slowed(Ask("anchor", ANCHOR_S, threads=1), machine_speed, drift)
-        made += make(HARNESS, [own], unit="call", seed=seed + 5000, role="anchor", generations=generations)
+        made += make(HARNESS, [own], unit="call", seed=seed + 5000, role="anchor", replicates=replicates)
     for one in made:
         for block in one.blocks:
             name = "numpy" if one.record.case.workload == HARNESS else one.record.case.backend

@@ -78,3 +78,25 @@ def mostly_disturbed(results: Results) -> Iterator[Finding]:
             f"Others disturbed {shares} % of the bursts of {count(len(rows), 'case')}: {labels(rows)}.",
             f"see what runs here, then measure again: bakeoff doctor, {again(results)}",
         )
+
+
+def reads_otherwise(results: Results) -> Iterator[Finding]:
+    """A verdict is another one than when the run ended, of the same replicates."""
+    said = {(one.case_id, one.kind): one for one in results.said}
+    changed = [
+        (row, then, row.verdict.word)
+        for row in results.rows
+        if row.verdict and (then := said.get((row.case.id, "as-seen")))
+        if then.ratio.n == row.verdict.ratio.n and then.word != row.verdict.word
+    ]
+    if changed:
+        row, then, word = changed[0]
+        more = f"; so do {count(len(changed) - 1, 'other verdict')}" if len(changed) > 1 else ""
+        yield Finding(
+            "reads-otherwise",
+            "doubt",
+            tuple(row.case.id for row, _, _ in changed),
+            f"{row.label} reads {word} now, and read {then.word} when the run ended (bakeoff {then.by})"
+            f"{more}: the samples are the same, and what is made of them has changed.",
+            "the CHANGELOG between the two versions, before a table of then is compared with one of now",
+        )

@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     circumstances.threads_idle,
     circumstances.warm_up_capped,
     circumstances.mostly_disturbed,
+    circumstances.reads_otherwise,
 )
 
 

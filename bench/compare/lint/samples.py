@@ -21,7 +21,7 @@ def identical_samples(results: Results) -> Iterator[Finding]:
     for places in _alike(results):
         rows = list({row.case.id: row for row, _, _ in places}.values())
         who = " and ".join(row.label for row in rows)
-        where = ", ".join(f"{boundary} of generation {block.generation + 1}" for _, block, boundary in places)
+        where = ", ".join(f"{boundary} of replicate {block.replicate + 1}" for _, block, boundary in places)
         one = places[0][1]
         size = one.host_ns.size if places[0][2] == "host" else one.device_ns.size
         yield Finding(

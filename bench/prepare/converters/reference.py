@@ -8,9 +8,11 @@ from typing import Any
 
 from bench.interfaces.converter import Converter, Job
 
+SOURCE = "torch-fp64"
+
 
 def make(job: Job) -> Mapping[str, Any]:
-    """Facts: `band` of fp32, `torch` (torch fp32's own verification), `cost` of one sample."""
+    """Facts: `source` of the outputs, `band` of fp32, `torch` (torch's in fp32), `cost` of one sample."""
     import torch
 
     from bench.prepare import bands
@@ -27,7 +29,8 @@ def make(job: Job) -> Mapping[str, Any]:
     exact = run(module, io, inputs, torch.float64)
     verify.save_reference(job.output, inputs, exact)
     found = error_of(verify.load_reference(job.output), single)
-    return {"band": asdict(bands.fp32_band(found.error)), "torch": asdict(found), "cost": cost}
+    band = asdict(bands.fp32_band(found.error))
+    return {"source": SOURCE, "band": band, "torch": asdict(found), "cost": cost}
 
 
 CONVERTER = Converter(

@@ -19,7 +19,7 @@ from bench.interfaces.tensors import IOSpec
 from bench.measure.turns import Seat
 from benchmarks import spread
 from benchmarks.pairing import in_turns, lines, one_after_another
-from benchmarks.spread import ESTIMATORS, PAIRED, Generation, jackknife, log_ratios_of
+from benchmarks.spread import ESTIMATORS, PAIRED, Replicate, jackknife, log_ratios_of
 
 CASE = Case("net", "c", 1, None, "onnxruntime", Target())
 ROUNDS = 4
@@ -54,11 +54,9 @@ class Machine:
         return [block(seat.case, part, speeds) for seat in some]
 
 
-def generation(
-    number: int, turns: Sequence[float], after: Sequence[float], seconds: float = 2.0
-) -> Generation:
+def replicate(number: int, turns: Sequence[float], after: Sequence[float], seconds: float = 2.0) -> Replicate:
     logs = {"turns": dict.fromkeys(ESTIMATORS, turns), "after": dict.fromkeys(ESTIMATORS, after)}
-    return Generation(len(turns) + 1, number, 10, logs, {"turns": 1.0, "after": seconds})  # type: ignore[arg-type]
+    return Replicate(len(turns) + 1, number, 10, logs, {"turns": 1.0, "after": seconds})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("count", "workers"), [(2, [2]), (6, [6]), (20, [6, 6, 6, 5])])
@@ -97,7 +95,7 @@ def test_estimators() -> None:
 
 
 def test_spread_is_about_the_truth_and_pooled_over_cases() -> None:
-    some = [generation(i, [0.03, -0.01], [0.1, 0.1]) for i in range(4)]
+    some = [replicate(i, [0.03, -0.01], [0.1, 0.1]) for i in range(4)]
     assert spread.spread(some, "turns", "mean").value == pytest.approx(math.sqrt(0.0005))
     assert spread.spread(some, "after", "mean").value == pytest.approx(0.1)
     assert spread.worth(some, PAIRED).value == pytest.approx(0.01 / 0.0005)
@@ -105,19 +103,19 @@ def test_spread_is_about_the_truth_and_pooled_over_cases() -> None:
     assert spread.spread(some[:2], "turns", "mean").low is None
 
 
-@pytest.mark.parametrize(("generations", "cases"), [(4, 19), (6, 5), (16, 1)])
-def test_intervals_hold_the_truth(generations: int, cases: int) -> None:
+@pytest.mark.parametrize(("replicates", "cases"), [(4, 19), (6, 5), (16, 1)])
+def test_intervals_hold_the_truth(replicates: int, cases: int) -> None:
     """At the benchmark's own sizes, for normal errors whose first is shared."""
-    rng = np.random.default_rng(generations)
+    rng = np.random.default_rng(replicates)
 
     def logs(sd: float) -> list[list[float]]:
-        first = rng.normal(0, sd, (generations, 1))
-        return (rng.normal(0, sd, (generations, cases)) - first).tolist()
+        first = rng.normal(0, sd, (replicates, 1))
+        return (rng.normal(0, sd, (replicates, cases)) - first).tolist()
 
     held, repeats = np.zeros(2), 400
     for _ in range(repeats):
         both = zip(logs(0.01), logs(0.05), strict=True)
-        some = [generation(i, turns, after) for i, (turns, after) in enumerate(both)]
+        some = [replicate(i, turns, after) for i, (turns, after) in enumerate(both)]
         one, gain = spread.spread(some, "turns", "mean"), spread.worth(some, "mean")
         held += [one.low <= 0.01 * math.sqrt(2) <= one.high, gain.low <= 25 <= gain.high]  # type: ignore[operator]
     assert (held / repeats > 0.85).all()
@@ -138,10 +136,10 @@ def test_jackknife_of_a_mean_is_its_standard_error() -> None:
 
 def test_lines_and_log() -> None:
     rng = np.random.default_rng(0)
-    some = [generation(i, rng.normal(0, 0.01, 5).tolist(), rng.normal(0, 0.05, 5).tolist()) for i in range(6)]
+    some = [replicate(i, rng.normal(0, 0.01, 5).tolist(), rng.normal(0, 0.05, 5).tolist()) for i in range(6)]
     text = "\n".join(lines(some))
-    assert "6 cases, 6 generations of 10 bursts" in text
+    assert "6 cases, 6 replicates of 10 bursts" in text
     assert all(f"  {name} " in text for name in ESTIMATORS)
     assert "With 6 cases pairing is worth a factor of" in text
-    kept = [Generation(**json.loads(json.dumps(asdict(one)))) for one in some]
+    kept = [Replicate(**json.loads(json.dumps(asdict(one)))) for one in some]
     assert lines(kept) == lines(some)

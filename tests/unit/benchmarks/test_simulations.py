@@ -39,8 +39,8 @@ def warmup(t: Table) -> bool:
 
 
 def coverage(t: Table) -> bool:
-    by_generation, by_sample = t.column("truth held, unit: generation"), t.column("sample")
-    return all(by_generation[n] > 0.88 and by_sample[n] < 0.7 for n in by_generation)
+    by_replicate, by_sample = t.column("truth held, unit: replicate"), t.column("sample")
+    return all(by_replicate[n] > 0.88 and by_sample[n] < 0.7 for n in by_replicate)
 
 
 def estimators(t: Table) -> bool:
@@ -48,7 +48,7 @@ def estimators(t: Table) -> bool:
 
 
 def rounds(t: Table) -> bool:
-    many, few = "rounds 12 %, generations 0 %", "rounds 3 %, generations 3 %"
+    many, few = "rounds 12 %, replicates 0 %", "rounds 3 %, replicates 3 %"
     better = all(number(t, row, "±, chosen") <= max(t.rows[row][2:]) for row in t.rows)
     return better and number(t, many, "rounds chosen") > number(t, few, "rounds chosen")
 
@@ -83,7 +83,7 @@ def winner(t: Table) -> bool:
 
 
 def gate(t: Table) -> bool:
-    equal, slower = "equal, 3 generations", "8 % slower, 24 generations"
+    equal, slower = "equal, 3 replicates", "8 % slower, 24 replicates"
     return (
         number(t, equal, "regression") < 0.05
         and number(t, equal, "cannot tell") > 0.5
@@ -114,13 +114,13 @@ def anchor(t: Table) -> bool:
     one, three = "1 against 1", "3 against 3"
     return (
         number(t, one, "sd: bare latency") > 2 * number(t, one, "ratio to anchor")
-        and number(t, three, "false, unit: generation") > 0.2 > 0.1 > number(t, three, "unit: run")
+        and number(t, three, "false, unit: replicate") > 0.2 > 0.1 > number(t, three, "unit: run")
         and number(t, one, "unit: run") == 0 < number(t, one, "'suspect'")
     )
 
 
 def narrow(t: Table) -> bool:
-    taken = [number(t, row, "generations") for row in t.rows]
+    taken = [number(t, row, "replicates") for row in t.rows]
     return (
         taken == sorted(taken)
         and taken[0] < 5 < taken[-1]

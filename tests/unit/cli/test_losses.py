@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.interfaces.block import MEASURED
 from tests.helpers.fake_results import Ask
 from tests.helpers.fake_runs import write_run
 
@@ -17,6 +18,7 @@ LOST = [
     (Ask("onnxruntime", status="failed", reason="prepare: no disk"), "broken", "no disk"),
     (Ask("onnxruntime", 0.04, status="wrong-output", reason="error 0.3"), "broken", "wrong-output"),
     (Ask("onnxruntime", 0.04, ran="bf16"), "broken", "asked for precision fp32, ran bf16"),
+    (Ask("onnxruntime", 0.04, status="unverified", reason="no reference"), "gone", "no reference"),
     (Ask("onnxruntime", status="unsupported", reason="no such operator"), "gone", "no such operator"),
     (Ask("onnxruntime", status="missing", reason="not installed"), "gone", "not installed"),
     (None, "gone", "NEW has no such case"),
@@ -53,9 +55,10 @@ def test_a_case_that_new_lost_closes_the_gate(
 
 
 @pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("status", ["crashed", "unsupported", "wrong-output"])
+@pytest.mark.parametrize("status", ["crashed", "unsupported", "unverified", "wrong-output"])
 def test_what_base_did_not_measure_either_is_no_loss(status: str, there: bool) -> None:
-    bad = Ask("onnxruntime", 0.04 if status == "wrong-output" else None, status=status, reason="so it is")  # type: ignore[arg-type]
+    seconds = 0.04 if status in MEASURED else None
+    bad = Ask("onnxruntime", seconds, status=status, reason="so it is")  # type: ignore[arg-type]
     assert main([*runs([STEADY, bad], [STEADY, *([bad] if there else [])]), "--gate", "5%"]) == 0
 
 

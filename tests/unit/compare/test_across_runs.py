@@ -136,13 +136,13 @@ def test_p_is_adjusted_for_all_that_are_judged_together() -> None:
 
 
 def _runs(rng: np.random.Generator, n: int, between: float, mean: float = 0.0) -> list[list[float]]:
-    """Log ratios to the anchor: `n` runs of 3 generations."""
+    """Log ratios to the anchor: `n` runs of 3 replicates."""
     return [list(rng.normal(mean + rng.normal(0, between), 0.004, 3)) for _ in range(n)]
 
 
-def tight(mean: float, n: int = 1, generations: int = 3) -> list[list[float]]:
+def tight(mean: float, n: int = 1, replicates: int = 3) -> list[list[float]]:
     """Runs that hardly scatter."""
-    return [[mean + 0.001 * run + 0.002 * g for g in range(generations)] for run in range(n)]
+    return [[mean + 0.001 * run + 0.002 * g for g in range(replicates)] for run in range(n)]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def tight(mean: float, n: int = 1, generations: int = 3) -> list[list[float]]:
         ((tight(0), tight(0.01)), "inconclusive"),  # clear within the runs, but it does not matter
         ((tight(0), [[0.26, -0.2, 0.3]]), "inconclusive"),  # matters, but is not clear
         ((tight(0), [[0.08, -0.03, 0.04]]), "inconclusive"),  # the same, without a wide interval
-        ((tight(0, generations=2), tight(0.26, generations=2)), "suspect"),
-        ((tight(0, generations=1), tight(0.26)), "inconclusive"),
+        ((tight(0, replicates=2), tight(0.26, replicates=2)), "suspect"),
+        ((tight(0, replicates=1), tight(0.26)), "inconclusive"),
         ((tight(0, 3), tight(0.1, 3)), "slower"),
         ((tight(0, 3), tight(-0.1, 3)), "faster"),
         ((tight(0, 3), tight(0.005, 3)), "equivalent"),
@@ -181,9 +181,9 @@ def test_a_suspicion_tells_its_size_and_what_it_rests_on() -> None:
     assert two.reason.endswith(
         "but 2 runs against 1, and it takes 3 on each side to prove a difference; the CPUs differ"
     )
-    alone = judge_runs({"": (tight(0, generations=1), tight(0.26))}, RELEVANT)[""]
-    assert alone.reason == f"a run of one generation has no interval; {few}"
-    both = judge_runs({"": (tight(0, generations=1), tight(0.26))}, RELEVANT, {"": WHY})[""]
+    alone = judge_runs({"": (tight(0, replicates=1), tight(0.26))}, RELEVANT)[""]
+    assert alone.reason == f"a run of one replicate has no interval; {few}"
+    both = judge_runs({"": (tight(0, replicates=1), tight(0.26))}, RELEVANT, {"": WHY})[""]
     assert both.reason == f"{alone.reason}; {WHY}"
     assert alone.ratio.value == pytest.approx(math.exp(0.26 + 0.002))
     assert (alone.ratio.low, alone.ratio.high) == (None, None)
@@ -192,7 +192,7 @@ def test_a_suspicion_tells_its_size_and_what_it_rests_on() -> None:
 
 
 @pytest.mark.parametrize("least", [4, 2])
-def test_between_sides_of_few_runs_the_error_is_that_of_the_generations(least: int) -> None:
+def test_between_sides_of_few_runs_the_error_is_that_of_the_replicates(least: int) -> None:
     """Two runs against one: the variance of a mean of two is a quarter of the sum of theirs."""
     rng = np.random.default_rng(8)
     base, new = [rng.normal(0, 0.01, 6), rng.normal(0, 0.03, least)], [rng.normal(0.2, 0.02, 5)]

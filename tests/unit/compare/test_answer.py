@@ -103,10 +103,10 @@ def test_no_factor_without_a_proof() -> None:
     assert "times as fast" not in answer("t", [unranked, lone, SLOW], lone, [], unranked)
 
 
-def test_one_generation_has_no_interval_and_says_so() -> None:
+def test_one_replicate_has_no_interval_and_says_so() -> None:
     one = replace(TORCH, latency=Estimate(0.01, None, None, 1))
     assert answer("t", [one], one, [], one) == (
-        "t: torch takes 10.0 ms an inference (one generation, so no interval)."
+        "t: torch takes 10.0 ms an inference (one replicate, so no interval)."
     )
 
 

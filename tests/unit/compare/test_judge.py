@@ -40,7 +40,7 @@ def proof(precision: str = "fp32", evidence: str = "executed", emulated: bool = 
 
 def block(
     one: Case,
-    generation: int,
+    replicate: int,
     milliseconds: float,
     *,
     part: int | None = None,
@@ -60,8 +60,8 @@ def block(
     }
     return Block(
         one.id,
-        generation,
-        generation if part is None else part,
+        replicate,
+        replicate if part is None else part,
         changes.pop("status", "ok"),
         bursts=[Burst(i, 0, 5 * i, 5, 5 * i, 5, {"wall_ns": 1.0}, disturbed=i == 0) for i in range(ROUNDS)],
         host_ns=samples.reshape(-1).astype(np.int64),
@@ -194,7 +194,7 @@ def test_what_may_not_be_compared_says_why_and_keeps_its_ratio(tmp_path: Path) -
 
 
 def test_a_verdict_and_its_row_show_the_interval_of_the_look_that_settled_it(tmp_path: Path) -> None:
-    """Six generations of a `publish` run: a third of α, so the interval is wider than one of 95 %."""
+    """Six replicates of a `publish` run: a third of α, so the interval is wider than one of 95 %."""
     blocks = []
     for g in range(6):
         blocks += [block(TORCH, g, 20), block(ORT, g, 10 * 1.01 ** (g % 3))]
@@ -211,13 +211,13 @@ def test_a_verdict_and_its_row_show_the_interval_of_the_look_that_settled_it(tmp
     assert row.ratio == row.verdict.ratio
     plain = ratio(blocks[1::2], blocks[::2])
     assert row.ratio.half_width > 1.2 * plain.half_width
-    assert row.ended == "settled at the look after 6 generations"
+    assert row.ended == "settled at the look after 6 replicates"
     assert group.baseline is group.rows[0]
     assert group.key == ORT.group
     early = judged(tmp_path / "b", [TORCH, ORT], blocks[:2], TORCH).rows[1]
-    assert early.ended == "1 of 3 generations: the budget or an interruption ended it"
+    assert early.ended == "1 of 3 replicates: the budget or an interruption ended it"
     whole = judged(tmp_path / "c", [TORCH, ORT], blocks[:6], TORCH).rows[1]
-    assert whole.ended == "all 3 generations"
+    assert whole.ended == "all 3 replicates"
 
 
 def test_those_beside_the_winner_are_judged_against_it_and_it_alone(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_what_never_met_the_baseline_ranks_behind_what_did(tmp_path: Path) -> No
     assert ORT in [row.case for row in group.tied]
 
 
-def test_one_generation_claims_nothing(tmp_path: Path) -> None:
+def test_one_replicate_claims_nothing(tmp_path: Path) -> None:
     (group,) = judged(tmp_path, [TORCH, ORT], [block(TORCH, 0, 20), block(ORT, 0, 10)], TORCH).groups
     assert group.winner.case == ORT
     assert [row.case for row in group.tied] == [TORCH]
@@ -251,6 +251,7 @@ def test_one_generation_claims_nothing(tmp_path: Path) -> None:
     ("changes", "because"),
     [
         ({"status": "wrong-output", "reason": "far off"}, "wrong-output"),
+        ({"status": "unverified", "reason": "nothing to compare with"}, "unverified"),
         ({"actual": proof("bf16")}, "asked for precision fp32, ran bf16"),
         ({"actual": proof(evidence="none")}, "unproven precision"),
         ({"actual": None}, "unproven"),

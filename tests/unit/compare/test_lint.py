@@ -18,6 +18,7 @@ from bench.compare.results import Results, Row
 from bench.interfaces.block import Block
 from bench.interfaces.estimate import Estimate
 from bench.stats.percentiles import samples_needed
+from bench.store.records import EstimateKind, EstimateRecord
 from tests.helpers.fake_results import Ask, Made, empty, harness, judged, make, nasty, realistic, twelve
 
 DOCS = (Path(__file__).parents[3] / "docs" / "lint.md").read_text()
@@ -165,7 +166,7 @@ FIRES: dict[str, list[Callable[[], Results]]] = {
     "tail-without-count": [
         lambda: p95(samples_needed(0.95) - 1),
         lambda: p95(samples_needed(0.95), inner=20),
-        lambda: judged_with_tail(generations=2),
+        lambda: judged_with_tail(replicates=2),
     ],
     "host-under-device": [lambda: with_blocks(device_slower(1.06))],
     "own-over-device": [lambda: with_blocks(own(1.2))],
@@ -183,6 +184,7 @@ FIRES: dict[str, list[Callable[[], Results]]] = {
     "threads-idle": [lambda: with_blocks(busy(1.1)), lambda: with_blocks(busy(0.2))],
     "warm-up-capped": [lambda: with_blocks(capped(True))],
     "mostly-disturbed": [lambda: with_blocks(disturbed(6))],
+    "reads-otherwise": [lambda: said_before("equivalent"), lambda: said_before("inconclusive")],
 }
 NEAR: dict[str, list[Callable[[], Results]]] = {
     "identical-samples": [lambda: copied(3, off=1), lambda: single_samples()],
@@ -232,12 +234,27 @@ NEAR: dict[str, list[Callable[[], Results]]] = {
     "threads-idle": [lambda: with_blocks(busy(1.25))],
     "warm-up-capped": [lambda: with_blocks(capped(False))],
     "mostly-disturbed": [lambda: with_blocks(disturbed(5))],
+    "reads-otherwise": [
+        lambda: said_before("faster"),
+        lambda: said_before("equivalent", replicates=2),  # of fewer replicates, it may well
+        lambda: said_before("equivalent", kind="fast-state"),
+    ],
 }
 
 
-def judged_with_tail(generations: int) -> Results:
+def said_before(word: str, replicates: int = 3, kind: EstimateKind = "as-seen") -> Results:
+    """A case that is proven faster now, and of which that was said when its run ended."""
+    results = judged(make("resnet50", [Ask("torch", 0.02), Ask("openvino", 0.01)]))
+    base, row = results.rows
+    assert row.verdict is not None
+    assert row.verdict.word == "faster"
+    then = EstimateRecord(row.case.id, base.case.id, kind, word, replace(row.ratio, n=replicates), "0.0.9")
+    return replace(results, said=(then,))
+
+
+def judged_with_tail(replicates: int) -> Results:
     """Too few blocks for a tail, and one shown all the same."""
-    results = judged(make("resnet50", [Ask("torch", 0.002)], generations=generations))
+    results = judged(make("resnet50", [Ask("torch", 0.002)], replicates=replicates))
     (group,) = results.groups
     row = replace(group.rows[0], quantiles={"p95": group.rows[0].quantiles["p50"]})
     return replace(results, groups=(replace(group, rows=(row,)),))
@@ -357,16 +374,16 @@ def test_a_batch_is_judged_by_its_share_of_the_work() -> None:
     assert float(rate[1]) == pytest.approx(8 * 20 / 17, rel=0.02)
 
 
-def test_one_generation_proves_nothing_slower() -> None:
+def test_one_replicate_proves_nothing_slower() -> None:
     asks = [Ask("torch", 0.02, threads=1), Ask("torch", 0.08, threads=2)]
-    assert found("threads-slower", judged(make("resnet50", asks, generations=1))) == []
+    assert found("threads-slower", judged(make("resnet50", asks, replicates=1))) == []
 
 
 def apart(made: list[Made], parts: Iterable[int]) -> None:
     """Gives the blocks of these cases parts of their own."""
     for one, first in zip(made, parts, strict=True):
         for block in one.blocks:
-            block.part = first + block.generation
+            block.part = first + block.replicate
 
 
 @pytest.mark.parametrize("beside", ["baseline", "anchor", "nothing"])
@@ -382,7 +399,7 @@ def test_cases_that_never_lived_together_meet_in_a_third(beside: str) -> None:
     doubled = [replace(block, part=block.part + 10, bursts=list(block.bursts)) for block in third.blocks]
     third = replace(third, blocks=(*third.blocks, *doubled))
     for block in (*made[1].blocks, *doubled):
-        speed = 1.4 if block.generation % 2 else 0.7
+        speed = 1.4 if block.replicate % 2 else 0.7
         block.host_ns = (block.host_ns * speed).astype(np.int64)
     told = found("threads-slower", judged(made if beside == "nothing" else [third, *made]))
     if beside == "nothing":

@@ -38,9 +38,9 @@ def proof(precision: str = "fp32", **facts: Any) -> dict[str, Any]:
     }
 
 
-def ran(case: Case, generation: int, milliseconds: list[float], **changes: Any) -> Block:
+def ran(case: Case, replicate: int, milliseconds: list[float], **changes: Any) -> Block:
     """A measured and proven block; its device samples take 0.8 times as long as the first burst's."""
-    made = block(case, generation, milliseconds, disturbed=changes.pop("disturbed", ()))
+    made = block(case, replicate, milliseconds, disturbed=changes.pop("disturbed", ()))
     made.device_ns = np.full(5, round(0.8e6 * milliseconds[0]))
     for burst in range(len(made.bursts)):
         made.bursts[burst] = replace(made.bursts[burst], disturbance={"wall_ns": 1e9})
@@ -67,7 +67,7 @@ def test_latencies_are_geometric_means_of_medians_and_the_ratio_is_paired() -> N
     assert found.ratio == ratio_estimate(np.log([0.5, 0.6, 0.55])) == ratio(own, base)
     assert found.device_latency.value == pytest.approx(0.8 * found.latency.value, rel=1e-6)
     assert found.samples == 27
-    assert (found.generations, found.inner) == (3, 1)
+    assert (found.replicates, found.inner) == (3, 1)
     assert found.quantiles["p50"] == pytest.approx(0.012)
     twice = [*own, replace(own[0], part=9, host_ns=own[0].host_ns * 2)]  # a baseline lives in every part
     assert made(twice).latency.value == pytest.approx((0.01 * math.sqrt(2) * 0.012 * 0.011) ** (1 / 3))
@@ -113,7 +113,7 @@ def test_the_error_is_the_worst_of_all_checks() -> None:
 
 
 def test_what_others_disturbed_stands_apart() -> None:
-    """Round 1 of generation 0 hit itself, round 2 its partner: both are marked, one is its own."""
+    """Round 1 of replicate 0 hit itself, round 2 its partner: both are marked, one is its own."""
     own = [ran(CASE, 0, [10.0, 30.0, 50.0, 10.0], disturbed=[1]), ran(CASE, 1, [10.0] * 4)]
     base = [ran(BASE, g, [20.0] * 4) for g in range(2)]
     found = made(own, base, marked={(0, 1), (0, 2), (5, 0)})

@@ -276,7 +276,7 @@ def test_cases_that_are_alike_in_nothing_else_are_no_pair() -> None:
 
 
 def test_twins_are_compared_where_both_sides_are_the_same(tmp_path: Path) -> None:
-    made = fake.make("resnet50", [Ask("torch", 0.09), Ask("torch", 0.0901)], seed=8, generations=6)
+    made = fake.make("resnet50", [Ask("torch", 0.09), Ask("torch", 0.0901)], seed=8, replicates=6)
     twin = replace(made[1].record.case, twin="2")
     blocks = [replace(block, case_id=twin.id) for block in made[1].blocks]
     with Store.open(tmp_path / "s.sqlite", create=True) as opened:

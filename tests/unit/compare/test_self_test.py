@@ -16,10 +16,10 @@ COSTS = Costs(2.0, 0.4)
 
 
 def recorded(
-    within: float, between: float, generations: int = 30, bias: float = 0.0
+    within: float, between: float, replicates: int = 30, bias: float = 0.0
 ) -> dict[int, list[Floats]]:
     rng = np.random.default_rng(3)
-    means = rng.normal(bias, between, generations)
+    means = rng.normal(bias, between, replicates)
     return {g: [rng.normal(mean, within, 30)] for g, mean in enumerate(means)}
 
 
@@ -56,7 +56,7 @@ def test_a_comparison_ends_at_a_look_or_within_the_budget() -> None:
     rng = np.random.default_rng(4)
     source = [part for parts in recorded(0.01, 0.001).values() for part in parts]
     sure = resample(source, 0.1, COSTS, AB, 0.02, 600.0, rng)
-    assert (sure.word, sure.generations) == ("slower", AB.looks[0])
+    assert (sure.word, sure.replicates) == ("slower", AB.looks[0])
     assert sure.seconds <= AB.looks[0] * COSTS.of(40)
     noisy = [part for parts in recorded(0.3, 0.1).values() for part in parts]
     open_ = resample(noisy, 0.0, COSTS, AB, 0.02, 60.0, rng)

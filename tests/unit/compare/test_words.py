@@ -47,8 +47,8 @@ def test_why_no_stronger() -> None:
     reason = "it differs by itself (p 0.011), not among 28 comparisons"
     alone = replace(tvm, level=1 - 0.05 / 3, p=0.011, adjusted=0.08, reason=reason)
     assert why(replace(found["tvm"], verdict=alone)).startswith(f"{reason}; a difference of ")
-    early = Verdict("inconclusive", Estimate(1.1, None, None, 1), reason="1 generation: no interval yet")
-    assert why(replace(found["tvm"], verdict=early)) == "1 generation: no interval yet"
+    early = Verdict("inconclusive", Estimate(1.1, None, None, 1), reason="1 replicate: no interval yet")
+    assert why(replace(found["tvm"], verdict=early)) == "1 replicate: no interval yet"
 
 
 def test_what_disturbance_hid() -> None:
@@ -88,7 +88,7 @@ def test_nothing_left_without_the_disturbed() -> None:
     (said,) = remarks(results.groups[0])
     assert said.startswith("Others disturbed 100 % of the rounds")
     assert said.endswith("Without them nothing is left of onnxruntime.")
-    one = fake.judged(fake.make("resnet50", asks, generations=1))
+    one = fake.judged(fake.make("resnet50", asks, replicates=1))
     (said,) = remarks(one.groups[0])
     assert "no verdict changes" not in said, "inconclusive before, and nothing now"
 

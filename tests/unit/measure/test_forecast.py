@@ -43,8 +43,8 @@ def remember(store: Store, run: RunRecord, scatter: float = 0.05) -> None:
     rng = np.random.default_rng(1)
     store.create_run(run)
     store.add_cases(run.id, [CaseRecord(case) for case in CASES])
-    for generation in range(6):
-        store.add_blocks(run.id, turns(CASES, generation, (1, 1, 1), rng, scatter=scatter))
+    for replicate in range(6):
+        store.add_blocks(run.id, turns(CASES, replicate, (1, 1, 1), rng, scatter=scatter))
 
 
 def test_without_a_memory_it_assumes_and_says_so(store: Store) -> None:
@@ -83,7 +83,7 @@ def test_it_remembers_costs_and_noise_of_the_same_case_here(store: Store) -> Non
     assert found.width < half_width(ASSUMED, 10, 3)
     known = recall(course("quick"), store, record("2"))
     assert known is not None
-    assert known[1].of_generation(10) == pytest.approx(0.05 * np.sqrt(2) / np.sqrt(10), rel=0.4)
+    assert known[1].of_replicate(10) == pytest.approx(0.05 * np.sqrt(2) / np.sqrt(10), rel=0.4)
 
 
 def test_another_machine_or_other_cases_teach_nothing(store: Store) -> None:
@@ -94,14 +94,14 @@ def test_another_machine_or_other_cases_teach_nothing(store: Store) -> None:
     assert recall(course("quick", (other, ANCHOR)), store, record("4")) is None
 
 
-def test_a_budget_bounds_generations_and_names_what_the_first_look_takes(store: Store) -> None:
+def test_a_budget_bounds_replicates_and_names_what_the_first_look_takes(store: Store) -> None:
     remember(store, record("1"))
     found = outlook(course("ab"), store, record("2"), 30.0)
-    assert found.generations < 6
+    assert found.replicates < 6
     assert found.seconds <= 30.0
     assert f"--budget {found.first_look_s:.0f}s" in found.sentence
     wide = outlook(course("ab"), store, record("2"), 3000.0)
-    assert wide.generations == 24
+    assert wide.replicates == 24
     assert "--budget" not in wide.sentence
     assert wide.width < found.width
 

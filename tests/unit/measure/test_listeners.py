@@ -17,14 +17,14 @@ from bench.interfaces.tensors import IOSpec
 from bench.machine.budget import Budget
 from bench.measure import run
 from bench.measure.run import measure
-from bench.measure.turns import Limits
+from bench.measure.turns import Limits, Measured
 from bench.measure.worker_spec import Setting
 from bench.plan.plan import Plan
 from bench.prepare.prepare import Prepared
 from bench.progress.heard import Heard
 from bench.progress.plain import PlainProgress
 from bench.stats.stopping import Course
-from bench.store.records import CaseRecord, RunRecord
+from bench.store.records import CaseRecord, RoundRecord, RunRecord
 from bench.store.sqlite import Store
 from bench.suite.profiles import PROFILES
 from bench.suite.suite import load_suite
@@ -32,15 +32,16 @@ from bench.suite.suite import load_suite
 RUN = "20260101-000000"
 ANCHOR = Case(HARNESS, HARNESS, 1, None, "anchor", Target(), role="anchor")
 NULL = Case(HARNESS, HARNESS, 1, None, "null", Target(), role="overhead")
-EVENTS = ("run", "outlook", "generation", "part", "block", "done")
+EVENTS = ("run", "outlook", "replicate", "part", "block", "done")
 NOTE = "the listener failed at the event {!r} and was told no more ({})"
 
 
-def measured(seats: Any, *, generation: int, part: int, listener: Any, **_: Any) -> list[Block]:
+def measured(seats: Any, *, replicate: int, part: int, listener: Any, **_: Any) -> Measured:
     """Stands for workers: a block each."""
     for seat in seats:
         listener("burst", {"case": seat.case, "round": 0, "rounds": 1})
-    return [Block(seat.case.id, generation, part, "ok") for seat in seats]
+    blocks = [Block(seat.case.id, replicate, part, "ok") for seat in seats]
+    return Measured(blocks, [RoundRecord(part, 0, 0, 1_000)])
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_listener_that_raises_loses_no_block(event: str, error: Exception, sto
     record, blocks = kept(store)
     assert done.id == record.id
     assert record.state == "finished"
-    assert len(blocks) == 2 * PROFILES["quick"].generations
+    assert len(blocks) == 2 * PROFILES["quick"].replicates
     said = " ".join(f"{type(error).__name__}: {error}".split())
     assert record.notes == [NOTE.format(event, said)]
     assert listener.failed
@@ -119,7 +120,7 @@ def test_an_interrupted_run_keeps_the_note(store: Path, monkeypatch: pytest.Monk
     def listener(event: str, facts: Mapping[str, Any]) -> None:
         raise ValueError("two\nlines")
 
-    def interrupted(*_: Any, **__: Any) -> list[Block]:
+    def interrupted(*_: Any, **__: Any) -> Measured:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "measure_part", interrupted)
@@ -135,7 +136,7 @@ def test_a_renderer_on_a_stream_that_fails_is_a_listener_like_any(store: Path) -
 
     api.run(load_suite("quick"), store=store, listener=PlainProgress(Full()))
     record, blocks = kept(store)
-    assert len(blocks) == 2 * PROFILES["quick"].generations
+    assert len(blocks) == 2 * PROFILES["quick"].replicates
     assert record.notes == [NOTE.format("run", "OSError: [Errno 28] No space left on device")]
 
 
@@ -158,7 +159,7 @@ def test_a_block_is_stored_before_anybody_hears_of_it(
         setting = Setting(RUN, PROFILES["quick"], Limits(), Budget((0,), "made up", 1 << 30), None)
         prepared = {case.id: Prepared(None, IOSpec((), ())) for case in (ANCHOR, NULL)}
         measure(course, prepared, opened, setting, rerun="onfail", listener=listener)
-    assert len(heard) == 2 * PROFILES["quick"].generations
+    assert len(heard) == 2 * PROFILES["quick"].replicates
 
 
 def test_it_says_it_once() -> None:

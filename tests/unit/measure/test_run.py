@@ -19,17 +19,17 @@ def cases(count: int, workload: str = "resnet50") -> list[Case]:
     return [Case(workload, "c", 1, None, f"b{i}", Target()) for i in range(count)]
 
 
-def planned(group: list[Case], *, generation: int = 0, blocks: list[Block] | None = None):
+def planned(group: list[Case], *, replicate: int = 0, blocks: list[Block] | None = None):
     everything = [*group, ANCHOR, NULL]
     baselines = {case.group: group[0].id for case in group[:1]}
     course = Course(tuple(everything), baselines, PROFILES["quick"], 0.02)
     step = next_step(course, blocks or [], [case.id for case in everything])
-    if step is None or step.generation > generation:
+    if step is None or step.replicate > replicate:
         return []
     return parts(everything, baselines, step.cases, random.Random(1))
 
 
-def test_a_small_group_is_one_part_a_generation() -> None:
+def test_a_small_group_is_one_part_a_replicate() -> None:
     found = planned(cases(3))
     assert len(found) == 1
     for part in found:
@@ -60,7 +60,7 @@ def test_a_resumed_run_measures_what_is_missing_beside_its_baseline() -> None:
 def test_a_finished_run_wants_nothing() -> None:
     group = cases(2)
     done = [Block(case.id, g, g, "ok") for case in (*group, ANCHOR, NULL) for g in range(3)]
-    assert planned(group, generation=9, blocks=done) == []
+    assert planned(group, replicate=9, blocks=done) == []
 
 
 def test_a_wrong_output_is_measured_and_not_repeated() -> None:
@@ -73,11 +73,9 @@ def test_a_wrong_output_is_measured_and_not_repeated() -> None:
 def test_how_far_a_budget_was_overrun_and_why_is_told() -> None:
     step = Step(0, (), 10, of=3)
     said = _budget_ended(2.0, 26.0, step)
-    assert said.startswith(
-        "the budget of 2 s ended measuring in generation 1 of 3; measuring took 26 s of a "
-    )
+    assert said.startswith("the budget of 2 s ended measuring in replicate 1 of 3; measuring took 26 s of a ")
     assert "the first part is always begun" in said
-    assert _budget_ended(60.0, 58.0, step) == "the budget of 60 s ended measuring in generation 1 of 3"
+    assert _budget_ended(60.0, 58.0, step) == "the budget of 60 s ended measuring in replicate 1 of 3"
     assert _overrun(2.0, 26.0).startswith("measuring took 26 s of a budget of 2 s")  # all was measured
     assert _overrun(20.0, 21.0) == ""
     assert _overrun(None, 500.0) == ""

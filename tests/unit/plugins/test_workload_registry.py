@@ -64,6 +64,8 @@ def test_another_distributions_workload(other_distribution: Path) -> None:
     )
     assert "other" in workload_registry.names()
     assert workload_registry.get("other").summary == "theirs"
+    assert workload_registry.door("other") == "plugin"
+    assert workload_registry.door("resnet50") == "built-in"
 
 
 @pytest.mark.parametrize(

@@ -60,18 +60,18 @@ def events() -> list[tuple[str, dict[str, Any]]]:
         baselines={TORCH.group: TORCH.id},
         profile=PROFILES["quick"],
     )
-    load = [("case", {"case": case, "phase": "load", "generation": 0}) for case in (TORCH, ORT)]
+    load = [("case", {"case": case, "phase": "load", "replicate": 0}) for case in (TORCH, ORT)]
     return [
         ("run", {"run": run, "plan": plan, "store": Path("s.sqlite")}),
         *preparing(),
         ("wait", {"text": "waiting for another measurement"}),
-        ("part", {"part": 0, "parts": 2, "generation": 0}),
+        ("part", {"part": 0, "parts": 2, "replicate": 0}),
         *load,
         ("burst", {"case": ORT, "round": 4, "rounds": 10}),
         ("block", {"block": block(TORCH, 20.0)}),
         ("block", {"block": block(ORT, 10.0)}),
-        ("generation", {"step": Step(1, (ORT.id,), 24, "1 of 2 cases go on, 24 rounds each"), "parts": 2}),
-        ("part", {"part": 1, "parts": 2, "generation": 1}),
+        ("replicate", {"step": Step(1, (ORT.id,), 24, "1 of 2 cases go on, 24 rounds each"), "parts": 2}),
+        ("part", {"part": 1, "parts": 2, "replicate": 1}),
         ("block", {"block": block(ORT, 0.0, "crashed", "killed by SIGSEGV during load")}),
         ("done", {"run": run}),
     ]
@@ -123,8 +123,8 @@ def test_plain_lines() -> None:
         "prepare: resnet50 onnx-qdq failed in 4.0 s (3 of 3)",
         "prepared in 61 s: 1 made, 1 cached, 1 failed; the cache holds 1.09 GB",
         "waiting for another measurement",
-        "part 2 of 2 (generation 2 of 3), at most",
-        "generation 2: 1 of 2 cases go on, 24 rounds each",
+        "part 2 of 2 (replicate 2 of 3), at most",
+        "replicate 2: 1 of 2 cases go on, 24 rounds each",
         f"{TORCH.label}  20.0 ms",
         f"crashed      {ORT.label}  10.0 ms: killed by SIGSEGV",
     ):
@@ -135,16 +135,16 @@ def test_plain_lines() -> None:
 
 
 def test_a_plan_that_grows_is_shown_as_such() -> None:
-    """Not `generation 4 of 3`."""
+    """Not `replicate 4 of 3`."""
     out = io.StringIO()
     with PlainProgress(out) as show:
         for event, facts in events()[:FIRST_BLOCK]:
             show(event, facts)
-        show("generation", {"step": Step(3, (ORT.id,), 10, "1 generation more than planned", 4), "parts": 1})
-        show("part", {"part": 0, "parts": 1, "generation": 3})
+        show("replicate", {"step": Step(3, (ORT.id,), 10, "1 replicate more than planned", 4), "parts": 1})
+        show("part", {"part": 0, "parts": 1, "replicate": 3})
     text = out.getvalue()
-    assert "generation 4: 1 generation more than planned" in text
-    assert "part 1 of 1 (generation 4 of 4)" in text
+    assert "replicate 4: 1 replicate more than planned" in text
+    assert "part 1 of 1 (replicate 4 of 4)" in text
     assert "of 3" not in text.split("more than planned")[1]
 
 
@@ -161,7 +161,7 @@ def test_a_plan_that_grows_is_shown_as_such() -> None:
 def test_what_is_left_is_told_or_by_how_much_the_budget_is_over(
     budget_s: float | None, elapsed_s: float, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = State(generations=2, parts=1, generation=1, budget_s=budget_s, measuring_since=1000.0)
+    state = State(replicates=2, parts=1, replicate=1, budget_s=budget_s, measuring_since=1000.0)
     monkeypatch.setattr("bench.progress.state.time.monotonic", lambda: 1000.0 + elapsed_s)
     assert state.left_text() == says
     assert State().left_text() == ""

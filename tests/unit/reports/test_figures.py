@@ -82,7 +82,7 @@ def test_the_forest_names_each_verdict_in_the_order_of_ratios() -> None:
 
 def test_an_interval_that_allows_nearly_anything_does_not_blow_up_the_axis() -> None:
     asks = [fake.Ask("torch", 0.02), fake.Ask("jax", 0.01, drift=1.0), fake.Ask("mnn", 0.015)]
-    results = fake.judged(fake.make("resnet50", asks, seed=2, generations=2))
+    results = fake.judged(fake.make("resnet50", asks, seed=2, replicates=2))
     forest = one(plotted(results)[0], "ratio")
     values = [row.ratio.value for row in results.rows if row.ratio.value]
     ends = [trace.x[0] + trace.error_x.array[0] for trace in forest.figure.data]

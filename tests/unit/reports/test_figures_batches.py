@@ -63,7 +63,7 @@ def test_colour_is_the_backend_symbol_the_precision_and_line_the_rest() -> None:
     texts = [key.text for key in shown.keys]
     assert texts == ["onnxruntime", "openvino", "torch", "fp32", "bf16", "int8:qdq"]
     asks = [fake.Ask("torch", 0.02 / t, threads=t, variant=v) for t in (1, 4) for v in ("", "compile")]
-    made = [one for batch in (1, 8) for one in fake.make("resnet50", asks, batch=batch, generations=1)]
+    made = [one for batch in (1, 8) for one in fake.make("resnet50", asks, batch=batch, replicates=1)]
     (shown,) = sweeps(fake.judged(made))["resnet50"]
     assert len({line.line.dash for line in lines(shown)}) == 4
     assert [key.text for key in shown.keys] == [
@@ -102,8 +102,8 @@ def test_a_label_is_the_batch_of_a_point_and_serves_those_that_it_would_touch() 
 def test_no_figure_without_a_sweep() -> None:
     for results in (fake.realistic(), fake.twelve(), fake.single(), fake.empty(), fake.nasty()):
         assert sweeps(results) == {}
-    made = fake.make("resnet50", [fake.Ask("torch", 0.02)], batch=1, generations=1)
-    made += fake.make("resnet50", [fake.Ask("torch", 0.1, "bf16")], batch=8, generations=1)
+    made = fake.make("resnet50", [fake.Ask("torch", 0.02)], batch=1, replicates=1)
+    made += fake.make("resnet50", [fake.Ask("torch", 0.1, "bf16")], batch=8, replicates=1)
     assert sweeps(fake.judged(made)) == {}, "two batches, but of no one configuration"
 
 
@@ -113,9 +113,9 @@ def test_shapes_are_apart() -> None:
         for batch in (1, 8):
             ask = fake.Ask("torch", 0.01 * batch * sequence / 128)
             made += fake.make(
-                "minilm-l6", [ask], sequence=sequence, unit="sequence", batch=batch, generations=1
+                "minilm-l6", [ask], sequence=sequence, unit="sequence", batch=batch, replicates=1
             )
-    made += fake.make("minilm-l6", [fake.Ask("torch", 0.3)], sequence=64, unit="sequence", generations=1)
+    made += fake.make("minilm-l6", [fake.Ask("torch", 0.3)], sequence=64, unit="sequence", replicates=1)
     found = sweeps(fake.judged(made))["minilm-l6"]
     assert [shown.title for shown in found] == [f"Throughput against latency, s{s}" for s in (128, 512)]
     assert len({shown.id for shown in found}) == 2
@@ -123,7 +123,7 @@ def test_shapes_are_apart() -> None:
 
 
 def test_weights_are_apart() -> None:
-    batches = [fake.make("resnet50", [fake.Ask("torch", 0.02 * b)], batch=b, generations=1) for b in (1, 8)]
+    batches = [fake.make("resnet50", [fake.Ask("torch", 0.02 * b)], batch=b, replicates=1) for b in (1, 8)]
     made = [one for batch in batches for one in batch]
     results = fake.judged([*made, *(with_weights(one, "f00d") for one in made)])
     found = sweeps(results)["resnet50"]
@@ -140,7 +140,7 @@ def with_weights(made: fake.Made, content: str) -> fake.Made:
 
 def test_many_batches_are_told_by_the_first_and_the_last() -> None:
     asks = [fake.Ask("torch", 0.2)]
-    made = [one for b in range(1, 12) for one in fake.make("resnet50", asks, batch=b, generations=1)]
+    made = [one for b in range(1, 12) for one in fake.make("resnet50", asks, batch=b, replicates=1)]
     (shown,) = sweeps(fake.judged(made))["resnet50"]
     assert "A point a batch (1 to 11)" in shown.caption
     assert len(lines(shown)[0].x) == 11

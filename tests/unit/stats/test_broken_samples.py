@@ -91,7 +91,7 @@ def test_a_baseline_without_times_gives_no_ratio(how: object, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_a_generation_without_times_is_left_out(how: object, tmp_path: Path) -> None:
+def test_a_replicate_without_times_is_left_out(how: object, tmp_path: Path) -> None:
     results = broken(1, how, slice(0, 1))
     jax = results.rows[1]
     assert jax.latency.value == pytest.approx(0.02, rel=0.1)
@@ -113,7 +113,7 @@ def test_what_is_marked_as_steady_is_what_the_figures_hold() -> None:
     block = made[0].blocks[0]
     block.host_ns[3] = 0
     frame = samples_frame(fake.judged(made))
-    own = frame[(frame.generation == 0) & (frame.boundary == "host")]
+    own = frame[(frame.replicate == 0) & (frame.boundary == "host")]
     assert not own.steady[own["sample"] == 0].item(), "cold"
     assert not own.steady[own["sample"] == 3].item(), "no time"
     assert own.ns[own.steady].tolist() == steady(block).tolist()

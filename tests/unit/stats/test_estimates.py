@@ -68,7 +68,7 @@ def test_a_log_estimate_is_the_geometric_mean_with_the_interval_of_the_logs() ->
     )
 
 
-def test_one_generation_has_a_value_and_no_interval_and_none_has_neither() -> None:
+def test_one_replicate_has_a_value_and_no_interval_and_none_has_neither() -> None:
     assert estimates.log_estimate([2.0]) == Estimate(pytest.approx(2.0), None, None, 1)
     assert estimates.log_estimate([]) == Estimate(None, None, None, 0)
     assert estimates.ratio_estimate([math.log(2)]) == Estimate(pytest.approx(2.0), None, None, 1)
@@ -81,11 +81,11 @@ def test_a_ratio_is_the_exponential_of_the_mean_log() -> None:
     assert found == estimates.log_estimate([0.5, 0.8], 0.9)
 
 
-@pytest.mark.parametrize("generations", [3, 6, 12, 24])
+@pytest.mark.parametrize("replicates", [3, 6, 12, 24])
 @pytest.mark.parametrize("level", [0.9, 0.95])
-def test_intervals_hold_the_truth_as_often_as_they_say(generations: int, level: float) -> None:
-    rng = np.random.default_rng(generations)
-    draws = rng.normal(np.log(0.9), 0.02, size=(1500, generations))
+def test_intervals_hold_the_truth_as_often_as_they_say(replicates: int, level: float) -> None:
+    rng = np.random.default_rng(replicates)
+    draws = rng.normal(np.log(0.9), 0.02, size=(1500, replicates))
     ratios = [estimates.ratio_estimate(d, level) for d in draws]
     assert holds([e.low <= 0.9 <= e.high for e in ratios], level)
     latencies = [estimates.log_estimate(np.exp(d), level) for d in draws]

@@ -19,9 +19,9 @@ from bench.text.units import percent
 FIVE = 0.05
 
 
-def logs(slower: float, scatter: float, generations: int = 6) -> list[float]:
+def logs(slower: float, scatter: float, replicates: int = 6) -> list[float]:
     """Log ratios whose mean and standard deviation are just these."""
-    shape = np.linspace(-1, 1, generations)
+    shape = np.linspace(-1, 1, replicates)
     return list(math.log1p(slower) + scatter * shape / shape.std(ddof=1))
 
 
@@ -107,7 +107,7 @@ def test_cannot_tell_is_said_where_the_detectable_is_over_the_gate() -> None:
     assert f"{least * 100:.2g} % and more" in one(values, least * 0.99).reason
 
 
-def test_one_generation_cannot_tell() -> None:
+def test_one_replicate_cannot_tell() -> None:
     found = one([0.5])
     assert (found.word, found.detectable) == ("cannot tell", None)
     assert (found.ratio.value, found.p, found.look) == (pytest.approx(math.exp(0.5)), 1.0, None)

@@ -16,14 +16,14 @@ MARGIN = math.log1p(RELEVANT)
 Logs = dict[str, list[float]]
 
 
-def of_a_run(seed: int, generations: int = 24, keys: str = "abcd") -> Logs:
+def of_a_run(seed: int, replicates: int = 24, keys: str = "abcd") -> Logs:
     rng = np.random.default_rng(seed)
     means = rng.choice([0.0, 0.01, MARGIN, -0.04, 0.1], len(keys))
-    return {key: list(rng.normal(mean, 0.03, generations)) for key, mean in zip(keys, means, strict=True)}
+    return {key: list(rng.normal(mean, 0.03, replicates)) for key, mean in zip(keys, means, strict=True)}
 
 
-def until(logs: Logs, generations: int) -> Logs:
-    return {key: found[:generations] for key, found in logs.items()}
+def until(logs: Logs, replicates: int) -> Logs:
+    return {key: found[:replicates] for key, found in logs.items()}
 
 
 @pytest.mark.parametrize("comparisons", [1, 3])
@@ -74,7 +74,7 @@ def test_nothing_to_compare() -> None:
     assert (verdict.word, look) == ("inconclusive", None)
 
 
-def test_a_look_waits_for_its_generations() -> None:
+def test_a_look_waits_for_its_replicates() -> None:
     x = [0.5, 0.5001] * 12
     for n, look in ((5, None), (6, 6), (7, 6), (24, 6)):
         assert judge_together({"a": x[:n]}, RELEVANT, LOOKS)["a"][1] == look
@@ -113,7 +113,7 @@ def test_what_is_settled_stays_so_and_the_order_does_not_matter() -> None:
     assert looks == {6, 12}
 
 
-def test_a_settled_comparison_has_no_more_generations_and_stays_settled() -> None:
+def test_a_settled_comparison_has_no_more_replicates_and_stays_settled() -> None:
     """As in a run: what is settled is measured no further, and its p is the one that settled it."""
     for seed in range(12):
         logs = of_a_run(seed)

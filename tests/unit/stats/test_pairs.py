@@ -17,11 +17,11 @@ from bench.stats.pairing import Pairing
 from bench.stats.pairs import (
     FIRST_IS_COLD_NS,
     burst_medians,
-    generation_logs,
     log_ratios,
     marked_rounds,
     measured,
     paired_rounds,
+    replicate_logs,
     steady,
     steady_burst,
 )
@@ -30,11 +30,11 @@ from tests.helpers.blocks import block
 A, B, X, Y = (Case("net", "c", 1, None, name, Target()) for name in "abxy")
 
 
-def part(number: int, generation: int, **milliseconds: float) -> list[Block]:
+def part(number: int, replicate: int, **milliseconds: float) -> list[Block]:
     """A part of three rounds, each twice as slow as the one before; a constant latency for each case."""
     cases = {"a": A, "b": B, "x": X, "y": Y}
     return [
-        block(cases[name], generation, [ms, 2 * ms, 4 * ms], part=number) for name, ms in milliseconds.items()
+        block(cases[name], replicate, [ms, 2 * ms, 4 * ms], part=number) for name, ms in milliseconds.items()
     ]
 
 
@@ -99,9 +99,9 @@ def test_rounds_of_one_part_are_paired_by_their_number() -> None:
     ]
 
 
-def test_a_generation_is_hodges_lehmann_over_rounds_and_the_mean_of_its_parts() -> None:
+def test_a_replicate_is_hodges_lehmann_over_rounds_and_the_mean_of_its_parts() -> None:
     rounds = np.array([0.0, 0.1, 0.5])
-    found = generation_logs({3: [rounds, rounds + 1], 4: [rounds]})
+    found = replicate_logs({3: [rounds, rounds + 1], 4: [rounds]})
     assert found == pytest.approx([hodges_lehmann(rounds) + 0.5, hodges_lehmann(rounds)])
     assert log_ratios(part(0, 0, a=10), part(0, 0, b=20)) == logs_of([0.5])
 
@@ -123,7 +123,7 @@ def test_two_that_never_met_are_compared_through_a_third() -> None:
     assert found.logs(A.id, "nobody", [X.id]) == []
 
 
-def test_the_third_is_the_first_that_reaches_the_most_generations() -> None:
+def test_the_third_is_the_first_that_reaches_the_most_replicates() -> None:
     both = [part(0, 0, a=10, x=10, y=5), part(1, 0, b=10, x=20, y=20)]
     by_y = [part(2, 1, a=30, y=10), part(3, 1, b=10, y=10)]
     found = pairing(*both, *by_y)
@@ -135,14 +135,14 @@ def test_the_third_is_the_first_that_reaches_the_most_generations() -> None:
     assert len(seldom.logs(A.id, B.id, [Y.id])) == 2
 
 
-def test_a_third_counts_in_the_generations_that_it_shares_with_both() -> None:
+def test_a_third_counts_in_the_replicates_that_it_shares_with_both() -> None:
     found = pairing(
         part(0, 0, a=10, x=10), part(1, 0, b=20, x=10), part(2, 1, a=30, x=10), part(3, 2, b=10, x=10)
     )
     assert found.logs(A.id, B.id, [X.id]) == logs_of([0.5])
 
 
-def test_a_third_is_not_asked_where_two_met_in_every_generation_that_they_share() -> None:
+def test_a_third_is_not_asked_where_two_met_in_every_replicate_that_they_share() -> None:
     """`x` would reach as many; the direct pairs of one part are truer than what two parts make."""
     found = pairing(part(0, 0, a=10, b=20, x=10), part(1, 1, a=10, x=10), part(2, 2, b=10, x=10))
     assert found.logs(A.id, B.id, [X.id]) == logs_of([0.5])

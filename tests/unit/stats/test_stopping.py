@@ -1,4 +1,4 @@
-"""How a run goes on: who the next generation holds, how many rounds it takes, and why it ended."""
+"""How a run goes on: who the next replicate holds, how many rounds it takes, and why it ended."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def course(profile: Profile = STANDARD, cases: tuple[Case, ...] = CASES) -> Cour
 
 
 def measured(
-    generations: int, scatter: tuple[float, float] = (0.0005, 0.3), shift: float = 0.7
+    replicates: int, scatter: tuple[float, float] = (0.0005, 0.3), shift: float = 0.7
 ) -> list[Block]:
-    """`fast` scatters between generations by the first and `near` by the second."""
+    """`fast` scatters between replicates by the first and `near` by the second."""
     rng = np.random.default_rng(5)
     found: list[Block] = []
-    for generation in range(generations):
+    for replicate in range(replicates):
         own = np.exp(rng.normal(0, scatter))
-        found += turns(CASES, generation, (1.0, shift * own[0], own[1], 1.0), rng, scatter=0.002)
+        found += turns(CASES, replicate, (1.0, shift * own[0], own[1], 1.0), rng, scatter=0.002)
     return found
 
 
-def held(steered: Course, blocks: list[Block], runnable: tuple[str, ...], generation: int) -> list[str]:
-    """Ids of the cases that a generation holds after these blocks."""
-    return open_cases(steered, comparisons(steered, blocks), runnable, generation)
+def held(steered: Course, blocks: list[Block], runnable: tuple[str, ...], replicate: int) -> list[str]:
+    """Ids of the cases that a replicate holds after these blocks."""
+    return open_cases(steered, comparisons(steered, blocks), runnable, replicate)
 
 
 def ids(*cases: Case) -> tuple[str, ...]:
@@ -63,30 +63,30 @@ def ids(*cases: Case) -> tuple[str, ...]:
 ALL = ids(*CASES)
 
 
-def test_the_first_generation_holds_everything() -> None:
+def test_the_first_replicate_holds_everything() -> None:
     step = next_step(course(), [], ALL)
     assert step is not None
-    assert (step.generation, step.cases, step.rounds, step.why) == (0, ALL, STANDARD.rounds, "")
+    assert (step.replicate, step.cases, step.rounds, step.why) == (0, ALL, STANDARD.rounds, "")
 
 
-def test_a_generation_that_lacks_a_case_comes_first() -> None:
+def test_a_replicate_that_lacks_a_case_comes_first() -> None:
     blocks = measured(2)
-    hole = [b for b in blocks if (b.case_id, b.generation) != (NEAR.id, 0)]
+    hole = [b for b in blocks if (b.case_id, b.replicate) != (NEAR.id, 0)]
     step = next_step(course(QUICK), hole, ALL)
     assert step is not None
-    assert (step.generation, step.cases) == (0, ids(NEAR))
+    assert (step.replicate, step.cases) == (0, ids(NEAR))
     assert next_step(course(QUICK), measured(3), ALL) is None
 
 
-def test_a_failed_block_leaves_its_generation_lacking() -> None:
+def test_a_failed_block_leaves_its_replicate_lacking() -> None:
     blocks = [replace(b, status="crashed") if b.case_id == NEAR.id else b for b in measured(3)]
     step = next_step(course(QUICK), blocks, ALL)
     assert step is not None
-    assert (step.generation, step.cases) == (0, ids(NEAR))
+    assert (step.replicate, step.cases) == (0, ids(NEAR))
     assert next_step(course(QUICK), blocks, ids(BASE, FAST, ANCHOR)) is None
 
 
-def test_after_four_generations_only_the_wide_go_on_with_baseline_and_anchor() -> None:
+def test_after_four_replicates_only_the_wide_go_on_with_baseline_and_anchor() -> None:
     assert held(course(), measured(3), ALL, 3) == list(ALL)
     assert held(course(), measured(4), ALL, 4) == list(ids(BASE, NEAR, ANCHOR))
     step = next_step(course(), measured(4), ALL)
@@ -130,7 +130,7 @@ def test_narrow_is_an_interval_no_wider_than_what_matters() -> None:
     assert not narrow([0.0] * 5, 0.02, PUBLISH)
 
 
-def test_a_generation_that_others_disturbed_is_measured_once_more() -> None:
+def test_a_replicate_that_others_disturbed_is_measured_once_more() -> None:
     rounds = [10.0] * 10
     most = int(DISTURBED_MOST * 10)
     quiet = [block(BASE, 0, rounds, disturbed=range(most)), block(BASE, 1, rounds)]
@@ -142,14 +142,14 @@ def test_a_generation_that_others_disturbed_is_measured_once_more() -> None:
     assert repeats(QUICK, further) == REPEATS_MOST  # a repetition is not repeated
     step = next_step(course(QUICK, (BASE,)), loud[:1] + [block(BASE, g, rounds) for g in (1, 2)], ids(BASE))
     assert step is not None
-    assert (step.generation, step.of) == (3, 4)
-    assert step.why == "1 generation more than planned, since others disturbed most bursts of as many"
+    assert (step.replicate, step.of) == (3, 4)
+    assert step.why == "1 replicate more than planned, since others disturbed most bursts of as many"
     first = next_step(course(QUICK, (BASE,)), [], ids(BASE))
     assert first is not None
-    assert (first.generation, first.of, first.why) == (0, 3, "")
+    assert (first.replicate, first.of, first.why) == (0, 3, "")
 
 
-def test_what_was_disturbed_is_counted_over_all_cases_of_a_generation() -> None:
+def test_what_was_disturbed_is_counted_over_all_cases_of_a_replicate() -> None:
     rounds = [10.0] * 10
     half = [block(BASE, 0, rounds), block(FAST, 0, rounds, disturbed=range(10))]
     assert repeats(QUICK, half) == 0
@@ -159,7 +159,7 @@ def test_what_was_disturbed_is_counted_over_all_cases_of_a_generation() -> None:
 
 def test_a_repetition_that_was_disturbed_too_is_not_repeated() -> None:
     rounds = [10.0] * 10
-    loud = [block(BASE, g, rounds, disturbed=range(10)) for g in (0, QUICK.generations)]
+    loud = [block(BASE, g, rounds, disturbed=range(10)) for g in (0, QUICK.replicates)]
     assert repeats(QUICK, loud) == 1
 
 
@@ -194,7 +194,7 @@ def test_what_is_settled_at_a_look_has_ended_though_it_is_wide() -> None:
     assert stopped({key: some[:5] for key, some in logs.items()}, course(PUBLISH), 5) == set()
 
 
-def test_the_rest_of_a_generation_is_measured_as_its_beginning() -> None:
+def test_the_rest_of_a_replicate_is_measured_as_its_beginning() -> None:
     """What its first part showed or took does not count: a resumed run goes on as one that did not stop."""
     rng = np.random.default_rng(6)
     done = [b for g in range(3) for b in turns(CASES, g, (1, 1, 1, 1), rng, scatter=0.03)]
@@ -202,7 +202,7 @@ def test_the_rest_of_a_generation_is_measured_as_its_beginning() -> None:
     whole, rest = (next_step(course(PUBLISH), blocks, ALL) for blocks in (done, [*done, *begun]))
     assert whole is not None
     assert rest is not None
-    assert (whole.generation, rest.generation, rest.cases) == (3, 3, ids(FAST))
+    assert (whole.replicate, rest.replicate, rest.cases) == (3, 3, ids(FAST))
     assert ROUNDS[0] < rest.rounds == whole.rounds < ROUNDS[1]
     quick = [
         replace(one, figures={**one.figures, "part_ns": 4.1e9})
@@ -216,19 +216,19 @@ def test_the_rest_of_a_generation_is_measured_as_its_beginning() -> None:
 def test_without_a_comparison_the_rounds_are_the_profiles() -> None:
     alone = next_step(course(PUBLISH, (BASE,)), [block(BASE, g, [10.0] * 5) for g in range(4)], ids(BASE))
     assert alone is not None
-    assert (alone.generation, alone.cases, alone.rounds, alone.why) == (4, ids(BASE), PUBLISH.rounds, "")
+    assert (alone.replicate, alone.cases, alone.rounds, alone.why) == (4, ids(BASE), PUBLISH.rounds, "")
 
 
-def test_costs_are_those_of_the_last_generations() -> None:
+def test_costs_are_those_of_the_last_replicates() -> None:
     blocks = [block(BASE, g, [10.0] * 8) for g in range(5)]
     for b in blocks[:2]:
         b.figures["part_ns"] = 1e12
     found = costs(blocks)
     assert found is not None
-    assert found.generation_s == pytest.approx(6.0)
+    assert found.replicate_s == pytest.approx(6.0)
     assert found.round_s == pytest.approx(4.0 / 8)
-    two = [*blocks, block(FAST, 4, [10.0] * 8, part=9)]  # a second part in the last generation
-    assert costs(two).generation_s == pytest.approx(8.0)  # type: ignore[union-attr]
+    two = [*blocks, block(FAST, 4, [10.0] * 8, part=9)]  # a second part in the last replicate
+    assert costs(two).replicate_s == pytest.approx(8.0)  # type: ignore[union-attr]
     assert costs([]) is None
     assert costs([replace(block(BASE, 0, [10.0]), figures={})]) is None
     assert costs([replace(block(BASE, 0, [10.0]), bursts=[])]) is None
@@ -243,19 +243,19 @@ def test_the_pilot_chooses_the_rounds_from_the_noise() -> None:
     many = next_step(course(PUBLISH), same, ALL)
     assert many is not None
     assert many.rounds > 2 * ROUNDS[0]
-    assert many.generation == 3
+    assert many.replicate == 3
     seen = noisiest(comparisons(course(PUBLISH), same).values())
     assert seen is not None
     assert many.why == (
         f"3 of 3 cases go on, {many.rounds} rounds each: a round scatters by {percent(seen.within)},"
-        f" generations by {percent(seen.between)} more"
+        f" replicates by {percent(seen.between)} more"
     )
-    before = next_step(course(PUBLISH), [b for b in same if b.generation < 2], ALL)
+    before = next_step(course(PUBLISH), [b for b in same if b.replicate < 2], ALL)
     assert before is not None
     assert (before.rounds, before.why) == (PUBLISH.rounds, "")
 
 
-def test_a_budget_keeps_room_for_generations() -> None:
+def test_a_budget_keeps_room_for_replicates() -> None:
     rng = np.random.default_rng(6)
     same = [b for g in range(3) for b in turns(CASES, g, (1, 1, 1, 1), rng, scatter=0.1)]
     free = next_step(course(AB), same, ALL)
@@ -267,7 +267,7 @@ def test_a_budget_keeps_room_for_generations() -> None:
 
 def test_why_it_ended() -> None:
     assert why_ended(None, None, 0.02, STANDARD) == ""
-    assert why_ended([0.0] * 7, 6, 0.02, AB) == "settled at the look after 6 generations"
-    assert why_ended([0.0, 0.5] * 3, None, 0.02, STANDARD) == "all 6 generations"
-    assert why_ended([0.0] * 4, None, 0.02, STANDARD) == "narrow enough after 4 generations"
-    assert why_ended([0.0, 0.5] * 2, None, 0.02, STANDARD).startswith("4 of 6 generations")
+    assert why_ended([0.0] * 7, 6, 0.02, AB) == "settled at the look after 6 replicates"
+    assert why_ended([0.0, 0.5] * 3, None, 0.02, STANDARD) == "all 6 replicates"
+    assert why_ended([0.0] * 4, None, 0.02, STANDARD) == "narrow enough after 4 replicates"
+    assert why_ended([0.0, 0.5] * 2, None, 0.02, STANDARD).startswith("4 of 6 replicates")

@@ -223,7 +223,7 @@ def test_a_verdict_carries_what_it_rests_on() -> None:
     assert judge(x, RELEVANT).detectable == significance.detectable(x)
 
 
-def test_two_generations_are_judged_and_one_is_not() -> None:
+def test_two_replicates_are_judged_and_one_is_not() -> None:
     two, one = judge([0.1, 0.11], RELEVANT), judge([0.1], RELEVANT)
     assert two.p is not None
     assert two.detectable is not None
@@ -239,11 +239,11 @@ def test_only_some_words_are_proven() -> None:
 
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_why_nothing_is_proven() -> None:
-    assert judge([], RELEVANT).reason == "0 generations: no interval yet"
+    assert judge([], RELEVANT).reason == "0 replicates: no interval yet"
     assert judge([], RELEVANT).ratio == Estimate(None, None, None, 0)
-    assert judge([0.1], RELEVANT).reason == "1 generation: no interval yet"
+    assert judge([0.1], RELEVANT).reason == "1 replicate: no interval yet"
     assert judge([0.1], RELEVANT).word == "inconclusive"
-    assert judge([300.0, 400.0], RELEVANT).reason == "2 generations: no interval yet"  # it overflows
+    assert judge([300.0, 400.0], RELEVANT).reason == "2 replicates: no interval yet"  # it overflows
     close = judge(logs(0.015, 0.01, 6), RELEVANT)
     assert close.reason == "it differs, but whether by 2 % is open"
     wide = judge(logs(0.0, 0.05, 6), RELEVANT)

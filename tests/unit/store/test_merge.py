@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.compare.environment_diff import differences
+from bench.compare.judge import results
+from bench.compare.said import said
 from bench.interfaces.errors import StoreError, UsageError
-from bench.machine.label import described, label
+from bench.machine.label import LABEL, LABEL_FROM, described, label
 from bench.store.merge import Source, merge, parse_source
-from bench.store.records import RunRecord
+from bench.store.records import RoundRecord, RunRecord
 from bench.store.sqlite import Store
 from tests.helpers import fake_results as fake
 from tests.helpers.fake_results import Ask
@@ -82,6 +85,30 @@ def test_a_label_of_a_persons_own(both: tuple[Path, Path], tmp_path: Path) -> No
         merge([Source(both[1], "laptop")], into)
     merge([Source(into)], tmp_path / "copy.sqlite")
     assert set(runs(tmp_path / "copy.sqlite")) == {"laptop", "gpu-box"}, "labels travel with the runs"
+
+
+def test_where_a_label_came_from_travels_with_it(both: tuple[Path, Path], tmp_path: Path) -> None:
+    merge([Source(both[0], "laptop"), Source(both[1])], tmp_path / "all.sqlite")
+    merge([Source(tmp_path / "all.sqlite")], tmp_path / "copy.sqlite")
+    for name in ("all.sqlite", "copy.sqlite"):
+        with Store.open(tmp_path / name) as opened:
+            known = {run.machine[LABEL]: run.machine[LABEL_FROM] for run in opened.runs()}
+            assert known == {"laptop": "given", "NVIDIA H200 on INTEL XEON PLATINUM 8581C": "described"}
+            first, other = opened.runs()
+            assert not [one.what for one in differences([first], [other]) if "from" in one.what]
+
+
+def test_rounds_and_estimates_are_merged(tmp_path: Path) -> None:
+    path = store(tmp_path / "one.sqlite", fake.MACHINE, [*CPU, Ask("openvino", 0.04)])
+    with Store.open(path) as opened:
+        (run,) = opened.runs()
+        opened.add_blocks(run.id, [], [RoundRecord(0, 0, 0, 9, [1, 2], 0.1, "slow")])
+        opened.keep_estimates(run.id, said(results(opened, run.id)))
+        wanted = opened.rounds(run.id), opened.estimates(run.id)
+        assert [one.word for one in wanted[1]] == ["faster"]
+    merge([Source(path)], tmp_path / "all.sqlite")
+    with Store.open(tmp_path / "all.sqlite") as merged:
+        assert (merged.rounds(run.id), merged.estimates(run.id)) == wanted
 
 
 def test_two_machines_that_are_described_alike(tmp_path: Path) -> None:
@@ -169,7 +196,9 @@ def test_runs_that_started_in_one_second_are_two(tmp_path: Path) -> None:
         (run,) = opened.runs()
         cases = opened.cases(run.id)
         other = fake.make("resnet50", CPU, seed=9)
-        twin = opened.adopt_run(run, cases, [block for one in other for block in one.blocks])
+        twin = opened.create_run(run)
+        opened.add_cases(twin, cases)
+        opened.add_blocks(twin, [block for one in other for block in one.blocks])
     assert twin == "20261122-111903-2"
     into = tmp_path / "all.sqlite"
     for known in (False, True):
@@ -182,7 +211,7 @@ def test_a_run_that_went_on_since_is_the_same(both: tuple[Path, Path], tmp_path:
     merge([Source(both[0])], into)
     with Store.open(both[0]) as opened:
         (run,) = opened.runs()
-        more = fake.make("resnet50", CPU, seed=9, generations=4)[0].blocks[3]
+        more = fake.make("resnet50", CPU, seed=9, replicates=4)[0].blocks[3]
         opened.add_blocks(run.id, [more])
     (done,) = merge([Source(both[0])], into)
     assert done.known

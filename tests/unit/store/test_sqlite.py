@@ -11,9 +11,11 @@ from bench.interfaces.backend import Target
 from bench.interfaces.block import Block, Burst
 from bench.interfaces.case import Case
 from bench.interfaces.errors import StoreError, UsageError
+from bench.interfaces.estimate import Estimate
 from bench.store.merge import Source, merge
-from bench.store.records import CaseRecord, RunRecord
-from bench.store.sqlite import MIGRATIONS, SCHEMA_VERSION, Store, _migrate
+from bench.store.records import CaseRecord, EstimateRecord, RoundRecord, RunRecord
+from bench.store.schema import MIGRATIONS, SCHEMA_VERSION, migrate
+from bench.store.sqlite import Store
 
 
 def stored(path: Path) -> Path:
@@ -88,15 +90,17 @@ def case(backend: str = "onnxruntime", **changes: object) -> Case:
     return Case(backend=backend, target=Target(threads=2, options={"a": 1}), **facts)
 
 
-def block(case_id: str, generation: int = 0, part: int = 0, status: str = "ok") -> Block:
+def block(case_id: str, replicate: int = 0, part: int = 0, status: str = "ok") -> Block:
     return Block(
         case_id,
-        generation,
+        replicate,
         part,
         status,
         reason="because",
         figures={"load_ns": 5.0},
         verification={"before": {"error": float("inf")}},
+        faithful={"static": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 9, "limit": 1.0}},
+        quality={"perplexity": {"value": 9.1, "low": 9.0, "high": 9.2, "n": 80, "better": "lower"}},
         bursts=[Burst(0, 1, 0, 3, 0, 2, {"steal_ns": 2.0}, True)],
         host_ns=np.array([3, 1, 2**40], dtype=np.int64),
         device_ns=np.array([2, 1], dtype=np.int64),
@@ -118,6 +122,8 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     record = run()
     run_id = store.create_run(record)
     kept = CaseRecord(case(), True, "image", {"flops": 4}, {"high": 1e-5}, {"format": "onnx"})
+    kept.origin = {"door": "built-in", "digest": "c0", "plan": {"inputs": ["x"]}}
+    kept.reference = {"source": "torch-fp64", "sha256": "00"}
     store.add_cases(run_id, [kept])
     given = block(kept.case.id)
     store.add_blocks(run_id, [given])
@@ -127,8 +133,61 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     assert np.array_equal(found.host_ns, given.host_ns)
     assert np.array_equal(found.device_ns, given.device_ns)
     assert np.array_equal(found.own_ns, given.own_ns)
-    for name in ("status", "reason", "figures", "bursts", "verification", "generation", "part"):
+    for name in (
+        "status",
+        "reason",
+        "figures",
+        "bursts",
+        "verification",
+        "faithful",
+        "quality",
+        "replicate",
+        "part",
+    ):
         assert getattr(found, name) == getattr(given, name)
+
+
+def test_rounds_and_estimates_come_out_as_they_went_in(store: Store) -> None:
+    run_id = store.create_run(run())
+    one, other = case("onnxruntime"), case("openvino")
+    store.add_cases(run_id, [CaseRecord(one), CaseRecord(other)])
+    rounds = [
+        RoundRecord(0, 0, 0, 150, [3, 4], 0.25, "slow"),
+        RoundRecord(0, 1, 160, 140),
+    ]
+    store.add_blocks(run_id, [block(one.id), block(other.id)], rounds)
+    assert store.rounds(run_id) == rounds
+    kept = [
+        EstimateRecord(other.id, one.id, "as-seen", "faster", Estimate(0.8, 0.7, 0.9, 3), "0.1.0"),
+        EstimateRecord(other.id, one.id, "fast-state", "faster", Estimate(0.8, None, None, 3), "0.1.0"),
+    ]
+    store.keep_estimates(run_id, kept[::-1])
+    store.keep_estimates(run_id, kept)
+    assert store.estimates(run_id) == kept
+
+
+def test_rounds_go_with_the_last_block_of_their_part(store: Store) -> None:
+    run_id = store.create_run(run())
+    store.add_cases(run_id, [CaseRecord(case()), CaseRecord(case("openvino"))])
+    one, other = case().id, case("openvino").id
+    store.add_blocks(run_id, [block(one, 0, 0, "crashed")], [RoundRecord(0, 0, 0, 1)])
+    store.add_blocks(run_id, [block(other, 0, 1)], [RoundRecord(1, 0, 0, 2)])
+    store.keep_estimates(run_id, [EstimateRecord(other, one, "as-seen", "x", Estimate(1, 1, 1, 3), "")])
+    store.add_blocks(run_id, [block(one, 0, 2)], [RoundRecord(2, 0, 0, 3)], replaces=[one])
+    assert [(found.part, found.took_ns) for found in store.rounds(run_id)] == [(1, 2), (2, 3)]
+    store.drop_blocks(run_id, [other])
+    assert [found.part for found in store.rounds(run_id)] == [2]
+    assert store.estimates(run_id) == []
+
+
+def test_what_a_repeated_case_keeps(store: Store) -> None:
+    """Blocks with figures stay, however their outputs were."""
+    run_id = store.create_run(run())
+    store.add_cases(run_id, [CaseRecord(case())])
+    for part, status in enumerate(("ok", "unverified", "wrong-output", "timeout")):
+        store.add_blocks(run_id, [block(case().id, part, part, status)])
+    store.add_blocks(run_id, [], replaces=[case().id])
+    assert [found.status for found in store.blocks(run_id)] == ["ok", "unverified", "wrong-output"]
 
 
 def test_a_part_is_kept_whole_or_not_at_all(store: Store) -> None:
@@ -147,7 +206,7 @@ def test_a_repeated_case_leaves_no_failed_block(store: Store) -> None:
     store.add_blocks(run_id, [block(one, 0, 0)])
     store.add_blocks(run_id, [block(one, 1, 1, "crashed")])
     store.add_blocks(run_id, [block(one, 1, 2)], replaces=[one])
-    assert [(b.generation, b.status) for b in store.blocks(run_id)] == [(0, "ok"), (1, "ok")]
+    assert [(b.replicate, b.status) for b in store.blocks(run_id)] == [(0, "ok"), (1, "ok")]
 
 
 def test_runs_are_found_by_the_beginning_of_their_id(store: Store) -> None:
@@ -249,6 +308,6 @@ def test_two_processes_make_a_store_at_once(look: str, tmp_path: Path) -> None:
             return super().execute(sql, *rest)  # type: ignore[arg-type]
 
     db = sqlite3.connect(path, isolation_level=None, factory=Raced)
-    _migrate(db, path)
+    migrate(db, path)
     assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     db.close()

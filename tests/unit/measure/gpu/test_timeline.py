@@ -85,8 +85,8 @@ def test_a_worker_that_never_ran_keeps_nothing() -> None:
 
 
 def test_a_row_takes_the_middle_of_its_blocks_and_the_last_window() -> None:
-    def block(generation: int, **gpu: object) -> Block:
-        return Block("c", generation, 0, "ok", host_ns=np.array([1]), gpu=dict(gpu))
+    def block(replicate: int, **gpu: object) -> Block:
+        return Block("c", replicate, 0, "ok", host_ns=np.array([1]), gpu=dict(gpu))
 
     window = {
         "inference_ns": 5e6,

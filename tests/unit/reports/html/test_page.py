@@ -24,7 +24,7 @@ from tests.helpers import fake_results as fake
 def folded() -> Results:
     """A sweep over so many batches that their figures are folded."""
     asks = [fake.Ask("<i>jax", 0.2), fake.Ask("<i>jax", 0.1, "int8:qdq", error=0.01)]
-    batches = [fake.make("resnet50", asks, seed=b, generations=1, batch=b) for b in range(1, 9)]
+    batches = [fake.make("resnet50", asks, seed=b, replicates=1, batch=b) for b in range(1, 9)]
     return fake.judged([one for made in batches for one in made])
 
 
@@ -219,13 +219,13 @@ def test_how_sure_stands_in_words(pages: dict[str, tuple[Results, str, Page]]) -
         "≠ not comparable",
         "−3.3 % to +9.0 %",
         "p .5184",
-        "5.6 % a generation",
+        "5.6 % a replicate",
         "6 × 10",
-        "all 6 generations",
+        "all 6 replicates",
         "in doubt mostly-disturbed Others disturbed 53 % of the bursts of 1 case",
         "Look: see what runs here",
         "What may settle the inconclusive: bakeoff ab torch tvm",
-        "Looked at after 6 generations.",
+        "Looked at after 6 replicates.",
         "a second ratio leaves the marked ones out",
     ):
         assert text in words, text
@@ -331,6 +331,12 @@ def test_kinds_of_cores_are_described_in_words() -> None:
         "kinds of cores": "cpu_core 6, cpu_atom 8",
         "budget": "cpus 0, 2, kind cpu_core",
     }
+
+
+def test_a_label_says_where_it_came_from() -> None:
+    named = {"label": "gpu box", "label_from": "given"}
+    assert method.machine_table(named) == [("label", "gpu box (given by a person)")]
+    assert method.machine_table({"label": "gpu box"}) == [("label", "gpu box")]
 
 
 def test_a_gpu_is_described_in_words() -> None:

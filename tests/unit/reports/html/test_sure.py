@@ -29,7 +29,7 @@ def test_how_sure() -> None:
     seen = noise(paired_rounds(*(results.blocks[rows(results)[b].case.id] for b in ("tvm", "torch"))))
     assert seen is not None
     assert vague.cells[2].main == f"{seen.within * 100:.1f} % a round"
-    assert vague.cells[2].sub == f"{seen.between * 100:.1f} % a generation"
-    assert (vague.cells[3].main, vague.cells[3].sub) == ("6 × 10", "all 6 generations")
+    assert vague.cells[2].sub == f"{seen.between * 100:.1f} % a replicate"
+    assert (vague.cells[3].main, vague.cells[3].sub) == ("6 × 10", "all 6 replicates")
     assert [one.second.text for one in found if one.second] == ["faster"]
     assert possible(Verdict("inconclusive", Estimate(1.0, None, None, 1))) == "–"

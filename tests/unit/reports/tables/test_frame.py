@@ -90,7 +90,7 @@ def test_samples_keep_all_and_mark_the_cold() -> None:
 def test_samples_know_their_burst() -> None:
     results = fake.realistic()
     block = results.blocks[results.rows[0].case.id][1]
-    own = samples_frame(results).query("case_id == @block.case_id and generation == 1 and boundary == 'host'")
+    own = samples_frame(results).query("case_id == @block.case_id and replicate == 1 and boundary == 'host'")
     for burst in block.bursts:
         part = own[own["round"] == burst.round]
         assert len(part) == burst.count

@@ -50,18 +50,18 @@ def test_what_is_open_and_what_disturbed() -> None:
     assert flat.index("Look at this") > flat.index("tvm fp32 (inconclusive)"), "after the tables"
     assert "in doubt: Others disturbed 53 % of the bursts of 1 case" in flat
     assert "look: see what runs here" in flat
-    assert "Measuring ended" not in flat, "all generations, as planned"
+    assert "Measuring ended" not in flat, "all replicates, as planned"
 
 
 def test_one_line_for_all_with_the_same_reason() -> None:
     asks = [fake.Ask("torch", 0.02), fake.Ask("jax", 0.02), fake.Ask("mnn", 0.03)]
-    shown = run.plain(fake.judged(fake.make("resnet50", asks, generations=1)))
-    assert "jax and mnn (inconclusive): 1 generation: no interval yet" in shown
+    shown = run.plain(fake.judged(fake.make("resnet50", asks, replicates=1)))
+    assert "jax and mnn (inconclusive): 1 replicate: no interval yet" in shown
 
 
 def test_why_measuring_ended() -> None:
     flat = " ".join(run.plain(fake.settled()).split())
-    assert "Measuring ended: onnxruntime, settled at the look after 6 generations; openvino," in flat
+    assert "Measuring ended: onnxruntime, settled at the look after 6 replicates; openvino," in flat
 
 
 def test_many_findings_of_one_rule_are_cut() -> None:

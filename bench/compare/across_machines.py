@@ -17,7 +17,7 @@ from bench.compare.comparison import Compared, Comparison
 from bench.compare.results import RAW, OnMachines, Results, Row, Standing
 from bench.compare.rows import latencies
 from bench.compare.welch_runs import Run, enough, judge_runs, units
-from bench.interfaces.case import Case, settings
+from bench.interfaces.case import Case
 from bench.interfaces.estimate import UNKNOWN
 from bench.interfaces.plain import as_dict
 from bench.machine.label import label
@@ -94,9 +94,7 @@ def shared(case: Case) -> str:
 
 def case_name(case: Case) -> str:
     """`torch · fp32 · expert`: without the workload and the place."""
-    target = case.target
-    parts = [case.backend_spec, target.precision, target.preset if target.preset != "stock" else ""]
-    return " · ".join(filter(None, [*parts, *settings(target.options)]))
+    return " · ".join(case.words("backend", "precision", "preset", "options"))
 
 
 def _judged(found: Iterable[tuple[str, str, list[Place]]], relevant: float) -> Iterable[OnMachines]:

@@ -84,7 +84,7 @@ def name(row: Row, rows: Sequence[Row]) -> str:
         if fact in varied:
             words.append(str(getattr(target, fact)))
     if "threads" in varied:
-        words.append(f"{target.threads} thread{'s' if target.threads != 1 else ''}")
+        words += row.case.words("threads")
     if "options" in varied:
         words.extend(settings(target.options))
     if "scenario" in varied:
@@ -94,6 +94,4 @@ def name(row: Row, rows: Sequence[Row]) -> str:
     words.extend(f"{axis.flag} {_more(axis.flag, row)}" for axis in more() if axis.flag in varied)
     if "content" in varied:
         words.append(row.case.weights_name or f"content {row.case.content[:8]}")
-    if row.case.twin:
-        words.append(f"twin {row.case.twin}")
-    return " ".join(words)
+    return " ".join([*words, *row.case.words("twin")])

@@ -164,13 +164,11 @@ def _shared(one: Case, other: Case, title: str) -> str:
     parts = [title]
     for key in FACTS:
         values = [getattr(case.target, key) for case in (one, other)]
-        if values[0] == values[1] and (key, values[0]) != ("preset", "stock"):
-            parts.append(
-                f"{values[0]} thread{'s' if values[0] != 1 else ''}" if key == "threads" else str(values[0])
-            )
+        if values[0] == values[1]:
+            parts += one.words(key)
     options = [case.target.options for case in (one, other)]
     parts += settings({key: value for key, value in options[0].items() if options[1].get(key, ...) == value})
-    parts += [f"twin {one.twin}"] if one.twin and one.twin == other.twin else []
+    parts += one.words("twin") if one.twin == other.twin else []
     return " · ".join(parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,10 +99,14 @@ class Case:
         """`weights 1a2b3c4d`: a checkpoint by what it holds and not by where it lies; '' for seeded ones."""
         return f"weights {self.content[:8]}" if self.weights else ""
 
+    def words(self, *facts: str) -> list[str]:
+        """What people read of some facts of `WORDS`, in that order; nothing of what is as usual."""
+        return [word for fact in facts for word in WORDS[fact](self) if word]
+
     @property
     def title(self) -> str:
         """What the cases of a group share: `resnet50 b1`, `minilm-l6 b1 s128 · weights 1a2b3c4d`."""
-        return " · ".join(filter(None, [f"{self.workload} {self.shape}", self.weights_name, *self._load]))
+        return " · ".join(self.words("shape", "weights", "load"))
 
     @property
     def _load(self) -> tuple[str, ...]:
@@ -127,24 +131,29 @@ class Case:
     @property
     def label(self) -> str:
         """One line for people: `resnet50 b1 · onnxruntime · fp32 · cpu · 2 threads`."""
-        threads = f"{self.target.threads} thread{'s' if self.target.threads != 1 else ''}"
-        parts = [
-            f"{self.workload} {self.shape}",
-            self.weights_name,
-            self.backend_spec,
-            self.target.precision,
-            self.target.device,
-        ]
-        parts.append(threads)
-        if self.target.preset != "stock":
-            parts.append(self.target.preset)
-        parts.extend(settings(self.target.options))
-        parts.extend(f"{axis.flag} {self.axes[axis.flag]}" for axis in self._more("target"))
-        parts.extend(self._load)
-        if self.twin:
-            parts.append(f"twin {self.twin}")
-        return " · ".join(filter(None, parts))
+        return " · ".join(self.words(*WORDS))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Case:
         return cls(**{**data, "target": Target.from_dict(data["target"])})
+
+
+def _threads(case: Case) -> str:
+    number = case.target.threads
+    return f"{number} thread" if number == 1 else f"{number} threads"
+
+
+WORDS: Mapping[str, Callable[[Case], Iterable[str]]] = {
+    "shape": lambda case: [f"{case.workload} {case.shape}"],
+    "weights": lambda case: [case.weights_name],
+    "backend": lambda case: [case.backend_spec],
+    "precision": lambda case: [case.target.precision],
+    "device": lambda case: [case.target.device],
+    "threads": lambda case: [_threads(case)],
+    "preset": lambda case: [case.target.preset] if case.target.preset != "stock" else [],
+    "options": lambda case: settings(case.target.options),
+    "axes": lambda case: [f"{axis.flag} {case.axes[axis.flag]}" for axis in case._more("target")],
+    "load": lambda case: case._load,
+    "twin": lambda case: [f"twin {case.twin}"] if case.twin else [],
+}
+"""How each fact of a case reads, in the order of its label; every name of a case is made of these."""

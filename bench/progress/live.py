@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.interfaces.case import HARNESS, Case, settings
+from bench.interfaces.case import HARNESS, Case
 from bench.progress.state import CaseState, State, prepared_text
 from bench.text.numbers import duration as time_text
 from bench.text.numbers import factor
@@ -107,7 +107,5 @@ class LiveProgress:
 
 def _name(case: Case) -> str:
     """What tells a case from the others besides the columns of the table, and what is not the usual."""
-    target = case.target
-    parts = [case.title, case.backend_spec, target.device if target.device != "cpu" else ""]
-    parts += [target.preset if target.preset != "stock" else "", *settings(target.options)]
-    return " · ".join(filter(None, [*parts, f"twin {case.twin}" if case.twin else ""]))
+    device = [] if case.target.device == "cpu" else ["device"]
+    return " · ".join([case.title, *case.words("backend", *device, "preset", "options", "axes", "twin")])

@@ -100,7 +100,7 @@ def _configuration(row: Row, group: Group) -> str:
     if len({one.device for one in others}) > 1:
         parts.append(target.device)
     if len({one.threads for one in others}) > 1:
-        parts.append(f"{target.threads} thread{'s' if target.threads > 1 else ''}")
+        parts += row.case.words("threads")
     if len({one.preset for one in others}) > 1:
         parts.append(target.preset)
     if target.options:

@@ -12,13 +12,11 @@ from bench.compare.commands import reproduce
 from bench.compare.naming import name
 from bench.compare.results import QUANTILE_SAMPLES, Group, Results, Row
 from bench.compare.words import ran, why, word
-from bench.interfaces.case import settings
 from bench.store.records import RunRecord
 from bench.text.estimates import interval, ratio, spread
 from bench.text.numbers import (
     UNTOLD,
     Unit,
-    count,
     duration,
     megabytes,
     percent,
@@ -134,12 +132,7 @@ def _line(row: Row, group: Group, unit: Unit, longest: float) -> Line:
 
 def details(row: Row) -> str:
     """What there is beside the backend: `fp32 · cpu · 2 threads`."""
-    target = row.case.target
-    parts = [target.precision, target.device, count(target.threads, "thread")]
-    parts += [target.preset] if target.preset != "stock" else []
-    parts += settings(target.options)
-    parts += [f"twin {row.case.twin}"] if row.case.twin else []
-    return " · ".join(parts)
+    return " · ".join(row.case.words("precision", "device", "threads", "preset", "options", "axes", "twin"))
 
 
 def _cells(row: Row, unit: Unit) -> dict[str, Cell]:

@@ -22,6 +22,7 @@ from bench.machine.gpu import devices
 from bench.plugins import backend_registry
 from bench.processes.process import ROOT
 from bench.store.sqlite import DEFAULT_PATH
+from bench.text.numbers import memory_size
 
 DISTRIBUTION = "bakeoff"
 PACKAGES = ("bench", "backends", "workloads", "reports")
@@ -139,7 +140,7 @@ def lines(diagnosis: Diagnosis) -> list[str]:
 
 def machine_line(facts: Mapping[str, Any]) -> str:
     """The machine in one line."""
-    memory = f"{facts['memory_bytes'] / 1024**3:.0f} GiB"
+    memory = memory_size(facts["memory_bytes"])
     cores = f"{facts['cores']} cores" if facts["cores"] else "cores unknown"
     shape = f"{cores}, {facts['threads']} threads, {facts['nodes'] or 'unknown'} NUMA node(s)"
     return f"{facts['cpu']}, {shape}, {memory}, {facts['system']} {facts['kernel']}, {facts['python']}"

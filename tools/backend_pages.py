@@ -14,7 +14,7 @@ from bench.environments.setup import needed
 from bench.interfaces.backend import Backend
 from bench.interfaces.options import Option, options_of
 from bench.plugins import backend_registry
-from bench.text.units import size_text
+from bench.text.numbers import file_size
 
 PAGES = Path(__file__).parents[1] / "docs" / "backends"
 BEGIN, END = "<!-- from the code: python -m tools.backend_pages -->", "<!-- by hand from here -->"
@@ -44,7 +44,7 @@ def _installed(backend: Backend) -> Iterator[str]:
 
 
 def _packages(needs: Needs) -> str:
-    size = f", about {size_text(needs.bytes)}" if needs.bytes else ""
+    size = f", about {file_size(needs.bytes)}" if needs.bytes else ""
     python = f", Python {needs.python}" if needs.python else ""
     return ", ".join(f"`{line}`" for line in needs.lines) + size + python
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -29,7 +28,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench.files import regular
+from bench.files import flock, regular
 from bench.files.paths import cache_root, writing
 from bench.files.places import try_folder
 from bench.interfaces.errors import PrepareError
@@ -123,8 +122,8 @@ def dead_drafts(home: Path, grace_s: float = GRACE_S) -> Iterator[Path]:
                 yield folder
                 continue
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield folder
+                if flock.take(lock, wait=False):
+                    yield folder
             finally:
                 os.close(lock)
 
@@ -142,7 +141,7 @@ class Draft:
                 shutil.rmtree(dead, ignore_errors=True)
             self.folder.mkdir()
             self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            flock.take(self._lock)
 
     def files(self) -> set[str]:
         """What is in it, at any depth, relative to it."""

@@ -5,11 +5,11 @@ The lock is the kernel's (flock) on a file at the top of the cache, so it is fre
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from bench.files import flock
 from bench.files.paths import cache_root, writing
 from bench.interfaces.errors import BakeoffError, UsageError
 from bench.machine.lock import measurement_lock
@@ -26,7 +26,7 @@ def shared() -> Iterator[None]:
     descriptor = -1
     with suppress(OSError):
         descriptor = _open()
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        flock.take(descriptor, shared=True)
     try:
         yield
     finally:
@@ -50,13 +50,11 @@ def alone() -> Iterator[None]:
             raise UsageError(f"nothing is pruned: {error.message}", hint=error.hint) from None
         with writing():
             stack.callback(os.close, descriptor := _open())
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not flock.take(descriptor, wait=False):
                 raise UsageError(
                     f"nothing is pruned: a run that uses {cache_root()} is going on",
                     hint=f"let it end; to see what it is: fuser -v {cache_root() / NAME}",
-                ) from None
+                )
         yield
 
 

@@ -16,8 +16,7 @@ from bench.cache.prune import Choice, choose, dead_drafts, delete
 from bench.files.paths import cache_root, folder_bytes
 from bench.interfaces.errors import EXIT_OK, UsageError, did_you_mean
 from bench.text import strict_json
-from bench.text.numbers import count
-from bench.text.units import ago, size_text
+from bench.text.numbers import ago, count, file_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,8 +45,8 @@ def _list(options: argparse.Namespace) -> int:
     for line in _reasons(found):
         print(f"  {line}")
     if begun:
-        print(f"  {size_text(half_made)} half made: at work now, or left by a run that was killed")
-    print(f"  {size_text(total)} in {_count(found)}, in {cache_root()}")
+        print(f"  {file_size(half_made)} half made: at work now, or left by a run that was killed")
+    print(f"  {file_size(total)} in {_count(found)}, in {cache_root()}")
     for line in _commands(found):
         print(f"  {line}")
     return EXIT_OK
@@ -72,14 +71,14 @@ def _prune(options: argparse.Namespace) -> int:
         return EXIT_OK
     for alike in _grouped(goes, lambda one: (_title(one), one.kind, one.state, one.reason)):
         why = f": {alike[0].reason}" if alike[0].reason else ""
-        what = f"{_title(alike[0])}: {len(alike)} {alike[0].kind}, {size_text(_size(alike))}"
+        what = f"{_title(alike[0])}: {len(alike)} {alike[0].kind}, {file_size(_size(alike))}"
         print(f"  {what}, {alike[0].state}{why}")
     if needed:
         print(f"  {_count(needed)} kept all the same: what others that stay were made from")
     if leftover:
         print(f"  {len(leftover)} half made, left by a run that was killed")
     verb = "would free" if options.dry_run else "freed"
-    print(f"{verb} {size_text(freed)} of {_count(goes)}; {size_text(kept)} stay in {cache_root()}")
+    print(f"{verb} {file_size(freed)} of {_count(goes)}; {file_size(kept)} stay in {cache_root()}")
     return EXIT_OK
 
 
@@ -115,14 +114,14 @@ def _table(found: Sequence[Holding]) -> Table:
     table.add_column("state", no_wrap=True, min_width=len("current"))
     now = time.time()
     for of in _grouped(found, _title):
-        table.add_row(_title(of[0]), str(len(of)), size_text(_size(of)), style="bold")
+        table.add_row(_title(of[0]), str(len(of)), file_size(_size(of)), style="bold")
         for alike in _grouped(of, lambda one: (one.kind, one.state)):
             day = datetime.fromtimestamp(max(one.made for one in alike)).strftime("%Y-%m-%d")
             used = ago(now - max(one.used for one in alike))
             cells = (
                 f"  {alike[0].kind}",
                 str(len(alike)),
-                size_text(_size(alike)),
+                file_size(_size(alike)),
                 day,
                 used,
                 alike[0].state,
@@ -135,7 +134,7 @@ def _reasons(found: Sequence[Holding]) -> Iterator[str]:
     """Why what is not current is not."""
     others = [one for one in found if one.state != "current"]
     for alike in _grouped(others, lambda one: (one.state, one.reason)):
-        yield f"{alike[0].state}, {size_text(_size(alike))} in {len(alike)}: {alike[0].reason}"
+        yield f"{alike[0].state}, {file_size(_size(alike))} in {len(alike)}: {alike[0].reason}"
 
 
 def _commands(found: Sequence[Holding]) -> Iterator[str]:
@@ -148,7 +147,7 @@ def _commands(found: Sequence[Holding]) -> Iterator[str]:
     }
     for typed, (choice, what) in choices.items():
         if goes := choose(found, choice, now)[0]:
-            yield f"{typed:33} frees {size_text(_size(goes))}: {what}"
+            yield f"{typed:33} frees {file_size(_size(goes))}: {what}"
 
 
 def _grouped(found: Sequence[Holding], key: Callable[[Holding], object]) -> list[list[Holding]]:

@@ -10,7 +10,7 @@ from bench.environments.install import create, remove, why_not
 from bench.environments.locate import Environment, environments, root, versions_of
 from bench.interfaces.errors import EXIT_OK
 from bench.text import strict_json
-from bench.text.units import size_text
+from bench.text.numbers import file_size
 
 
 def command(options: argparse.Namespace) -> int:
@@ -54,12 +54,12 @@ def _list(options: argparse.Namespace) -> int:
     for column in ("environment", "holds", "python", "size", "made", "state"):
         table.add_column(column, no_wrap=column != "state", justify="right" if column == "size" else "left")
     for one in found:
-        size = size_text(one["bytes"])
+        size = file_size(one["bytes"])
         table.add_row(
             one["environment"], one["holds"], one["python"], size, one["made"][:10], one["problem"] or "whole"
         )
     console().print(table)
-    print(f"  {size_text(sum(one['bytes'] for one in found))} in {root()}")
+    print(f"  {file_size(sum(one['bytes'] for one in found))} in {root()}")
     return EXIT_OK
 
 
@@ -76,5 +76,5 @@ def _document(one: Environment) -> dict[str, Any]:
 
 def _remove(options: argparse.Namespace) -> int:
     for spec in options.names:
-        print(f"{spec}: removed, {size_text(remove(spec))} freed", file=sys.stdout)
+        print(f"{spec}: removed, {file_size(remove(spec))} freed", file=sys.stdout)
     return EXIT_OK

@@ -9,7 +9,7 @@ from bench.cli.output import console
 from bench.environments.install import create
 from bench.environments.setup import Part, parts, runtimes
 from bench.interfaces.errors import EXIT_FAILED, EXIT_NOTHING, EXIT_OK, BackendUnavailable, UsageError
-from bench.text.units import duration, size_text
+from bench.text.numbers import file_size, rounded_time
 
 
 def command(options: argparse.Namespace) -> int:
@@ -20,7 +20,7 @@ def command(options: argparse.Namespace) -> int:
         print("nothing to install")
         return EXIT_OK
     size = sum(part.needs.bytes for part in missing)
-    print(f"to install: {len(missing)}" + (f", about {size_text(size)} in all" if size else ""), flush=True)
+    print(f"to install: {len(missing)}" + (f", about {file_size(size)} in all" if size else ""), flush=True)
     if options.dry_run:
         return EXIT_OK
     return _install(missing, options.debug)
@@ -41,7 +41,7 @@ def _install(missing: list[Part], debug: bool) -> int:
         seconds += float(made.facts["seconds"])
         print(f"{spec}: ready ({number} of {len(missing)})", flush=True)
     done = len(missing) - len(failed)
-    print(f"{done} of {len(missing)} installed in {duration(seconds)}")
+    print(f"{done} of {len(missing)} installed in {rounded_time(seconds)}")
     if failed:
         print(f"  not installed: {', '.join(failed)}; their rows will be `missing`, with the reason")
     if failed:
@@ -75,6 +75,6 @@ def _tell(found: list[Part]) -> None:
         state = "to install"
         if part.python is not None:
             state = "here" if part.python != home() else "here, beside bakeoff"
-        size = f"about {size_text(part.needs.bytes)}" if part.needs.bytes and not part.here else ""
+        size = f"about {file_size(part.needs.bytes)}" if part.needs.bytes and not part.here else ""
         table.add_row(part.needs.spec, state, size, ", ".join(part.needs.lines))
     console().print(table)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.machine.label import LABEL_FROM, cache_name, machines_of
 from bench.store.records import RunRecord
-from bench.text.numbers import difference
+from bench.text.numbers import difference, memory_size
 
 UNKNOWN = "unknown"
 INSTRUCTIONS = "instruction sets"
@@ -47,7 +47,6 @@ VERSIONS = {"anchor": "NumPy of the anchor"}
 VERSIONS_ELSEWHERE = ("python", "null")
 WHOLE = ("cpu_id", "core_kinds")  # shown in one line, with names that are not ours
 OF_A_GPU = ("compute_capability", "memory_bytes", "power_limit_w", "sm_mhz", "instances")
-BINARY = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +142,7 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if key.endswith("_bytes") and isinstance(value, int | float):
-        return next(
-            (f"{value / scale:.3g} {unit}" for unit, scale in BINARY if value >= scale), f"{value:g} B"
-        )
+        return memory_size(value)
     unit = {"_w": "W", "_mhz": "MHz"}.get(key[key.rfind("_") :], "")
     if unit and isinstance(value, int | float):
         return f"{value:g} {unit}"

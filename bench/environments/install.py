@@ -6,7 +6,6 @@ A folder without its marker is one whose making was cut off: it is never used, a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -18,13 +17,14 @@ from pathlib import Path
 
 from bench.environments.locate import MARKER, Environment, distributions, find, forget, home, python_in, root
 from bench.environments.requirements import NUMPY, Needs, distribution, needs
+from bench.files import flock
 from bench.files.paths import folder_bytes, writing
 from bench.files.whole import replace_file
 from bench.interfaces.errors import BackendUnavailable, UsageError, did_you_mean
 from bench.processes.answers import ask
 from bench.processes.variables import HOMES, MEDDLING, child_variables
 from bench.text import strict_json
-from bench.text.units import size_text
+from bench.text.numbers import file_size
 
 Progress = Callable[[str], None]
 LEAST_PYTHON = ">=3.11"
@@ -143,7 +143,7 @@ def _require_room(wanted: Needs) -> None:
     free = shutil.disk_usage(root()).free
     if free < wanted.bytes * ROOM:
         raise BackendUnavailable(
-            f"{wanted.spec} takes about {size_text(wanted.bytes)}, and {root()} has {size_text(free)} free",
+            f"{wanted.spec} takes about {file_size(wanted.bytes)}, and {root()} has {file_size(free)} free",
             hint="bakeoff cache prune, bakeoff env remove NAME, or export BAKEOFF_CACHE=FOLDER",
         )
 
@@ -182,7 +182,7 @@ def _make(wanted: Needs, folder: Path, python: Path, extra: Sequence[str], progr
     with writing():
         replace_file(folder / MARKER, (strict_json.dumps(facts, indent=1) + "\n").encode())
     made = Environment(wanted.spec, folder, facts)
-    progress(f"{wanted.spec}: {size_text(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")
+    progress(f"{wanted.spec}: {file_size(made.facts['bytes'])} in {made.facts['seconds']:.0f} s, {folder}")
     return made
 
 
@@ -240,7 +240,7 @@ def _lock(spec: str) -> Iterator[None]:
         root().mkdir(parents=True, exist_ok=True)
         file = os.open(root() / f".{spec}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        flock.take(file)
         yield
     finally:
         os.close(file)

@@ -20,6 +20,7 @@ from bench.machine.budget import Budget
 from bench.machine.cgroups import cpu_quota
 from bench.machine.fingerprint import governors, turbo
 from bench.machine.topology import ROOT, ranges, siblings, tells_cores, topology
+from bench.text.numbers import memory_size
 
 State = Literal["ok", "warn", "bad"]
 Answer = TypeVar("Answer")
@@ -283,7 +284,7 @@ def virtualised(yes: bool | None) -> Check:
 
 def available(free: int, total: int) -> Check:
     """Bytes."""
-    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB available"
+    text = f"{memory_size(free)} of {memory_size(total)} available"
     if free >= 4 * GIB:
         return Check("memory", "ok", text)
     return Check("memory", "bad" if free < GIB else "warn", text, "ps aux --sort=-rss | head")
@@ -293,7 +294,7 @@ def swapping(used: int) -> Check:
     """Bytes."""
     if not used:
         return Check("swap", "ok", "not in use")
-    return Check("swap", "warn", f"{used / GIB:.2f} GiB in use", "vmstat 1 5")
+    return Check("swap", "warn", f"{memory_size(used)} in use", "vmstat 1 5")
 
 
 def locked(holder: lock.Holder | None) -> Check:

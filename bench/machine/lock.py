@@ -6,7 +6,6 @@ file stays where it is; its text only tells who measures.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import tempfile
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.files import flock
 from bench.interfaces.errors import BakeoffError
 
 NAME = "bakeoff-measure.lock"
@@ -82,20 +82,14 @@ def holder(path: Path | None = None) -> Holder | None:
     except OSError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(fd)
+        return None if flock.take(fd, shared=True, wait=False) else _read(fd)
     finally:
         os.close(fd)
-    return None
 
 
 def _acquire(fd: int, wait: bool, on_wait: Callable[[str], None]) -> None:
     told, give_up = None, time.monotonic() + GRACE_S
-    while True:
-        with suppress(BlockingIOError):
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+    while not flock.take(fd, wait=False):
         if time.monotonic() < give_up:
             time.sleep(GRACE_S / 10)
             continue

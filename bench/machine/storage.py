@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.files.paths import cache_root
 from bench.files.places import there, try_folder
 from bench.machine.checks import Check
-from bench.text.units import size_text
+from bench.text.numbers import file_size
 
 ROOMY = 8e9  # bytes: what the first visit of the quick suite keeps in the cache, and some room
 
@@ -34,7 +34,7 @@ def _writable(name: str, folder: Path, mend: str, what: Path | None = None) -> C
 
 def _room(folder: Path) -> Check:
     free = shutil.disk_usage(there(folder)).free
-    text = f"{size_text(free)} free for the cache"
+    text = f"{file_size(free)} free for the cache"
     if free >= ROOMY:
         return Check("disk", "ok", text)
     return Check("disk", "warn", f"{text}; the quick suite keeps about 7 GB", "bakeoff cache prune")

@@ -26,8 +26,7 @@ from bench.stats.stopping import REPEATS_MOST, Course, comparisons, noisiest
 from bench.store.records import RunRecord
 from bench.store.sqlite import Store
 from bench.suite.profiles import ROUNDS
-from bench.text.numbers import count, percent
-from bench.text.units import duration
+from bench.text.numbers import count, percent, rounded_time
 from bench.worker.loops import LEAST, SLOW_NS
 from bench.worker.verify import LEAST_SAMPLES
 
@@ -73,7 +72,7 @@ class Outlook:
         if self.first_look_s > self.seconds:
             short = f"; too little for the first look, which takes --budget {self.first_look_s:.0f}s"
         more = f"; up to {REPEATS_MOST} more where others disturb most of one"
-        return f"{size}, {duration(self.seconds)} of measuring{sure} ({self.basis}){short}{more}"
+        return f"{size}, {rounded_time(self.seconds)} of measuring{sure} ({self.basis}){short}{more}"
 
 
 def outlook(

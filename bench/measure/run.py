@@ -15,7 +15,7 @@ from bench.measure.worker_spec import Setting, seat
 from bench.prepare.prepare import Prepared
 from bench.stats.stopping import Course, Step, next_step
 from bench.store.sqlite import Store
-from bench.text.units import duration
+from bench.text.numbers import rounded_time
 
 Rerun = Literal["never", "onfail", "always"]
 OVERRUN = 0.1  # of the budget: more is told
@@ -110,9 +110,8 @@ class _Clock:
 
 
 def _budget_ended(budget_s: float, took_s: float, step: Step) -> str:
-    ended = (
-        f"the budget of {duration(budget_s)} ended measuring in replicate {step.replicate + 1} of {step.of}"
-    )
+    where = f"replicate {step.replicate + 1} of {step.of}"
+    ended = f"the budget of {rounded_time(budget_s)} ended measuring in {where}"
     over = _overrun(budget_s, took_s)
     return f"{ended}; {over}" if over else ended
 
@@ -122,6 +121,6 @@ def _overrun(budget_s: float | None, took_s: float) -> str:
     if budget_s is None or took_s <= budget_s * (1 + OVERRUN):
         return ""
     return (
-        f"measuring took {duration(took_s)} of a budget of {duration(budget_s)}: the first part is always"
-        " begun, and a part is measured whole, with loading, verification and warm-up of its workers"
+        f"measuring took {rounded_time(took_s)} of a budget of {rounded_time(budget_s)}: the first part is"
+        " always begun, and a part is measured whole, with loading, verification and warm-up of its workers"
     )

@@ -18,7 +18,7 @@ from bench.interfaces.errors import BackendUnavailable, PrepareError, Unsupporte
 from bench.interfaces.plain import as_dict
 from bench.processes import resources
 from bench.processes.process import Process
-from bench.text.units import size_text
+from bench.text.numbers import file_size
 
 JOB = "job.json"
 LOG_LINES = 12
@@ -58,7 +58,7 @@ class Making:
     ) -> None:
         self.converter = converter
         self.started = time.monotonic()
-        self._bound = size_text(memory_bytes)
+        self._bound = file_size(memory_bytes)
         self._lineage, self._about = lineage, about
         self._limit_s = limit_s
         self._draft = artefacts.Draft(converter.kind, key)

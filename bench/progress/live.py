@@ -14,10 +14,8 @@ from rich.text import Text
 
 from bench.interfaces.case import HARNESS, Case
 from bench.progress.state import CaseState, State, prepared_text
-from bench.text.numbers import duration as time_text
-from bench.text.numbers import factor
+from bench.text.numbers import duration, factor, rounded_time
 from bench.text.printable import printable
-from bench.text.units import duration
 
 STYLES = {
     "ok": "green",
@@ -63,12 +61,12 @@ class LiveProgress:
         name = f"{state.run.name} {state.run.id}" if state.run else "bakeoff"
         head = Text.assemble(
             (name, "bold"),
-            f" · {duration(time.monotonic() - self._start)} so far",
+            f" · {rounded_time(time.monotonic() - self._start)} so far",
             state.left_text(),
         )
         now = Table.grid(padding=(0, 2, 0, 0))
         now.add_row(ProgressBar(total=1.0, completed=state.done, width=30), Text(state.doing, style="cyan"))
-        making = [Text(f"  {name} · {duration(took)}") for name, took in state.making.items()]
+        making = [Text(f"  {name} · {rounded_time(took)}") for name, took in state.making.items()]
         course = [Text(state.course, style="dim")] if state.course else []
         return Group(head, now, *making, *course, Text(""), self._table(), *self._refused())
 
@@ -98,7 +96,7 @@ class LiveProgress:
             Text(printable(_name(case)), style="bold" if now else ""),
             case.target.precision,
             str(case.target.threads),
-            time_text(found.latency) if found.latency else "–",
+            duration(found.latency) if found.latency else "–",
             factor(ratio) if ratio else "–",
             f"{len(found.medians)} of {self._state.replicates}",
             Text("stopped", style="dim") if waits else Text(found.status, style=style),

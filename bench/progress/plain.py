@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from bench.progress.state import State, artefact_text, prepared_text
-from bench.text.numbers import duration as time_text
+from bench.text.numbers import duration
 from bench.text.printable import printable
 
 
@@ -49,7 +49,7 @@ class PlainProgress:
 
     def _block(self, case_id: str) -> None:
         state = self._state.cases[case_id]
-        latency = f"  {time_text(state.medians[-1])}" if state.medians else ""
+        latency = f"  {duration(state.medians[-1])}" if state.medians else ""
         reason = f": {state.reason}" if state.reason else ""
         self._say(f"  {state.status:12s} {state.case.label}{latency}{reason}")
 

@@ -13,7 +13,7 @@ from bench.interfaces.block import MEASURED, Block
 from bench.interfaces.case import Case
 from bench.stats.pairs import steady
 from bench.store.records import RunRecord
-from bench.text.units import duration, size_text
+from bench.text.numbers import file_size, rounded_time
 
 LOAD_SHARE = 0.6  # of a part's time that goes into starting, loading, warming up and verifying
 
@@ -35,7 +35,7 @@ class CaseState:
 def artefact_text(facts: Mapping[str, Any]) -> str:
     """`resnet50 onnx made in 20.3 s, 90.3 MB (3 of 12)`: one that is settled."""
     took = f" in {facts['seconds']:.1f} s" if facts["seconds"] else ""
-    size = f", {size_text(facts['bytes'])}" if "bytes" in facts else ""
+    size = f", {file_size(facts['bytes'])}" if "bytes" in facts else ""
     return f"{facts['artefact']} {facts['state']}{took}{size} ({facts['done']} of {facts['of']})"
 
 
@@ -43,8 +43,8 @@ def prepared_text(facts: Mapping[str, Any]) -> str:
     """`prepared in 61 s: 12 made, 3 cached; the cache holds 1.09 GB`."""
     states = ("made", "cached", "failed", "unsupported", "missing")
     counts = ", ".join(f"{facts[state]} {state}" for state in states if facts[state] or state in states[:2])
-    holds = size_text(facts["cache_bytes"])
-    return f"prepared in {duration(facts['seconds'])}: {counts}; the cache holds {holds}"
+    holds = file_size(facts["cache_bytes"])
+    return f"prepared in {rounded_time(facts['seconds'])}: {counts}; the cache holds {holds}"
 
 
 @dataclass(slots=True)
@@ -158,8 +158,8 @@ class State:
     def left_text(self) -> str:
         """`, at most 40 s left`, or by how much the budget is over; '' where nothing is known."""
         if (left := self.left_s()) is not None:
-            return f", at most {duration(left)} left"
+            return f", at most {rounded_time(left)} left"
         if self.measuring_since is None or self.budget_s is None:
             return ""
         over = time.monotonic() - self.measuring_since - self.budget_s
-        return f", {duration(over)} over the budget, which ends with this part" if over > 0 else ""
+        return f", {rounded_time(over)} over the budget, which ends with this part" if over > 0 else ""

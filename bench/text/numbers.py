@@ -24,6 +24,8 @@ MICROSECONDS = Unit("µs", 1e6)
 MILLISECONDS = Unit("ms", 1e3)
 SECONDS = Unit("s", 1.0)
 MEGABYTES = Unit("MB", 1e-6)
+DECIMAL = ("B", "kB", "MB", "GB", "TB")
+BINARY = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 def told(value: float | None) -> bool:
@@ -75,9 +77,46 @@ def duration(seconds: float | None) -> str:
     return quantity(seconds, time_unit([seconds])) if seconds else "0 s"
 
 
+def rounded_time(seconds: float) -> str:
+    """A time that is planned or waited for: `45 s`, `6 min`, `1 h 30 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def ago(seconds: float) -> str:
+    """How long ago: `just now`, `12 min ago`, `5 h ago`, `30 d ago`."""
+    for length, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{int(seconds // length)} {name} ago"
+    return "just now"
+
+
 def megabytes(size: float | None) -> str:
-    """`310 MB`; a megabyte is 10⁶ bytes."""
+    """`310 MB`; a megabyte is 10⁶ bytes. One unit for a column of them."""
     return quantity(size, MEGABYTES)
+
+
+def file_size(size: float) -> str:
+    """Bytes of files, three digits in powers of 1000: `540 MB`, `1.09 GB`, `41 B`."""
+    power = 0
+    while float(f"{size:.3g}") >= 1000 and power < len(DECIMAL) - 1:
+        size, power = size / 1000, power + 1
+    digits = f"{size:#.3g}".rstrip(".") if power else f"{size:.0f}"
+    return f"{digits} {DECIMAL[power]}"
+
+
+def memory_size(size: float) -> str:
+    """Bytes in binary units, as memory and caches are sold: `32 KiB`, `23.5 GiB`."""
+    for unit, scale in BINARY:
+        value = size / scale
+        if float(f"{value:.3g}") >= 1:  # the rounded number decides, as it is what is read
+            return f"{value:.0f} {unit}" if value >= 999.5 else f"{value:.3g} {unit}"
+    return f"{size:g} B"
 
 
 def percent(fraction: float | None) -> str:

@@ -1,4 +1,7 @@
-"""Durations, sizes and percentages as people write them, and back. Standard library alone."""
+"""Durations, sizes and percentages as people write them, read. How they are shown: `bench.text.numbers`.
+
+Standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -57,31 +60,3 @@ def percent(text: str) -> float:
     if not 0 < value <= 1000:
         raise ValueError(f"{text!r} is no percentage; write it like 5% or 2.5%")
     return value / 100
-
-
-def duration(value: float) -> str:
-    """Seconds as a person reads them: `45 s`, `6 min`, `1 h 30 min`."""
-    if value < 90:
-        return f"{value:.0f} s"
-    minutes = round(value / 60)
-    hours, minutes = divmod(minutes, 60)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def size_text(value: float) -> str:
-    """Bytes as a person reads them, three digits in powers of 1000: `540 MB`, `1.09 GB`, `41 B`."""
-    power = 0
-    while float(f"{value:.3g}") >= 1000 and power < len(_POWERS) - 1:
-        value, power = value / 1000, power + 1
-    digits = f"{value:#.3g}".rstrip(".") if power else f"{value:.0f}"
-    return f"{digits} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
-
-
-def ago(value: float) -> str:
-    """How long ago: `just now`, `12 min ago`, `5 h ago`, `30 d ago`."""
-    for length, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if value >= length:
-            return f"{int(value // length)} {name} ago"
-    return "just now"

@@ -13,7 +13,7 @@ from bench.compare.words import Found
 from bench.interfaces.block import Block
 from bench.machine.label import ALSO, LABEL, LABEL_FROM, cache_name, gpu_names
 from bench.text.estimates import interval
-from bench.text.numbers import count, duration, percent, significant, span, time_unit
+from bench.text.numbers import count, duration, memory_size, percent, significant, span, time_unit
 from reports.html.scrub import PRIVATE
 
 UNEVEN = 0.1  # replicates whose shares of disturbed bursts differ by more are named
@@ -98,7 +98,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
     parts = [
         str(machine.get("cpu") or ""),
         count(int(cores), "core") if cores else "",
-        _gigabytes(memory) if memory else "",
+        memory_size(memory) if memory else "",
         gpu_names(machine),
         " ".join(str(machine[key]) for key in ("system", "kernel") if machine.get(key)),
         "virtual machine" if machine.get("virtualised") else "",
@@ -128,7 +128,7 @@ def _fact(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if key.endswith("bytes") and isinstance(value, int | float):
-        return _gigabytes(value)
+        return memory_size(value)
     if key == "caches" and isinstance(value, list):
         return ", ".join(_cache(cache) for cache in value)
     if key == "gpus" and isinstance(value, list):
@@ -155,7 +155,7 @@ def _gpu(gpu: Any) -> str:
     parts = [
         str(gpu.get("name") or "a GPU"),
         f"compute capability {gpu['compute_capability']}" if gpu.get("compute_capability") else "",
-        _gigabytes(known["memory_bytes"]) if "memory_bytes" in known else "",
+        memory_size(known["memory_bytes"]) if "memory_bytes" in known else "",
         f"{known['power_limit_w']:g} W" if "power_limit_w" in known else "",
         f"up to {known['sm_mhz']:g} MHz" if "sm_mhz" in known else "",
         f"{known['instances']} instances" if "instances" in known else "",
@@ -173,15 +173,7 @@ def _ceiling(key: str, rate: float) -> str:
 def _cache(cache: Any) -> str:
     if not isinstance(cache, Mapping) or "level" not in cache:
         return str(cache)
-    return f"{cache_name(cache)} {_gigabytes(cache.get('bytes', 0))}"
-
-
-def _gigabytes(size: float) -> str:
-    """Binary units, as memory and caches are sold: `32 KiB`, `23.5 GiB`."""
-    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size:g} B"
+    return f"{cache_name(cache)} {memory_size(cache.get('bytes', 0))}"
 
 
 def phases(seconds: Mapping[str, float]) -> str:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.machine.checks import GIB, Check
+from bench.machine.checks import Check
 from bench.machine.gpu.devices import VISIBLE
 from bench.machine.gpu.nvml import Driver, Gpu, NoGpu, Reading, throttles
 from bench.machine.topology import ROOT, read_text
+from bench.text.numbers import memory_size
 
 NVIDIA = "0x10de"  # the vendor's number on the PCI bus
 DISPLAY = "0x03"  # the class of controllers that GPUs are of
@@ -68,7 +69,7 @@ def present(driver: Driver, shown: Mapping[str, Gpu], environment: Mapping[str, 
 
 
 def _described(gpu: Gpu) -> str:
-    memory = f", {gpu.memory_bytes / GIB:.0f} GiB" if gpu.memory_bytes else ""
+    memory = f", {memory_size(gpu.memory_bytes)}" if gpu.memory_bytes else ""
     divided = f", {len(gpu.instances)} MIG instances" if gpu.instances else ""
     return f"{gpu.name}{memory}{divided}"
 
@@ -78,7 +79,7 @@ def occupied(device: str, reading: Reading) -> Check:
     name = f"others on {device}"
     if reading.utilisation is None:
         return Check(name, "ok", "the driver does not say")
-    used = f", {reading.used_bytes / GIB:.1f} GiB in use" if reading.used_bytes else ""
+    used = f", {memory_size(reading.used_bytes)} in use" if reading.used_bytes else ""
     text = f"kernels ran {reading.utilisation:.0%} of the time{used}"
     return Check(name, "bad" if reading.utilisation > NOTICEABLE else "ok", text, _who(reading))
 

@@ -16,7 +16,8 @@ from bench.suite.flags import suite_from_flags
 from bench.suite.profiles import PROFILES
 from bench.suite.suite import FOLDER, Suite, builtin_names, json_schema, load_suite
 from bench.suite.yaml_lines import MAX_BYTES
-from bench.text.units import duration, seconds, size
+from bench.text.numbers import rounded_time
+from bench.text.units import seconds, size
 from tests.helpers.strangers import python
 
 GOOD = """
@@ -368,4 +369,4 @@ def test_units() -> None:
     for wrong in ("", "0", "8XB", "GB", "-1"):
         with pytest.raises(ValueError):
             size(wrong)
-    assert [duration(value) for value in (45, 360, 5400, 7200)] == ["45 s", "6 min", "1 h 30 min", "2 h"]
+    assert [rounded_time(value) for value in (45, 360, 5400, 7200)] == ["45 s", "6 min", "1 h 30 min", "2 h"]

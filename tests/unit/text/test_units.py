@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.text.units import age, ago, size, size_text
+from bench.text.numbers import ago, file_size, memory_size
+from bench.text.units import age, size
 
 
 @pytest.mark.parametrize(("text", "hours"), [("12h", 12), ("30d", 720), ("6w", 1008), (" 1.5 d ", 36)])
@@ -32,8 +33,24 @@ def test_what_is_no_age(text: str) -> None:
     ],
 )
 def test_sizes(value: float, text: str) -> None:
-    assert size_text(value) == text
+    assert file_size(value) == text
     assert value == 0 or size(text) == pytest.approx(value, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (32 << 10, "32 KiB"),
+        (2**30 - 1, "1 GiB"),
+        (1010 * 2**20, "1010 MiB"),
+        (23.54 * 2**30, "23.5 GiB"),
+        (1.5 * 2**40, "1.5 TiB"),
+    ],
+)
+def test_sizes_of_memory(value: float, text: str) -> None:
+    assert memory_size(value) == text
 
 
 @pytest.mark.parametrize(

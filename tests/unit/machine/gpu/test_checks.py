@@ -42,7 +42,7 @@ def test_what_is_here_and_what_is_hidden() -> None:
     found = present(DRIVER, shown, {})
     assert found.state == "ok"
     assert (
-        "cuda:0 NVIDIA H200, 140 GiB; cuda:1 Tesla T4, 15 GiB; driver 580.159.03, CUDA up to 13.0"
+        "cuda:0 NVIDIA H200, 140 GiB; cuda:1 Tesla T4, 14.8 GiB; driver 580.159.03, CUDA up to 13.0"
         in found.fact
     )
     found = present(DRIVER, {"cuda:0": T4}, {"CUDA_VISIBLE_DEVICES": "1"})
@@ -53,7 +53,7 @@ def test_what_is_here_and_what_is_hidden() -> None:
 @pytest.mark.parametrize(
     ("reading", "state", "says"),
     [
-        (Reading(0, utilisation=0.05, used_bytes=2 << 30), "ok", "5% of the time, 2.0 GiB in use"),
+        (Reading(0, utilisation=0.05, used_bytes=2 << 30), "ok", "5% of the time, 2 GiB in use"),
         (Reading(0, utilisation=0.06), "bad", "6% of the time"),
         (Reading(0), "ok", "does not say"),
     ],

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypedDict
 
 from bench.files import flock, regular
 from bench.files.paths import cache_root, writing
@@ -73,6 +73,21 @@ class Artefact:
     def lineage(self) -> tuple[Mapping[str, Any], ...]:
         """How it was made, newest step first."""
         return tuple(self.manifest["lineage"])
+
+
+class KeyFacts(TypedDict):
+    """What the key of a converter's artefact is made of: what is alike in all of it is made once.
+
+    `kind` and `revision` of the converter, `content` of the workload with its weights, the `facts` that the
+    converter asks for, `versions` of the distributions that make it, and SHA-256 of its `parents` by kind.
+    """
+
+    kind: str
+    revision: int
+    content: str
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str]
+    parents: Mapping[str, str]
 
 
 def key_of(facts: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from bench.text import strict_json
 State = Literal["current", "stale", "unknown"]
 Verdict = tuple[State, str]
 
-KEY_FACTS = ("kind", "revision", "content", "facts", "versions", "parents")
+KEY_FACTS = tuple(cache.KeyFacts.__annotations__)
 GONE = "what it was made from is gone"
 REROUNDED = "its quantiser rounds other tensors since"
 CHANGED = "its workload's definition has changed since"

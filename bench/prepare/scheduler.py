@@ -202,8 +202,7 @@ def _artefact(outcome: Outcome) -> cache.Artefact:
     return outcome.artefact
 
 
-def _key_facts(node: Node, made: Mapping[str, cache.Artefact]) -> dict[str, Any]:
-    """What its key is made of."""
+def _key_facts(node: Node, made: Mapping[str, cache.Artefact]) -> cache.KeyFacts:
     return {
         "kind": node.converter.kind,
         "revision": node.converter.revision,

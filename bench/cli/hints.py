@@ -12,7 +12,9 @@ _COMMAND = re.compile(rf"\bbakeoff ({'|'.join(STORED)})\b(?![^\n]*--store)")
 
 
 def as_typed(text: str, options: argparse.Namespace | None) -> str:
-    """The text, each command in it that reads a store with `--store` as it was typed."""
+    """The text, each command in it that reads a store with `--store` as it was typed, and the help of the
+    command that was typed."""
+    text = text.replace("bakeoff run --help", f"bakeoff {getattr(options, 'named', 'run')} --help")
     store = getattr(options, "store", STORE)
     if store == STORE:
         return text

@@ -99,7 +99,7 @@ def build() -> Parser:
     for name, one in COMMANDS.items():
         parents = [common] if one.stored else [] if one.actions else [debug]
         below = commands.add_parser(name, parents=parents, help=one.text)
-        below.set_defaults(command=_command(one.module or name))
+        below.set_defaults(command=_command(one.module or name), named=name)
         one.flags(below, debug)
     return parser
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bench.compare.commands import reproduce
 from bench.compare.naming import FIELDS, axes
 from bench.compare.results import Results, Row
 from bench.interfaces.axes import AXES
+from bench.interfaces.block import MEASURED
 from bench.text.numbers import told
 
 
@@ -23,6 +24,15 @@ class Column(NamedTuple):
 
 def _case(name: str) -> Callable[[Results, Row], Any]:
     return lambda results, row: getattr(row.case, name)
+
+
+def _started(which: Callable[[Iterable[str]], str]) -> Callable[[Results, Row], str]:
+    def get(results: Results, row: Row) -> str:
+        blocks = results.blocks.get(row.case.id, ())
+        times = [one.started for one in blocks if one.started and one.status in MEASURED]
+        return which(times) if times else ""
+
+    return get
 
 
 def _row(name: str, scale: float = 1.0) -> Callable[[Results, Row], Any]:
@@ -355,6 +365,8 @@ SPEC: tuple[Column, ...] = (
     ),
     Column("bytes", "float64", "least bytes that one inference must move", _cost("bytes")),
     Column("not_finite", "str", "figures that are infinite or no number: files leave them empty", not_finite),
+    Column("measured_first", "str", "when its first process was started, UTC", _started(min)),
+    Column("measured_last", "str", "when its last process was started, UTC", _started(max)),
     Column("case_id", "str", "hash of the facts that make the case", _case("id")),
     Column(
         "reproduce", "str", "the command that measures it again", lambda results, row: reproduce(row.case)

@@ -127,3 +127,15 @@ def test_the_command_reproduces_the_case_and_holds_no_path() -> None:
     case = weighted[0].record.case
     object.__setattr__(case, "weights", "/home/alice/secret.pt")
     assert reproduce(fake.judged(weighted).rows[0].case).endswith("--weights PATH")
+
+
+def test_a_row_that_was_gone_on_with_says_when_it_was_measured() -> None:
+    """The run's own time is that of its first part, and says nothing of a row that came a day later."""
+    made = fake.make("resnet50", [fake.Ask("torch", 0.02), fake.Ask("openvino", 0.01)])
+    days = ("2026-11-21T10:00:00+00:00", "2026-11-21T10:05:00+00:00", "2026-11-22T09:00:00+00:00")
+    for block, day in zip(made[1].blocks, days, strict=True):
+        block.started = day
+    made[1].blocks[2].status = "wrong-output"  # measured all the same
+    first, second = frame(fake.judged(made)).itertuples()
+    assert (second.measured_first, second.measured_last) == (days[0], days[2])
+    assert first.measured_first == min(block.started for block in made[0].blocks)

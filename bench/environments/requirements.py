@@ -33,7 +33,7 @@ class Needs:
         name: of the backend or of the tools.
         lines: requirements for pip.
         python: specifier of the Pythons that it takes, '' for any that bakeoff runs on.
-        bytes: what it takes on the disk, rounded_time; 0 if nobody has said.
+        bytes: what it takes on the disk, roughly; 0 if nobody has said.
         version: of the runtime, None for any that `lines` allow.
         device: what it runs on, '' for a CPU (and perhaps more).
     """

@@ -153,6 +153,8 @@ class _Part:
         """In each round a burst of every worker that is left, in an order of its own."""
         begun_ns = time.monotonic_ns()
         for number in range(rounds):
+            if not self.live:
+                break
             round_ns = time.monotonic_ns()
             for place, one in enumerate(order.sample(self.live, len(self.live))):
                 self._listener("burst", {"case": one.link.case, "round": number, "rounds": rounds})

@@ -22,11 +22,10 @@ from bench.interfaces.workload import Band, Cost
 from bench.machine.instructions import products_saturate
 from bench.prepare import graph
 from bench.prepare.checkpoints import checkpoints
+from bench.prepare.converters.reference import SOURCE
 from bench.prepare.events import Listener
 from bench.prepare.graph import HARNESS_IO, Needs, Node, closure, content_for
 from bench.prepare.scheduler import LIMIT_S, Outcome, kind_of, make_all
-
-TORCH_FP64 = "torch-fp64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ def _prepared(case: Case, need: Needs, outcomes: Mapping[Node, Outcome]) -> Prep
         build_ns=build.facts["build_ns"] if build else None,
         reference=reference.path,
         # One that was made before its source was noted is of the only one that there was.
-        compared={"source": reference.facts.get("source", TORCH_FP64), "sha256": reference.sha256},
+        compared={"source": reference.facts.get("source", SOURCE), "sha256": reference.sha256},
         band=Band(**band),
         cost=_cost(reference.facts["cost"], case, need.io),
         inputs=found["inputs"].path,

@@ -82,11 +82,11 @@ def mostly_disturbed(results: Results) -> Iterator[Finding]:
 
 def reads_otherwise(results: Results) -> Iterator[Finding]:
     """A verdict is another one than when the run ended, of the same replicates."""
-    said = {(one.case_id, one.kind): one for one in results.said}
+    said = {one.case_id: one for one in results.said if one.kind == "as-seen"}
     changed = [
         (row, then, row.verdict.word)
         for row in results.rows
-        if row.verdict and (then := said.get((row.case.id, "as-seen")))
+        if row.verdict and (then := said.get(row.case.id))
         if then.ratio.n == row.verdict.ratio.n and then.word != row.verdict.word
     ]
     if changed:

@@ -12,3 +12,4 @@ def test_chips_are_told_apart_without_colour(words: tuple[str, ...]) -> None:
     assert len({chip(one).shape for one in words}) == len(words)
     assert chip("crashed").kind == "failed"
     assert chip("unsupported").kind == "refused"
+    assert chip("unverified").kind == "open"  # it was measured, and nothing is known to be wrong
